@@ -1,0 +1,199 @@
+//! The seam between the chat and the network: everything above it runs on any [`Network`].
+//!
+//! Production is [`Tcp`]; the simulation is an adapter in `tests/sim/`. This is the only module
+//! that names an operating-system socket.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::protocol::DEFAULT_PORT;
+
+/// How many connections may wait to be accepted. A class that joins in the same second fits.
+const ACCEPT_BACKLOG_CONNECTIONS: u32 = 4_096;
+
+/// A kind of network that a server can listen on and a client can connect over.
+pub trait Network: Clone + Send + Sync + 'static {
+    /// What [`Network::bind`] gives.
+    type Listener: Listener<Stream = Self::Stream>;
+    /// One connection.
+    type Stream: Stream;
+
+    /// Listens on `address` (`host:port`; port 0 asks for a free one).
+    fn bind(&self, address: &str) -> impl Future<Output = io::Result<Self::Listener>> + Send;
+
+    /// Connects to `address` (`host:port`).
+    fn connect(&self, address: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+/// Where connections arrive.
+pub trait Listener: Send + 'static {
+    /// One connection.
+    type Stream: Stream;
+
+    /// Waits for the next connection, and does no work for it: whatever a stream still needs (a
+    /// handshake, encryption) happens when it is first used, so that nobody delays the next one.
+    ///
+    /// Cancelling this loses no connection.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; the caller decides whether to go on.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    /// The address that is listened on, with the real port where 0 was asked for.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system does not tell.
+    fn local_address(&self) -> io::Result<SocketAddr>;
+}
+
+/// A connection: bytes both ways, in order.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
+
+/// The operating system's TCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tcp;
+
+impl Network for Tcp {
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+
+    async fn bind(&self, address: &str) -> io::Result<TcpListener> {
+        let mut last_error = no_address(address);
+        for address in tokio::net::lookup_host(address).await? {
+            match bind_one(address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last_error = error,
+            }
+        }
+        Err(last_error)
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = TcpListener::accept(self).await?;
+        // Without this a short line waits for the acknowledgement of the one before it. It fails
+        // only on a connection that is gone already, which its session will notice by itself.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, peer))
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // On Unix this lets a restarted server have its port back at once. On Windows, where that is
+    // so anyway, it would let two servers share one port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_BACKLOG_CONNECTIONS)
+}
+
+fn no_address(address: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("{address} has no address"))
+}
+
+/// Completes what a person typed for an address: without a port it is [`DEFAULT_PORT`].
+///
+/// # Errors
+///
+/// A sentence that says what an address looks like.
+pub fn parse_address(input: &str) -> Result<String, String> {
+    const FORM: &str = "an address is HOST:PORT with a port from 0 to 65535, as in 127.0.0.1:5555";
+    if let Ok(ip) = input.trim_matches(['[', ']']).parse() {
+        return Ok(SocketAddr::new(ip, DEFAULT_PORT).to_string());
+    }
+    let (host, port) = match input.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse::<u16>().map_err(|_| FORM)?),
+        None => (input, DEFAULT_PORT),
+    };
+    if host.is_empty() || host.contains(char::is_whitespace) {
+        return Err(FORM.to_owned());
+    }
+    Ok(format!("{host}:{port}"))
+}
+
+/// Says in words for people what went wrong with a socket.
+#[must_use]
+pub fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+            "connection reset".to_owned()
+        }
+        io::ErrorKind::TimedOut => "timed out".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way to reach it".to_owned(),
+        // Every other text of the operating system, without the number it appends.
+        _ => {
+            let text = error.to_string();
+            if text.starts_with("failed to lookup address information") {
+                return "unknown host".to_owned();
+            }
+            text.split(" (os error").next().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+/// A peer's address as the report prints it, a Python tuple: `('127.0.0.1', 54380)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "('{}', {})", self.0.ip().to_canonical(), self.0.port())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_completed_with_the_reports_port() {
+        for (input, address) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("127.0.0.1", "127.0.0.1:5555"),
+            ("chat.example", "chat.example:5555"),
+            ("chat.example:0", "chat.example:0"),
+            ("::1", "[::1]:5555"),
+            ("[::1]", "[::1]:5555"),
+            ("[::1]:7", "[::1]:7"),
+        ] {
+            assert_eq!(parse_address(input).as_deref(), Ok(address), "{input}");
+        }
+        for input in ["", ":5555", "host:99999", "host:-1", "host:", "host:http", "two words:1"] {
+            assert!(parse_address(input).is_err(), "{input}");
+        }
+    }
+
+    #[test]
+    fn a_peer_is_printed_as_the_report_prints_it() {
+        let peer = |address: &str| Peer(address.parse().unwrap()).to_string();
+        assert_eq!(peer("127.0.0.1:54380"), "('127.0.0.1', 54380)");
+        assert_eq!(peer("[::1]:5"), "('::1', 5)");
+        assert_eq!(peer("[::ffff:10.0.0.1]:5"), "('10.0.0.1', 5)", "an IPv4 peer of a dual-stack socket");
+    }
+}

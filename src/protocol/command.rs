@@ -1,0 +1,213 @@
+//! What a member's message asks for.
+
+use super::{Nickname, Refusal};
+
+/// The longest text of a message, in bytes of UTF-8.
+pub const TEXT_BYTES: usize = 1_024;
+
+/// A text that may be shown to others: not blank, at most [`TEXT_BYTES`], and without characters
+/// that would act on a terminal instead of appearing on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text<'a>(&'a str);
+
+impl<'a> Text<'a> {
+    /// Checks a text.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Empty`], [`Refusal::TooLong`] or [`Refusal::Control`]: it is refused whole.
+    pub fn parse(text: &'a str) -> Result<Self, Refusal> {
+        if text.trim().is_empty() {
+            return Err(Refusal::Empty);
+        }
+        if text.len() > TEXT_BYTES {
+            return Err(Refusal::TooLong);
+        }
+        match text.chars().find(|&character| acts_on_a_terminal(character)) {
+            Some(control) => Err(Refusal::Control(control)),
+            None => Ok(Self(text)),
+        }
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+/// A member's message, understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// An empty line: nothing was said, and nothing is answered.
+    Nothing,
+    /// Say this to everyone.
+    Say(Text<'a>),
+    /// `/me TEXT`: tell everyone what the member does.
+    Act(Text<'a>),
+    /// `/msg NICKNAME TEXT`: say this to one member alone.
+    Whisper {
+        /// Whom it is for, as it was typed.
+        to: &'a str,
+        /// What to say.
+        text: Text<'a>,
+    },
+    /// `/nick NICKNAME`: be called this from now on.
+    Rename(&'a str),
+    /// `/who`: who is here?
+    Who,
+    /// `/ping TOKEN`: answer with the token.
+    Ping(Text<'a>),
+    /// `/help`: which commands are there?
+    Help,
+    /// `/quit`: leave.
+    Quit,
+}
+
+impl<'a> Command<'a> {
+    /// Understands one message of a member.
+    ///
+    /// `prefixes` are the nicknames that the member's own client may have put in front as
+    /// `<nickname>: `, as the report's client does; the first that is there is taken off, once.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing is done about it, for its sender.
+    pub fn parse(message: &'a str, prefixes: &[&Nickname]) -> Result<Self, Refusal> {
+        let text = prefixes
+            .iter()
+            .find_map(|nickname| message.strip_prefix(nickname.as_str())?.strip_prefix(": "))
+            .unwrap_or(message);
+        if text.trim().is_empty() {
+            return Ok(Self::Nothing);
+        }
+        match text.strip_prefix('/') {
+            None => Ok(Self::Say(Text::parse(text)?)),
+            Some(literal) if literal.starts_with('/') => Ok(Self::Say(Text::parse(literal)?)),
+            Some(command) => Self::parse_command(command),
+        }
+    }
+
+    fn parse_command(command: &'a str) -> Result<Self, Refusal> {
+        let (name, rest) = split_word(command);
+        let text = |usage| match Text::parse(rest) {
+            Err(Refusal::Empty) => Err(Refusal::Usage(usage)),
+            text => text,
+        };
+        match name {
+            "me" => Ok(Self::Act(text("/me TEXT")?)),
+            "msg" => {
+                let usage = "/msg NICKNAME TEXT";
+                let (to, rest) = split_word(text(usage)?.as_str());
+                let text = Text::parse(rest).map_err(|_| Refusal::Usage(usage))?;
+                Ok(Self::Whisper { to, text })
+            }
+            "nick" => Ok(Self::Rename(text("/nick NICKNAME")?.as_str())),
+            "ping" => Ok(Self::Ping(text("/ping TOKEN")?)),
+            "who" => Ok(Self::Who),
+            "help" => Ok(Self::Help),
+            "quit" => Ok(Self::Quit),
+            _ => Err(Refusal::UnknownCommand),
+        }
+    }
+}
+
+/// The first word, and what follows it without the white space between.
+fn split_word(text: &str) -> (&str, &str) {
+    match text.split_once(char::is_whitespace) {
+        Some((word, rest)) => (word, rest.trim_start()),
+        None => (text, ""),
+    }
+}
+
+/// Control characters (C0, DEL, C1), line and paragraph separators, and the bidi embeddings,
+/// overrides and isolates, which reorder what stands around them. The joiners and marks that
+/// emoji, Arabic and Hebrew need are no such characters.
+fn acts_on_a_terminal(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(message: &str) -> Result<Command<'_>, Refusal> {
+        Command::parse(message, &[&nickname("Alex"), &nickname("Alexandra")])
+    }
+
+    fn nickname(name: &str) -> Nickname {
+        Nickname::parse(name).expect("a valid nickname")
+    }
+
+    fn say(text: &str) -> Result<Command<'_>, Refusal> {
+        Ok(Command::Say(Text(text)))
+    }
+
+    #[test]
+    fn the_senders_own_prefix_is_taken_off_once() {
+        assert_eq!(parse("hello"), say("hello"));
+        assert_eq!(parse("Alex: hello"), say("hello"));
+        assert_eq!(parse("Alexandra: hello"), say("hello"));
+        assert_eq!(parse("Alex: Alex: hello"), say("Alex: hello"));
+        assert_eq!(parse("Dinesh: hello"), say("Dinesh: hello"), "not another's");
+        assert_eq!(parse("Alex:hello"), say("Alex:hello"));
+        assert_eq!(parse("Alex: /who"), Ok(Command::Who), "the report's client has commands too");
+    }
+
+    #[test]
+    fn a_slash_begins_a_command_and_two_are_a_literal_one() {
+        let text = Text("waves at Bo");
+        assert_eq!(parse("/me waves at Bo"), Ok(Command::Act(text)));
+        assert_eq!(parse("/msg Bo  see you"), Ok(Command::Whisper { to: "Bo", text: Text("see you") }));
+        assert_eq!(parse("/nick Sascha"), Ok(Command::Rename("Sascha")));
+        assert_eq!(parse("/ping 42"), Ok(Command::Ping(Text("42"))));
+        assert_eq!(parse("/who"), Ok(Command::Who));
+        assert_eq!(parse("/help"), Ok(Command::Help));
+        assert_eq!(parse("/quit"), Ok(Command::Quit));
+        assert_eq!(parse("//etc/hosts"), say("/etc/hosts"));
+        assert_eq!(parse("and/or"), say("and/or"));
+    }
+
+    #[test]
+    fn a_command_that_lacks_something_is_answered_with_its_usage() {
+        for (message, usage) in [
+            ("/me", "/me TEXT"),
+            ("/me  ", "/me TEXT"),
+            ("/msg", "/msg NICKNAME TEXT"),
+            ("/msg Bo", "/msg NICKNAME TEXT"),
+            ("/nick", "/nick NICKNAME"),
+            ("/ping", "/ping TOKEN"),
+        ] {
+            assert_eq!(parse(message), Err(Refusal::Usage(usage)), "{message}");
+        }
+        assert_eq!(parse("/shrug"), Err(Refusal::UnknownCommand));
+        assert_eq!(parse("/"), Err(Refusal::UnknownCommand));
+    }
+
+    #[test]
+    fn an_empty_line_says_nothing() {
+        for message in ["", " ", "Alex: ", "Alex:  \t"] {
+            assert_eq!(parse(message), Ok(Command::Nothing), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_has_1024_bytes_at_most_its_prefix_not_counted() {
+        let longest = "é".repeat(512);
+        assert_eq!(parse(&format!("Alex: {longest}")), say(&longest));
+        assert_eq!(parse(&format!("{longest}x")), Err(Refusal::TooLong));
+    }
+
+    #[test]
+    fn what_would_act_on_a_terminal_is_refused() {
+        for control in
+            ['\0', '\t', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{2028}', '\u{202e}', '\u{2067}']
+        {
+            let text = format!("a{control}b");
+            assert_eq!(Text::parse(&text), Err(Refusal::Control(control)));
+        }
+        let family = "👩\u{200d}👧 می\u{200c}خواهم";
+        assert_eq!(Text::parse(family), Ok(Text(family)), "joiners are part of writing");
+    }
+}

@@ -1,0 +1,460 @@
+//! Framing: a stream of bytes becomes messages.
+
+use super::Refusal;
+
+/// The longest line that is kept, in bytes without its newline: a text of 1,024 bytes and, before
+/// it, the nickname prefix or the command with its nickname, with room to spare.
+pub const LINE_BYTES: usize = 1_024 + 256;
+
+/// How messages are delimited on one connection, in both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Framing {
+    /// One line, ended by `\n` or `\r\n`, is one message. What `nc`, `telnet` and `chat-client` speak.
+    Lines,
+    /// One read is one message, nothing is terminated. What the report's programs speak.
+    Report,
+}
+
+/// Turns the bytes of one connection into messages, however the network cuts them.
+///
+/// A server's decoder starts undecided: a newline behind the nickname makes the connection
+/// line-framed; silence ([`Decoder::quiet`]) or the report client's first message makes it
+/// report-framed. What cannot be a message comes out as a [`Refusal`] in its place, and decoding
+/// goes on behind it.
+///
+/// Use it in turns: [`push`](Self::push) what one read brought, then take everything with
+/// [`next_message`](Self::next_message).
+///
+/// It holds at most [`LINE_BYTES`] and the bytes of one push.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    framing: Option<Framing>,
+    /// What the report's client puts in front of each of its messages, `<nickname>: `.
+    report_prefix: Vec<u8>,
+    buffer: Vec<u8>,
+    /// Where in `buffer` the next message begins.
+    start: usize,
+    /// An over-long message has been refused, and its end has not come yet.
+    discarding: bool,
+    /// No byte has come since the owner noticed the silence.
+    silent: bool,
+}
+
+impl Decoder {
+    /// A decoder that finds out the framing by itself, as a server's does.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A decoder for a connection whose framing is known.
+    #[must_use]
+    pub fn with_framing(framing: Framing) -> Self {
+        Self { framing: Some(framing), ..Self::default() }
+    }
+
+    /// The framing, once it is known.
+    #[must_use]
+    pub fn framing(&self) -> Option<Framing> {
+        self.framing
+    }
+
+    /// Whether something has come that only more bytes or silence can complete.
+    ///
+    /// While this is true the owner watches the clock, and calls [`Decoder::quiet`] after 250 ms
+    /// without a byte. Line framing never waits for silence.
+    #[must_use]
+    pub fn awaits_silence(&self) -> bool {
+        self.framing != Some(Framing::Lines) && (self.discarding || self.start < self.buffer.len())
+    }
+
+    /// Adds what one read brought.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        self.buffer.extend_from_slice(bytes);
+        self.silent = false;
+    }
+
+    /// Nothing has come for a while: what is pending is all there is.
+    pub fn quiet(&mut self) {
+        if !self.awaits_silence() {
+            return;
+        }
+        self.framing = Some(Framing::Report);
+        self.silent = true;
+        if std::mem::take(&mut self.discarding) {
+            self.start = self.buffer.len();
+        }
+    }
+
+    /// The next message, or the reason why what came is none; `None` when more bytes are needed.
+    pub fn next_message(&mut self) -> Option<Result<&str, Refusal>> {
+        match self.framing {
+            Some(Framing::Lines) => self.next_line(),
+            Some(Framing::Report) => self.next_report_message(),
+            None => self.next_undecided(),
+        }
+    }
+
+    /// The nickname is still to come, and with it the framing.
+    fn next_undecided(&mut self) -> Option<Result<&str, Refusal>> {
+        let pending = self.pending();
+        if pending.contains(&b'\n') {
+            self.framing = Some(Framing::Lines);
+            return self.next_line();
+        }
+        if self.discarding {
+            self.start = self.buffer.len();
+            return None;
+        }
+        if let Some(length) = doubled_nickname(pending) {
+            self.framing = Some(Framing::Report);
+            return Some(self.take_message(length, length));
+        }
+        (pending.len() > LINE_BYTES).then(|| self.refuse_too_long())
+    }
+
+    fn next_line(&mut self) -> Option<Result<&str, Refusal>> {
+        loop {
+            let pending = self.pending();
+            let Some(length) = pending.iter().position(|&byte| byte == b'\n') else {
+                if self.discarding {
+                    self.start = self.buffer.len();
+                } else if pending.len() > LINE_BYTES {
+                    return Some(self.refuse_too_long());
+                }
+                self.release();
+                return None;
+            };
+            let line = &pending[..length];
+            let text_length = line.strip_suffix(b"\r").unwrap_or(line).len();
+            if self.discarding {
+                self.discarding = false;
+                self.start += length + 1;
+                continue;
+            }
+            if length > LINE_BYTES {
+                self.start += length + 1;
+                return Some(Err(Refusal::TooLong));
+            }
+            return Some(self.take_message(text_length, length + 1));
+        }
+    }
+
+    /// One read is one message, except where the client itself shows that it is several: at a
+    /// newline, and where its own `<nickname>: ` begins again. The report's client sends each
+    /// message with that prefix and without an end, so messages sent fast arrive in one read; the
+    /// report's server merges them, this one does not.
+    fn next_report_message(&mut self) -> Option<Result<&str, Refusal>> {
+        loop {
+            let pending = self.pending();
+            if pending.is_empty() {
+                self.release();
+                return None;
+            }
+            let newline = pending.iter().position(|&byte| byte == b'\n');
+            let limit = newline.unwrap_or(pending.len());
+            let again = find_after_start(&pending[..limit], &self.report_prefix);
+            let length = again.unwrap_or(limit);
+            let consumed = if again.is_none() && newline.is_some() { length + 1 } else { length };
+            let is_last = consumed == pending.len() && newline.is_none();
+
+            if self.discarding {
+                // Only a delimiter or silence ends what was refused, not the end of a read.
+                self.start += consumed;
+                self.discarding = is_last;
+                continue;
+            }
+            if length > LINE_BYTES {
+                self.start += consumed;
+                self.discarding = is_last;
+                return Some(Err(Refusal::TooLong));
+            }
+            let message = &pending[..length];
+            if is_last && !self.silent && ends_inside_a_character(message) {
+                return None;
+            }
+            let text_length = message.strip_suffix(b"\r").unwrap_or(message).len();
+            return Some(self.take_message(text_length, consumed));
+        }
+    }
+
+    /// Says what the report's client puts in front of its messages, once its nickname is known.
+    pub fn set_report_prefix(&mut self, prefix: &str) {
+        self.report_prefix = prefix.as_bytes().to_vec();
+    }
+
+    fn pending(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// Takes `consumed` bytes off the buffer, of which the first `length` are the message.
+    fn take_message(&mut self, length: usize, consumed: usize) -> Result<&str, Refusal> {
+        let message = self.start..self.start + length;
+        self.start += consumed;
+        std::str::from_utf8(&self.buffer[message]).map_err(|_| Refusal::NotUtf8)
+    }
+
+    fn refuse_too_long<T>(&mut self) -> Result<T, Refusal> {
+        self.start = self.buffer.len();
+        self.discarding = true;
+        Err(Refusal::TooLong)
+    }
+
+    /// Gives the memory back while there is nothing to hold: an idle member costs no buffer.
+    fn release(&mut self) {
+        if self.start == self.buffer.len() {
+            self.buffer = Vec::new();
+            self.start = 0;
+        }
+    }
+}
+
+/// The length of the nickname where the report's client has sent `<nickname>` and then, without
+/// waiting, `<nickname>: <text>`. A `:` cannot be part of a nickname, so this cannot be one name.
+fn doubled_nickname(bytes: &[u8]) -> Option<usize> {
+    let colon = bytes.windows(2).position(|pair| pair == b": ")?;
+    let (first, second) = bytes[..colon].split_at(colon / 2);
+    (!first.is_empty() && first == second).then_some(first.len())
+}
+
+/// Where `needle` begins in `bytes`, other than at the very start.
+fn find_after_start(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    if needle.is_empty() {
+        return None;
+    }
+    let found = bytes.get(1..)?.windows(needle.len()).position(|window| window == needle)?;
+    Some(found + 1)
+}
+
+/// Whether `bytes` ends in the first bytes of a character whose rest may still come.
+fn ends_inside_a_character(bytes: &[u8]) -> bool {
+    // The last character cannot begin earlier than this; what lies before it is judged elsewhere.
+    let tail = bytes.len().saturating_sub(4);
+    bytes[tail..].utf8_chunks().last().is_some_and(|chunk| {
+        let invalid = chunk.invalid();
+        !invalid.is_empty()
+            && bytes.ends_with(invalid)
+            && std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Everything that a decoder makes of the given reads.
+    fn decode(mut decoder: Decoder, reads: &[&[u8]]) -> Vec<Result<String, Refusal>> {
+        let mut messages = Vec::new();
+        for read in reads {
+            decoder.push(read);
+            take_all(&mut decoder, &mut messages);
+        }
+        messages
+    }
+
+    fn take_all(decoder: &mut Decoder, messages: &mut Vec<Result<String, Refusal>>) {
+        while let Some(message) = decoder.next_message() {
+            messages.push(message.map(str::to_owned));
+        }
+    }
+
+    fn said(texts: &[&str]) -> Vec<Result<String, Refusal>> {
+        texts.iter().map(|&text| Ok(text.to_owned())).collect()
+    }
+
+    fn report_client(nickname: &str) -> Decoder {
+        let mut decoder = Decoder::with_framing(Framing::Report);
+        decoder.set_report_prefix(&format!("{nickname}: "));
+        decoder
+    }
+
+    #[test]
+    fn a_newline_behind_the_nickname_makes_the_connection_line_framed() {
+        let mut decoder = Decoder::new();
+        decoder.push(b"Alex\r\nhello\nwor");
+        assert_eq!(decoder.next_message(), Some(Ok("Alex")));
+        assert_eq!(decoder.framing(), Some(Framing::Lines));
+        assert_eq!(decoder.next_message(), Some(Ok("hello")));
+        assert_eq!(decoder.next_message(), None);
+        assert!(!decoder.awaits_silence(), "a line waits for its newline, however long it takes");
+        decoder.push(b"ld\n");
+        assert_eq!(decoder.next_message(), Some(Ok("world")));
+    }
+
+    #[test]
+    fn silence_behind_the_nickname_makes_the_connection_report_framed() {
+        let mut decoder = Decoder::new();
+        assert!(!decoder.awaits_silence(), "silence before the first byte decides nothing");
+        decoder.push(b"Al");
+        assert_eq!(decoder.next_message(), None);
+        decoder.push(b"ex");
+        assert_eq!(decoder.next_message(), None);
+        assert!(decoder.awaits_silence());
+        decoder.quiet();
+        assert_eq!(decoder.next_message(), Some(Ok("Alex")));
+        assert_eq!(decoder.framing(), Some(Framing::Report));
+    }
+
+    #[test]
+    fn a_report_client_that_does_not_wait_is_understood_without_silence() {
+        assert_eq!(decode(Decoder::new(), &[b"AlexAlex: hello"]), said(&["Alex", "Alex: hello"]));
+    }
+
+    #[test]
+    fn in_the_reports_framing_one_read_is_one_message() {
+        assert_eq!(
+            decode(report_client("Alex"), &[b"Alex: one", b"two", b"Alex: three"]),
+            said(&["Alex: one", "two", "Alex: three"])
+        );
+    }
+
+    #[test]
+    fn messages_of_a_report_client_that_share_a_read_are_told_apart_by_its_prefix() {
+        assert_eq!(
+            decode(report_client("Alex"), &[b"Alex: oneAlex: twoAlex: ", b"Alex: a\nAlex: b\n"]),
+            said(&["Alex: one", "Alex: two", "Alex: ", "Alex: a", "Alex: b"])
+        );
+    }
+
+    #[test]
+    fn a_character_cut_by_the_end_of_a_read_is_completed_by_the_next() {
+        let bytes = "Alex: na\u{ef}ve".as_bytes();
+        for cut in 9..bytes.len() {
+            let (head, tail) = bytes.split_at(cut);
+            let joined: String = decode(report_client("Alex"), &[head, tail])
+                .into_iter()
+                .map(|message| message.expect("no half character"))
+                .collect();
+            assert_eq!(joined, "Alex: na\u{ef}ve");
+        }
+    }
+
+    #[test]
+    fn a_character_that_is_never_completed_is_refused_after_silence() {
+        let mut decoder = report_client("Alex");
+        decoder.push(b"Alex: \xe2\x82");
+        assert_eq!(decoder.next_message(), None);
+        decoder.quiet();
+        assert_eq!(decoder.next_message(), Some(Err(Refusal::NotUtf8)));
+        assert_eq!(decoder.next_message(), None);
+    }
+
+    #[test]
+    fn an_over_long_line_is_refused_once_and_discarded_up_to_its_newline() {
+        let long = vec![b'x'; LINE_BYTES + 1];
+        let mut decoder = Decoder::with_framing(Framing::Lines);
+        for _ in 0..100 {
+            decoder.push(&long);
+            while decoder.next_message().is_some() {}
+            assert!(decoder.buffer.len() <= LINE_BYTES, "the flood is not kept");
+        }
+        assert_eq!(
+            decode(decoder, &[b"xxx\nshort\n"]),
+            said(&["short"]),
+            "the rest of the long line is not a message"
+        );
+        let mut reads: Vec<&[u8]> = vec![&long; 10];
+        reads.push(b"\nshort\n");
+        let mut expected = vec![Err(Refusal::TooLong)];
+        expected.extend(said(&["short"]));
+        assert_eq!(decode(Decoder::with_framing(Framing::Lines), &reads), expected);
+    }
+
+    #[test]
+    fn an_over_long_report_message_is_refused_once_and_discarded_up_to_silence() {
+        let mut decoder = report_client("Alex");
+        let mut messages = Vec::new();
+        for _ in 0..10 {
+            decoder.push(&vec![b'x'; LINE_BYTES + 1]);
+            take_all(&mut decoder, &mut messages);
+        }
+        decoder.push(b"its end");
+        take_all(&mut decoder, &mut messages);
+        decoder.quiet();
+        decoder.push(b"Alex: the next");
+        take_all(&mut decoder, &mut messages);
+        let mut expected = vec![Err(Refusal::TooLong)];
+        expected.extend(said(&["Alex: the next"]));
+        assert_eq!(messages, expected);
+    }
+
+    #[test]
+    fn a_line_at_the_limit_passes_and_one_byte_more_does_not() {
+        let mut line = vec![b'x'; LINE_BYTES];
+        line.push(b'\n');
+        assert!(decode(Decoder::with_framing(Framing::Lines), &[&line])[0].is_ok());
+        line.insert(0, b'x');
+        assert_eq!(decode(Decoder::with_framing(Framing::Lines), &[&line]), [Err(Refusal::TooLong)]);
+    }
+
+    #[test]
+    fn invalid_utf8_is_refused_in_its_place_and_the_rest_goes_on() {
+        let expected = [said(&["a"]), vec![Err(Refusal::NotUtf8)], said(&["b"])].concat();
+        assert_eq!(decode(Decoder::with_framing(Framing::Lines), &[b"a\n\xff\nb\n"]), expected);
+    }
+
+    /// Bytes that bring out the interesting cases: newlines, prefixes, broken characters, length.
+    fn interesting_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            Just(b"\n".to_vec()),
+            Just(b"\r\n".to_vec()),
+            Just(b"Alex: ".to_vec()),
+            Just("\u{1f600}".as_bytes().to_vec()),
+            Just(vec![b'x'; LINE_BYTES - 3]),
+            proptest::collection::vec(any::<u8>(), 0..8),
+        ];
+        proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    fn cut(bytes: &[u8], cuts: &[prop::sample::Index]) -> Vec<Vec<u8>> {
+        let mut positions: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        positions.extend([0, bytes.len()]);
+        positions.sort_unstable();
+        positions.windows(2).map(|pair| bytes[pair[0]..pair[1]].to_vec()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_the_same_however_the_network_cuts_them(
+            bytes in interesting_bytes(),
+            cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let pieces = cut(&bytes, &cuts);
+            let reads: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
+            prop_assert_eq!(
+                decode(Decoder::with_framing(Framing::Lines), &reads),
+                decode(Decoder::with_framing(Framing::Lines), &[&bytes])
+            );
+        }
+
+        #[test]
+        fn no_input_panics_or_is_held_beyond_the_bound(
+            bytes in interesting_bytes(),
+            cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..12),
+            framing in prop_oneof![Just(None), Just(Some(Framing::Lines)), Just(Some(Framing::Report))],
+            quiet in any::<u16>(),
+        ) {
+            let mut decoder = framing.map_or_else(Decoder::new, Decoder::with_framing);
+            decoder.set_report_prefix("Alex: ");
+            for (index, piece) in cut(&bytes, &cuts).iter().enumerate() {
+                decoder.push(piece);
+                while let Some(message) = decoder.next_message() {
+                    if let Ok(text) = message {
+                        prop_assert!(text.len() <= LINE_BYTES);
+                        prop_assert!(!text.contains('\n'));
+                    }
+                }
+                prop_assert!(decoder.pending().len() <= LINE_BYTES);
+                if quiet >> (index % 16) & 1 == 1 {
+                    decoder.quiet();
+                    while decoder.next_message().is_some() {}
+                    prop_assert!(!decoder.awaits_silence(), "silence leaves nothing half-way");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The wire protocol, sans-IO: bytes in, meaning out, and the sentences that go back.
+//!
+//! Nothing here knows a socket, a runtime or a clock, so that all of it can be tested with plain
+//! function calls. `docs/protocol.md` is the normative text; reading order of the code:
+//!
+//! 1. [`Nickname`]: parsed once, then always valid.
+//! 2. [`Decoder`]: a stream of bytes becomes messages, in one of two [`Framing`]s.
+//! 3. [`Command`] and [`Text`]: what a member's message asks for.
+//! 4. [`Broadcast`], [`Notice`] and [`Refusal`]: every sentence that the server says, and
+//!    [`Heard`]: how a client tells them apart.
+
+mod command;
+mod framing;
+mod nickname;
+mod notice;
+
+pub use command::{Command, TEXT_BYTES, Text};
+pub use framing::{Decoder, Framing, LINE_BYTES};
+pub use nickname::{NICKNAME_CHARACTERS, Nickname, NicknameError};
+pub use notice::{Broadcast, Heard, Notice, Refusal};
+
+/// What the server sends to ask for a nickname: these four bytes and no newline, as in the report.
+pub const NICKNAME_REQUEST: &str = "NICK";
+
+/// The port of the report, used wherever none is named.
+pub const DEFAULT_PORT: u16 = 5555;

@@ -1,0 +1,266 @@
+//! Every sentence that the server says, in one place.
+
+use std::fmt;
+
+use super::nickname::Shown;
+use super::{NICKNAME_CHARACTERS, Nickname, NicknameError, TEXT_BYTES, Text};
+
+/// What begins a line that is for one member alone. No broadcast line can begin so, because every
+/// one of them begins with a nickname or with `* `.
+const PRIVATE: &str = "-- ";
+
+/// The one line for one member that the report words otherwise.
+const CONNECTED: &str = "Connected to server!";
+
+/// A line that everyone in the room is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Broadcast<'a> {
+    /// Somebody came.
+    Joined(&'a Nickname),
+    /// Somebody is gone.
+    Left(&'a Nickname),
+    /// Somebody said something.
+    Said(&'a Nickname, Text<'a>),
+    /// Somebody did something (`/me`).
+    Acted(&'a Nickname, Text<'a>),
+    /// Somebody has another nickname now.
+    Renamed(&'a Nickname, &'a Nickname),
+}
+
+impl fmt::Display for Broadcast<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Joined(nickname) => write!(formatter, "{nickname} joined the chat!"),
+            Self::Left(nickname) => write!(formatter, "{nickname} left the chat."),
+            Self::Said(nickname, text) => write!(formatter, "{nickname}: {}", text.as_str()),
+            Self::Acted(nickname, text) => write!(formatter, "* {nickname} {}", text.as_str()),
+            Self::Renamed(old, new) => write!(formatter, "{old} is now known as {new}."),
+        }
+    }
+}
+
+/// A line, or a few, for one member alone.
+#[derive(Clone, Debug)]
+pub enum Notice<'a> {
+    /// The member has joined.
+    Connected,
+    /// What the member sent was refused.
+    NotSent(Refusal),
+    /// The nickname was refused; line-framed clients are asked again.
+    NotJoined(Refusal),
+    /// The connection is not taken on at all.
+    NotConnected(Refusal),
+    /// No nickname has come in time.
+    TooLate,
+    /// Who is here: how many, and the names of as many as fit.
+    Here {
+        /// How many members there are.
+        count: usize,
+        /// The first of them, by name.
+        names: Vec<&'a str>,
+    },
+    /// A private message from somebody.
+    WhisperFrom(&'a Nickname, Text<'a>),
+    /// The receipt of a private message to somebody.
+    WhisperTo(&'a Nickname, Text<'a>),
+    /// The answer to `/ping`.
+    Pong(Text<'a>),
+    /// The commands.
+    Help,
+    /// The server ends.
+    ShuttingDown,
+}
+
+impl fmt::Display for Notice<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !matches!(self, Self::Connected) {
+            formatter.write_str(PRIVATE)?;
+        }
+        match self {
+            Self::Connected => formatter.write_str(CONNECTED),
+            Self::NotSent(refusal) => write!(formatter, "{NOT_SENT}{refusal}."),
+            Self::NotJoined(refusal) => write!(formatter, "{NOT_JOINED}{refusal}."),
+            Self::NotConnected(refusal) => write!(formatter, "Not connected: {refusal}."),
+            Self::TooLate => formatter.write_str("No nickname has come in time. Goodbye."),
+            Self::Here { count, names } => {
+                write!(formatter, "Here now ({count}): {}", names.join(", "))?;
+                match count - names.len() {
+                    0 => Ok(()),
+                    more => write!(formatter, " and {more} more"),
+                }
+            }
+            Self::WhisperFrom(from, text) => write!(formatter, "{from} to you: {}", text.as_str()),
+            Self::WhisperTo(to, text) => write!(formatter, "You to {to}: {}", text.as_str()),
+            Self::Pong(token) => write!(formatter, "pong {}", token.as_str()),
+            Self::Help => formatter.write_str(HELP),
+            Self::ShuttingDown => formatter.write_str("The server is shutting down."),
+        }
+    }
+}
+
+const NOT_SENT: &str = "Not sent: ";
+const NOT_JOINED: &str = "Not joined: ";
+
+const HELP: &str = "/who  who is here
+-- /me TEXT  tell everyone what you do
+-- /msg NICKNAME TEXT  say something to one member alone
+-- /nick NICKNAME  be called something else
+-- /ping TOKEN  the server answers with the token
+-- /quit  leave
+-- //TEXT  say a text that begins with a slash";
+
+/// Why something that a client sent is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A text that is blank.
+    Empty,
+    /// A line over [`LINE_BYTES`](super::LINE_BYTES), or a text over [`TEXT_BYTES`].
+    TooLong,
+    /// Bytes that are not UTF-8.
+    NotUtf8,
+    /// A character that would act on a terminal instead of appearing on it.
+    Control(char),
+    /// A command that there is not.
+    UnknownCommand,
+    /// A command without what it needs; this is how it is used.
+    Usage(&'static str),
+    /// Something that is not a nickname.
+    Nickname(NicknameError),
+    /// A line that is too long for a nickname.
+    NicknameTooLong,
+    /// A nickname that somebody has, or one that looks the same.
+    NicknameTaken,
+    /// A private message to somebody who is not here.
+    NobodyOfThatName,
+    /// A private message to somebody who does not take what is sent.
+    NotReading,
+    /// The room holds as many as it may.
+    Full,
+    /// The room has ended.
+    Closed,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(formatter, "the message is empty"),
+            Self::TooLong => write!(formatter, "a message has at most {TEXT_BYTES} bytes"),
+            Self::NotUtf8 => write!(formatter, "it is not valid UTF-8"),
+            Self::Control(control) => {
+                write!(formatter, "a message cannot contain the control character {}", Shown(*control))
+            }
+            Self::UnknownCommand => write!(formatter, "no such command; /help lists them"),
+            Self::Usage(usage) => write!(formatter, "the command is used so: {usage}"),
+            Self::Nickname(error) => error.fmt(formatter),
+            Self::NicknameTooLong => {
+                write!(formatter, "a nickname has at most {NICKNAME_CHARACTERS} characters")
+            }
+            Self::NicknameTaken => write!(formatter, "somebody here has that nickname, or one like it"),
+            Self::NobodyOfThatName => write!(formatter, "nobody of that name is here"),
+            Self::NotReading => write!(formatter, "they are not reading at the moment"),
+            Self::Full => write!(formatter, "the room is full"),
+            Self::Closed => write!(formatter, "the server is shutting down"),
+        }
+    }
+}
+
+impl From<NicknameError> for Refusal {
+    fn from(error: NicknameError) -> Self {
+        Self::Nickname(error)
+    }
+}
+
+/// What a client hears: a line from the server, told apart by whom it is for.
+///
+/// The other direction of [`Broadcast`] and [`Notice`]. It is exact, because no broadcast line can
+/// begin like a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard<'a> {
+    /// A line that everyone is told.
+    Everyone(&'a str),
+    /// The handshake is over, and the client is a member.
+    Connected,
+    /// The nickname was refused, for this reason.
+    NotJoined(&'a str),
+    /// Something that the client sent was refused, for this reason.
+    NotSent(&'a str),
+    /// A private message, to or from the client.
+    Whisper(&'a str),
+    /// Something else that is for the client alone.
+    Told(&'a str),
+}
+
+impl<'a> Heard<'a> {
+    /// Tells what a line from the server is.
+    #[must_use]
+    pub fn parse(line: &'a str) -> Self {
+        if line == CONNECTED {
+            return Self::Connected;
+        }
+        let Some(told) = line.strip_prefix(PRIVATE) else {
+            return Self::Everyone(line);
+        };
+        if let Some(reason) = told.strip_prefix(NOT_SENT) {
+            Self::NotSent(reason)
+        } else if let Some(reason) = told.strip_prefix(NOT_JOINED) {
+            Self::NotJoined(reason)
+        } else if is_whisper(told) {
+            Self::Whisper(line)
+        } else {
+            Self::Told(line)
+        }
+    }
+}
+
+fn is_whisper(told: &str) -> bool {
+    told.split_once(": ").is_some_and(|(head, _)| {
+        let words: Vec<&str> = head.split(' ').collect();
+        matches!(words[..], [_, "to", "you"] | ["You", "to", _])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_can_tell_every_notice_from_what_everyone_is_told() {
+        let (alex, bo) = (Nickname::parse("Alex").unwrap(), Nickname::parse("Bo").unwrap());
+        let text = Text::parse("-- Not sent: x").unwrap();
+        for broadcast in [
+            Broadcast::Joined(&alex),
+            Broadcast::Left(&alex),
+            Broadcast::Said(&alex, text),
+            Broadcast::Acted(&alex, text),
+            Broadcast::Renamed(&alex, &bo),
+        ] {
+            let line = broadcast.to_string();
+            assert_eq!(Heard::parse(&line), Heard::Everyone(&line));
+        }
+        let parsed = |notice: Notice<'_>| {
+            let line = notice.to_string();
+            match Heard::parse(&line) {
+                Heard::Everyone(_) => "everyone",
+                Heard::Connected => "connected",
+                Heard::NotJoined("somebody here has that nickname, or one like it.") => "not joined",
+                Heard::NotSent("no such command; /help lists them.") => "not sent",
+                Heard::Whisper(_) => "whisper",
+                Heard::Told(_) => "told",
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(parsed(Notice::Connected), "connected");
+        assert_eq!(parsed(Notice::NotSent(Refusal::UnknownCommand)), "not sent");
+        assert_eq!(parsed(Notice::NotJoined(Refusal::NicknameTaken)), "not joined");
+        assert_eq!(parsed(Notice::WhisperFrom(&bo, text)), "whisper");
+        assert_eq!(parsed(Notice::WhisperTo(&bo, text)), "whisper");
+        assert_eq!(parsed(Notice::Here { count: 1, names: vec!["Alex"] }), "told");
+        assert_eq!(parsed(Notice::Pong(text)), "told");
+        assert_eq!(parsed(Notice::ShuttingDown), "told");
+    }
+
+    #[test]
+    fn every_line_of_a_notice_is_marked_as_one() {
+        assert!(Notice::Help.to_string().lines().all(|line| line.starts_with(PRIVATE)));
+    }
+}

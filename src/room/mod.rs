@@ -1,0 +1,471 @@
+//! The room: an append-only log of lines, and every member a cursor into it.
+//!
+//! Pure state, without tokio, sockets or a clock. The server around it calls one method for what a
+//! member wants, and [`Room::read`] for what a member is to be sent; whatever happens to the
+//! network, the room stays a room. See `docs/architecture.md`, "The one idea".
+
+mod log;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+pub use log::{CHUNK_BYTES, FellBehind, Position, RoomLog};
+
+use crate::protocol::{Broadcast, Nickname, Notice, Refusal, Text};
+
+/// Names a member for as long as the room exists; given in the order of joining.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MemberId(u64);
+
+/// Who is here, and what has been said.
+#[derive(Debug)]
+pub struct Room {
+    log: RoomLog,
+    /// Everyone who still has something to read: the members, and those who have left but are to
+    /// be sent what came before.
+    readers: BTreeMap<MemberId, Reader>,
+    /// The members, by the two keys of their nicknames ([`Nickname::keys`]).
+    roster: BTreeMap<String, MemberId>,
+    joined_so_far: u64,
+    private_bytes: usize,
+    /// No one joins any more.
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Reader {
+    nickname: Nickname,
+    cursor: Position,
+    /// Where reading ends: set when the member has left.
+    until: Option<Position>,
+    /// Lines for this one alone, each behind its position in the log.
+    private: VecDeque<(Position, String)>,
+}
+
+/// What [`Room::read`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Whole lines, now in the buffer.
+    Lines,
+    /// Nothing at the moment.
+    Nothing,
+    /// Nothing ever again: the member has left and was given everything that came before.
+    End,
+}
+
+impl Room {
+    /// An empty room whose log keeps the last `retention_bytes`, and whose members may each have
+    /// `private_bytes` of lines for them alone waiting.
+    #[must_use]
+    pub fn new(retention_bytes: usize, private_bytes: usize) -> Self {
+        Self {
+            log: RoomLog::new(retention_bytes),
+            readers: BTreeMap::new(),
+            roster: BTreeMap::new(),
+            joined_so_far: 0,
+            private_bytes,
+            closed: false,
+        }
+    }
+
+    /// Lets somebody in: everyone is told, the newcomer too, and then the newcomer alone that it
+    /// is connected. The newcomer's view begins `history` lines before its joining.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NicknameTaken`], or [`Refusal::Closed`] once the room is closed.
+    pub fn join(&mut self, nickname: Nickname, history: usize) -> Result<MemberId, Refusal> {
+        if self.closed {
+            return Err(Refusal::Closed);
+        }
+        let keys = nickname.keys();
+        if keys.iter().any(|key| self.roster.contains_key(key)) {
+            return Err(Refusal::NicknameTaken);
+        }
+        let id = MemberId(self.joined_so_far);
+        self.joined_so_far += 1;
+        self.roster.extend(keys.map(|key| (key, id)));
+        let joining = self.log.append(Broadcast::Joined(&nickname));
+        let cursor = self.log.lines_before(joining, history);
+        let reader = Reader { nickname, cursor, until: None, private: VecDeque::new() };
+        self.readers.insert(id, reader);
+        self.tell(id, &Notice::Connected);
+        Ok(id)
+    }
+
+    /// Tells everyone that a member is gone. What the member has not read yet it can still be
+    /// sent, up to here. Returns its nickname the first time, and `None` ever after.
+    pub fn leave(&mut self, id: MemberId) -> Option<Nickname> {
+        let end = self.log.end();
+        let reader = self.member_mut(id)?;
+        reader.until = Some(end);
+        let nickname = reader.nickname.clone();
+        for key in nickname.keys() {
+            self.roster.remove(&key);
+        }
+        self.log.append(Broadcast::Left(&nickname));
+        Some(nickname)
+    }
+
+    /// Forgets a reader. A member that has not left leaves by this.
+    pub fn forget(&mut self, id: MemberId) -> Option<Nickname> {
+        let left = self.leave(id);
+        self.readers.remove(&id);
+        left
+    }
+
+    /// Ends the room: every member is told so, and is a member no more. Returns who was here, in
+    /// the order of joining.
+    pub fn close(&mut self) -> Vec<Nickname> {
+        self.closed = true;
+        self.roster.clear();
+        let ids: Vec<MemberId> = self.members().map(|(id, _)| id).collect();
+        let mut nicknames = Vec::with_capacity(ids.len());
+        for id in ids {
+            self.tell(id, &Notice::ShuttingDown);
+            let end = self.log.end();
+            if let Some(reader) = self.readers.get_mut(&id) {
+                reader.until = Some(end);
+                nicknames.push(reader.nickname.clone());
+            }
+        }
+        nicknames
+    }
+
+    /// Whether [`Room::close`] has been called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Says a text to everyone. Returns false if the speaker is no member.
+    pub fn say(&mut self, id: MemberId, text: Text<'_>) -> bool {
+        self.broadcast(id, |nickname| Broadcast::Said(nickname, text))
+    }
+
+    /// Tells everyone what a member does. Returns false if it is no member.
+    pub fn act(&mut self, id: MemberId, text: Text<'_>) -> bool {
+        self.broadcast(id, |nickname| Broadcast::Acted(nickname, text))
+    }
+
+    /// Says a text to one member alone, and gives the speaker a receipt.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NobodyOfThatName`], or [`Refusal::NotReading`] if too much is waiting for them.
+    pub fn whisper(&mut self, id: MemberId, to: &str, text: Text<'_>) -> Result<(), Refusal> {
+        let Some(from) = self.nickname(id).cloned() else { return Ok(()) };
+        let (addressee, nickname) = self.find(to).ok_or(Refusal::NobodyOfThatName)?;
+        if !self.may_be_told_more(addressee) {
+            return Err(Refusal::NotReading);
+        }
+        self.tell(addressee, &Notice::WhisperFrom(&from, text));
+        self.tell(id, &Notice::WhisperTo(&nickname, text));
+        Ok(())
+    }
+
+    /// Gives a member another nickname. Returns the old one.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NicknameTaken`] if somebody else has it, or one that looks the same.
+    pub fn rename(&mut self, id: MemberId, new: Nickname) -> Result<Option<Nickname>, Refusal> {
+        let Some(old) = self.nickname(id).cloned() else { return Ok(None) };
+        let keys = new.keys();
+        if keys.iter().any(|key| self.roster.get(key).is_some_and(|&holder| holder != id)) {
+            return Err(Refusal::NicknameTaken);
+        }
+        self.roster.retain(|_, holder| *holder != id);
+        self.roster.extend(keys.map(|key| (key, id)));
+        self.log.append(Broadcast::Renamed(&old, &new));
+        if let Some(reader) = self.readers.get_mut(&id) {
+            reader.nickname = new;
+        }
+        Ok(Some(old))
+    }
+
+    /// Tells one reader something, behind everything that has been said so far.
+    pub fn tell(&mut self, id: MemberId, notice: &Notice<'_>) {
+        let end = self.log.end();
+        if let Some(reader) = self.readers.get_mut(&id) {
+            reader.private.push_back((end, format!("{notice}\n")));
+        }
+    }
+
+    /// Whether a reader has taken enough of what is for it alone to be told more. Who asks for
+    /// answers waits for this before it asks again, so that what waits stays bounded.
+    #[must_use]
+    pub fn may_be_told_more(&self, id: MemberId) -> bool {
+        self.readers.get(&id).is_none_or(|reader| {
+            let waiting: usize = reader.private.iter().map(|(_, line)| line.len()).sum();
+            waiting < self.private_bytes
+        })
+    }
+
+    /// Takes for a reader what lies between its cursor and the end, whole lines, about `at_most`
+    /// bytes, in the one order that everyone sees.
+    ///
+    /// # Errors
+    ///
+    /// [`FellBehind`]: the log no longer holds what comes next for it.
+    pub fn read(&mut self, id: MemberId, at_most: usize, out: &mut Vec<u8>) -> Result<Read, FellBehind> {
+        let Some(reader) = self.readers.get_mut(&id) else { return Ok(Read::End) };
+        let end = reader.until.unwrap_or(self.log.end());
+        let before = out.len();
+        while out.len() - before < at_most {
+            let stop = reader.private.front().map_or(end, |&(position, _)| position.min(end));
+            if reader.cursor < stop {
+                self.log.read(&mut reader.cursor, stop, at_most, out)?;
+            } else if let Some((_, line)) = reader.private.pop_front() {
+                out.extend_from_slice(line.as_bytes());
+            } else {
+                break;
+            }
+        }
+        Ok(match (out.len() > before, reader.until) {
+            (true, _) => Read::Lines,
+            (false, None) => Read::Nothing,
+            (false, Some(_)) => Read::End,
+        })
+    }
+
+    /// How far the slowest member is behind, in bytes.
+    #[must_use]
+    pub fn largest_lag_bytes(&self) -> u64 {
+        let slowest = self.members().map(|(_, reader)| reader.cursor).min();
+        slowest.map_or(0, |cursor| self.log.end() - cursor)
+    }
+
+    /// The nickname of a member.
+    #[must_use]
+    pub fn nickname(&self, id: MemberId) -> Option<&Nickname> {
+        let reader = self.readers.get(&id)?;
+        reader.until.is_none().then_some(&reader.nickname)
+    }
+
+    /// The nicknames of all members, in the order of joining.
+    pub fn nicknames(&self) -> impl Iterator<Item = &Nickname> {
+        self.members().map(|(_, reader)| &reader.nickname)
+    }
+
+    /// The position behind the last line of the log.
+    #[must_use]
+    pub fn end(&self) -> Position {
+        self.log.end()
+    }
+
+    fn members(&self) -> impl Iterator<Item = (MemberId, &Reader)> {
+        self.readers.iter().filter(|(_, reader)| reader.until.is_none()).map(|(&id, reader)| (id, reader))
+    }
+
+    fn member_mut(&mut self, id: MemberId) -> Option<&mut Reader> {
+        self.readers.get_mut(&id).filter(|reader| reader.until.is_none())
+    }
+
+    fn find(&self, name: &str) -> Option<(MemberId, Nickname)> {
+        let [key, _] = Nickname::parse(name).ok()?.keys();
+        let id = *self.roster.get(&key)?;
+        Some((id, self.nickname(id)?.clone()))
+    }
+
+    fn broadcast<'a, D: fmt::Display>(
+        &'a mut self,
+        id: MemberId,
+        line: impl FnOnce(&'a Nickname) -> D,
+    ) -> bool {
+        // Field by field, so that the nickname can be read while the log is written.
+        match self.readers.get(&id) {
+            Some(Reader { nickname, until: None, .. }) => {
+                self.log.append(line(nickname));
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room() -> Room {
+        Room::new(1 << 20, 1 << 10)
+    }
+
+    fn nickname(name: &str) -> Nickname {
+        Nickname::parse(name).expect("a valid nickname")
+    }
+
+    fn text(text: &str) -> Text<'_> {
+        Text::parse(text).expect("a valid text")
+    }
+
+    fn join(room: &mut Room, name: &str) -> MemberId {
+        room.join(nickname(name), 0).expect("the nickname is free")
+    }
+
+    /// Everything that a reader is sent until it has caught up.
+    fn screen(room: &mut Room, id: MemberId) -> Vec<String> {
+        let mut out = Vec::new();
+        while room.read(id, 1, &mut out).expect("not fallen behind") == Read::Lines {}
+        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn everyone_sees_one_order_and_a_newcomer_sees_its_own_joining_first() {
+        let mut room = room();
+        let dinesh = join(&mut room, "Dinesh");
+        room.say(dinesh, text("anyone?"));
+        let alex = join(&mut room, "Alex");
+        room.say(alex, text("Hello everyone"));
+        room.act(dinesh, text("waves"));
+        assert_eq!(
+            screen(&mut room, dinesh),
+            [
+                "Dinesh joined the chat!",
+                "Connected to server!",
+                "Dinesh: anyone?",
+                "Alex joined the chat!",
+                "Alex: Hello everyone",
+                "* Dinesh waves"
+            ]
+        );
+        assert_eq!(
+            screen(&mut room, alex),
+            ["Alex joined the chat!", "Connected to server!", "Alex: Hello everyone", "* Dinesh waves"]
+        );
+    }
+
+    #[test]
+    fn a_private_line_stands_where_it_was_said_between_the_broadcast_ones() {
+        let mut room = room();
+        let dinesh = join(&mut room, "Dinesh");
+        let alex = join(&mut room, "Alex");
+        screen(&mut room, alex);
+        room.say(dinesh, text("before"));
+        assert_eq!(room.whisper(dinesh, "alex", text("psst")), Ok(()));
+        room.say(dinesh, text("after"));
+        assert_eq!(screen(&mut room, alex), ["Dinesh: before", "-- Dinesh to you: psst", "Dinesh: after"]);
+        let receipt = "-- You to Alex: psst".to_owned();
+        assert!(screen(&mut room, dinesh).contains(&receipt));
+    }
+
+    #[test]
+    fn a_whisper_to_nobody_or_to_one_who_does_not_read_is_refused() {
+        let mut room = room();
+        let dinesh = join(&mut room, "Dinesh");
+        let alex = join(&mut room, "Alex");
+        assert_eq!(room.whisper(dinesh, "Max", text("hi")), Err(Refusal::NobodyOfThatName));
+        let mut whispers = 0;
+        while room.whisper(dinesh, "Alex", text("hi")).is_ok() {
+            screen(&mut room, dinesh);
+            whispers += 1;
+            assert!(whispers < 1_000, "what waits for Alex is bounded");
+        }
+        assert!(!room.may_be_told_more(alex));
+        screen(&mut room, alex);
+        assert!(room.may_be_told_more(alex));
+        assert_eq!(room.whisper(dinesh, "Alex", text("hi")), Ok(()));
+    }
+
+    #[test]
+    fn a_nickname_is_taken_while_its_member_is_here_and_free_afterwards() {
+        let mut room = room();
+        let alex = join(&mut room, "Alex");
+        assert_eq!(room.join(nickname("ALEX"), 0), Err(Refusal::NicknameTaken));
+        assert_eq!(room.join(nickname("\u{410}lex"), 0), Err(Refusal::NicknameTaken));
+        room.leave(alex);
+        assert!(room.join(nickname("Alex"), 0).is_ok());
+        assert_eq!(room.nicknames().count(), 1);
+    }
+
+    #[test]
+    fn joining_and_leaving_are_told_exactly_once_however_often_it_is_asked() {
+        let mut room = room();
+        let dinesh = join(&mut room, "Dinesh");
+        let alex = join(&mut room, "Alex");
+        assert_eq!(room.leave(alex), Some(nickname("Alex")));
+        assert_eq!(room.leave(alex), None);
+        assert_eq!(room.forget(alex), None);
+        assert_eq!(room.forget(alex), None);
+        let screen = screen(&mut room, dinesh);
+        assert_eq!(screen.iter().filter(|line| *line == "Alex left the chat.").count(), 1);
+    }
+
+    #[test]
+    fn who_has_left_is_sent_what_came_before_and_nothing_behind() {
+        let mut room = room();
+        let dinesh = join(&mut room, "Dinesh");
+        let alex = join(&mut room, "Alex");
+        room.say(alex, text("bye"));
+        room.leave(alex);
+        assert!(!room.say(alex, text("from beyond")));
+        room.say(dinesh, text("gone"));
+        assert_eq!(screen(&mut room, alex).last().map(String::as_str), Some("Alex: bye"));
+        let mut out = Vec::new();
+        assert_eq!(room.read(alex, 1, &mut out), Ok(Read::End));
+    }
+
+    #[test]
+    fn a_new_nickname_is_taken_and_the_old_one_is_free() {
+        let mut room = room();
+        let dinesh = join(&mut room, "Dinesh");
+        let alex = join(&mut room, "Alex");
+        assert_eq!(room.rename(alex, nickname("dinesh")), Err(Refusal::NicknameTaken));
+        assert_eq!(room.rename(alex, nickname("ALEX")), Ok(Some(nickname("Alex"))));
+        assert_eq!(room.rename(alex, nickname("Sascha")), Ok(Some(nickname("ALEX"))));
+        join(&mut room, "Alex");
+        room.say(alex, text("it is me"));
+        let screen = screen(&mut room, dinesh);
+        assert!(screen.contains(&"ALEX is now known as Sascha.".to_owned()));
+        assert_eq!(screen.last().map(String::as_str), Some("Sascha: it is me"));
+    }
+
+    #[test]
+    fn history_begins_the_view_of_a_newcomer_earlier() {
+        let mut room = room();
+        let dinesh = join(&mut room, "Dinesh");
+        for number in 1..=5 {
+            room.say(dinesh, text(&number.to_string()));
+        }
+        let alex = room.join(nickname("Alex"), 2).unwrap();
+        assert_eq!(
+            screen(&mut room, alex),
+            ["Dinesh: 4", "Dinesh: 5", "Alex joined the chat!", "Connected to server!"]
+        );
+    }
+
+    #[test]
+    fn who_falls_off_the_end_of_the_log_is_told_so_and_nobody_else_notices() {
+        let mut room = Room::new(2 * CHUNK_BYTES, 1 << 10);
+        let slow = join(&mut room, "Slow");
+        let quick = join(&mut room, "Quick");
+        let line = "x".repeat(1_000);
+        for _ in 0..200 {
+            room.say(quick, text(&line));
+            screen(&mut room, quick);
+        }
+        let mut out = Vec::new();
+        assert_eq!(room.read(slow, 1, &mut out), Err(FellBehind));
+        assert!(out.is_empty(), "not even a part of what is no longer whole");
+        assert!(room.largest_lag_bytes() > 2 * CHUNK_BYTES as u64);
+        room.forget(slow);
+        assert_eq!(screen(&mut room, quick), ["Slow left the chat."]);
+        assert_eq!(room.largest_lag_bytes(), 0);
+    }
+
+    #[test]
+    fn a_closed_room_tells_everyone_and_lets_nobody_in() {
+        let mut room = room();
+        let dinesh = join(&mut room, "Dinesh");
+        let alex = join(&mut room, "Alex");
+        assert_eq!(room.close(), [nickname("Dinesh"), nickname("Alex")]);
+        assert!(!room.say(dinesh, text("wait")));
+        assert_eq!(room.leave(dinesh), None, "nobody is told again");
+        assert_eq!(room.join(nickname("Late"), 0), Err(Refusal::Closed));
+        for id in [dinesh, alex] {
+            let last = screen(&mut room, id).pop();
+            assert_eq!(last.as_deref(), Some("-- The server is shutting down."));
+        }
+    }
+}

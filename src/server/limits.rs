@@ -1,0 +1,90 @@
+//! Every bound of the server, named, with its unit and its default.
+
+use std::time::Duration;
+
+use crate::protocol::LINE_BYTES;
+
+/// How long a client may take to choose its nickname, all attempts together.
+pub const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How many nicknames a line-framed client may try.
+pub const NICKNAME_ATTEMPTS: usize = 3;
+
+/// How long no byte comes before what has come is taken to be all: the end of a nickname without
+/// a newline, which is what the report's client sends.
+pub const SILENCE: Duration = Duration::from_millis(250);
+
+/// How long a member's socket may take nothing of what waits for it.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much of the room's log is kept for those who are behind.
+pub const RETENTION_BYTES: usize = 8 * 1_024 * 1_024;
+
+/// How many bytes of lines for one member alone may wait, beside one more answer.
+pub const PRIVATE_BYTES: usize = 16 * 1_024;
+
+/// How much is taken from the log for one write: where a byte is cheapest to send.
+pub const WRITE_BYTES: usize = 32 * 1_024;
+
+/// How much is read at once, and so how much of one member's input is handled before another's.
+pub const READ_BYTES: usize = 16 * 1_024;
+
+/// How many connections there may be at once, members and those that choose a nickname.
+pub const CONNECTIONS: usize = 10_000;
+
+/// How many more may be told that the room is full, at once; beyond that they are just closed.
+pub const TURNED_AWAY_CONNECTIONS: usize = 64;
+
+/// How many names `/who` lists; the number is always told.
+pub const NAMES_LISTED: usize = 100;
+
+/// How long a sender is slowed down at a time while somebody is behind by more than half of the
+/// retention, before it looks again.
+pub const BACK_PRESSURE_PAUSE: Duration = Duration::from_millis(5);
+
+/// How often it looks before it may send once more in any case.
+pub const BACK_PRESSURE_PAUSES: usize = 50;
+
+/// How long what is pending is still written when a connection or the server ends.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// How long a closed connection is read from, so that what was written last is not lost to a reset.
+pub const LINGER: Duration = Duration::from_secs(2);
+
+/// How long accepting pauses at first when the operating system refuses, as when it has no more
+/// descriptors; doubled each time up to [`ACCEPT_PAUSE_LONGEST`].
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest pause in accepting.
+pub const ACCEPT_PAUSE_LONGEST: Duration = Duration::from_secs(1);
+
+// A read must be able to bring at least one whole line.
+const _: () = assert!(READ_BYTES > LINE_BYTES);
+
+/// The bounds that one server runs with. Those that a simulation makes tiny are fields; the others
+/// are the constants of this module.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// See [`REGISTRATION_TIMEOUT`].
+    pub registration_timeout: Duration,
+    /// See [`WRITE_TIMEOUT`].
+    pub write_timeout: Duration,
+    /// See [`RETENTION_BYTES`].
+    pub retention_bytes: usize,
+    /// See [`CONNECTIONS`].
+    pub connections: usize,
+    /// See [`SHUTDOWN_GRACE`].
+    pub shutdown_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            registration_timeout: REGISTRATION_TIMEOUT,
+            write_timeout: WRITE_TIMEOUT,
+            retention_bytes: RETENTION_BYTES,
+            connections: CONNECTIONS,
+            shutdown_grace: SHUTDOWN_GRACE,
+        }
+    }
+}

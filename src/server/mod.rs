@@ -1,0 +1,106 @@
+//! The shell around the room: a listener, a task for each connection, timeouts, limits.
+//!
+//! [`serve`] is the whole server. It is generic over the network, takes its clock from tokio
+//! (virtual in a simulation) and reports what happens as `tracing` events, of which
+//! [`journal`](crate::journal) makes `server.log`.
+
+pub mod limits;
+mod session;
+mod shared;
+
+use std::sync::Arc;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, info, warn};
+
+pub use limits::Limits;
+
+use crate::net::{Listener, explain};
+use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
+use shared::SharedRoom;
+
+/// How a server is set up, beside the address it listens on.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// How many earlier lines a newcomer is shown.
+    pub history_lines: usize,
+    /// Every bound.
+    pub limits: Limits,
+}
+
+/// Runs the chat on `listener` until `shutdown` completes, then ends it in good order: nobody is
+/// accepted any more, the members are told, what is pending is written, all within
+/// [`Limits::shutdown_grace`].
+///
+/// Nothing that a network or a client does ends it.
+pub async fn serve<L: Listener>(listener: L, config: Config, shutdown: impl Future<Output = ()>) {
+    let room = Arc::new(SharedRoom::new(config));
+    let mut sessions = JoinSet::new();
+    info!(event = "start", "Server started");
+
+    tokio::select! {
+        biased;
+        () = shutdown => {}
+        () = accept_connections(listener, &room, &mut sessions) => {}
+    }
+
+    room.close();
+    let grace = room.limits().shutdown_grace;
+    let ended_in_time = timeout(grace, async {
+        while let Some(ended) = sessions.join_next().await {
+            report_panic(&ended);
+        }
+    });
+    if ended_in_time.await.is_err() {
+        debug!("{} connections were still open at the end of the grace", sessions.len());
+        sessions.shutdown().await;
+    }
+    info!(event = "stop", "Server stopped");
+}
+
+/// Accepts for ever. Does no work for the accepted but to start their sessions.
+async fn accept_connections<L: Listener>(
+    mut listener: L,
+    room: &Arc<SharedRoom>,
+    sessions: &mut JoinSet<()>,
+) {
+    let mut pause = ACCEPT_PAUSE;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            Some(ended) = sessions.join_next() => {
+                report_panic(&ended);
+                continue;
+            }
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                pause = ACCEPT_PAUSE;
+                let connections = room.limits().connections;
+                if sessions.len() < connections {
+                    sessions.spawn(session::run(stream, peer, Arc::clone(room)));
+                } else if sessions.len() < connections + TURNED_AWAY_CONNECTIONS {
+                    sessions.spawn(session::turn_away(stream, peer, Arc::clone(room)));
+                }
+            }
+            // Such an error concerns one connection that is gone, or passes, as when descriptors
+            // become free again. The members notice nothing of it.
+            Err(error) => {
+                warn!(event = "accept", "Cannot accept connections at the moment: {}", explain(&error));
+                sleep(pause).await;
+                pause = (pause * 2).min(ACCEPT_PAUSE_LONGEST);
+            }
+        }
+    }
+}
+
+/// A session that panicked has left the room by itself; here it is only said.
+fn report_panic(ended: &Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        error!(event = "panic", "A session ended by an internal error; the others go on");
+    }
+}

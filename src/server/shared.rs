@@ -1,0 +1,264 @@
+//! The room as the sessions share it: under its lock, with its wake-up and its journal.
+//!
+//! Whatever changes the room and the line of `server.log` that says so happen in one critical
+//! section, so the order of the log is the order of the room. The lock is never held across an
+//! await.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+use super::limits::{
+    BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, Limits, NAMES_LISTED, PRIVATE_BYTES, WRITE_BYTES,
+};
+use super::{Config, session::Member};
+use crate::net::Peer;
+use crate::protocol::{Broadcast, Command, Decoder, Nickname, Notice, Refusal};
+use crate::room::{CHUNK_BYTES, FellBehind, MemberId, Read, Room};
+
+pub(super) struct SharedRoom {
+    room: Mutex<Room>,
+    /// Woken whenever somebody has something new to read.
+    grown: Notify,
+    config: Config,
+}
+
+/// Why somebody is no longer here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departure {
+    /// It closed the connection in order, or said `/quit`.
+    Wish,
+    /// The connection broke.
+    Reset,
+    /// Its socket has taken nothing for the write timeout.
+    Stalled,
+    /// It fell further behind than the log reaches back.
+    TooSlow,
+    /// The server ended.
+    ServerStopped,
+    /// Its session panicked.
+    InternalError,
+}
+
+/// The cause in brackets, as `server.log` has it; nothing where it was the member's own wish.
+impl fmt::Display for Departure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Wish => "",
+            Self::Reset => " (connection reset)",
+            Self::Stalled => " (stalled)",
+            Self::TooSlow => " (too slow)",
+            Self::ServerStopped => " (server stopped)",
+            Self::InternalError => " (internal error)",
+        })
+    }
+}
+
+/// What became of the messages of one read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handled {
+    /// All are done.
+    All,
+    /// All are done, and they were so much that others may have fallen behind.
+    Much,
+    /// Some wait until the member has taken the answers to the earlier ones.
+    AnswersFirst,
+    /// The member wishes to leave.
+    Quit,
+}
+
+impl SharedRoom {
+    pub(super) fn new(config: Config) -> Self {
+        let room = Mutex::new(Room::new(config.limits.retention_bytes, PRIVATE_BYTES));
+        Self { room, grown: Notify::new(), config }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    pub(super) fn join(&self, nickname: &Nickname, peer: SocketAddr) -> Result<MemberId, Refusal> {
+        let mut room = self.lock();
+        let id = room.join(nickname.clone(), self.config.history_lines)?;
+        info!(event = "join", %nickname, %peer, "{nickname} connected from {}", Peer(peer));
+        drop(room);
+        self.grown.notify_waiters();
+        Ok(id)
+    }
+
+    /// Does what the messages ask that have come from a member.
+    pub(super) fn handle_messages(&self, member: &Member, decoder: &mut Decoder) -> Handled {
+        let mut room = self.lock();
+        let mut handled = Handled::All;
+        let before = room.end();
+        while handled == Handled::All {
+            if !room.may_be_told_more(member.id) {
+                handled = Handled::AnswersFirst;
+            } else if let Some(message) = decoder.next_message() {
+                if obey(&mut room, member, message) == Some(Quit) {
+                    handled = Handled::Quit;
+                }
+            } else {
+                break;
+            }
+        }
+        // Looking for the slowest member takes a walk over all, so it is done once a chunk.
+        let chunk = CHUNK_BYTES as u64;
+        if handled == Handled::All && before / chunk != room.end() / chunk {
+            handled = Handled::Much;
+        }
+        drop(room);
+        self.grown.notify_waiters();
+        handled
+    }
+
+    /// Takes what a member is to be sent next; waits while there is nothing.
+    pub(super) async fn read(&self, id: MemberId, out: &mut Vec<u8>) -> Result<Read, FellBehind> {
+        loop {
+            // Made before looking, so that what grows in between is not missed.
+            let grown = self.grown.notified();
+            match self.lock().read(id, WRITE_BYTES, out)? {
+                Read::Nothing => {}
+                found => return Ok(found),
+            }
+            grown.await;
+        }
+    }
+
+    /// Slows a sender down for a bounded moment while somebody is far behind: a burst is not a
+    /// reason to lose anybody.
+    pub(super) async fn back_pressure(&self) {
+        let far_behind = self.limits().retention_bytes as u64 / 2;
+        for pause in 0..BACK_PRESSURE_PAUSES {
+            let lag_bytes = self.lock().largest_lag_bytes();
+            if lag_bytes <= far_behind {
+                return;
+            }
+            if pause == 0 {
+                debug!(lag_bytes, "back-pressure");
+            }
+            sleep(BACK_PRESSURE_PAUSE).await;
+        }
+    }
+
+    pub(super) fn leave(&self, id: MemberId, departure: Departure) {
+        let mut room = self.lock();
+        if let Some(nickname) = room.leave(id) {
+            log_leave(&nickname, departure);
+        }
+        drop(room);
+        self.grown.notify_waiters();
+    }
+
+    /// Gives up what a member that has left could still read.
+    pub(super) fn forget(&self, id: MemberId) {
+        self.lock().forget(id);
+    }
+
+    pub(super) fn close(&self) {
+        let mut room = self.lock();
+        for nickname in room.close() {
+            log_leave(&nickname, Departure::ServerStopped);
+        }
+        drop(room);
+        self.grown.notify_waiters();
+    }
+
+    /// Waits until the room has ended.
+    pub(super) async fn closed(&self) {
+        loop {
+            let grown = self.grown.notified();
+            if self.lock().is_closed() {
+                return;
+            }
+            grown.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Room> {
+        // A session that panics while it holds the lock leaves a room that is still a room: every
+        // change of it is complete before the next begins.
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The member wishes to leave.
+#[derive(PartialEq, Eq)]
+struct Quit;
+
+/// Does what one message asks, and says in the journal what happened.
+fn obey(room: &mut Room, member: &Member, message: Result<&str, Refusal>) -> Option<Quit> {
+    let nickname = room.nickname(member.id)?.clone();
+    let prefixes = [&nickname, &member.chosen];
+    let command = message.and_then(|message| Command::parse(message, &prefixes));
+    let done = match command {
+        Ok(Command::Nothing) => Ok(()),
+        Ok(Command::Say(text)) => {
+            room.say(member.id, text);
+            log_message(&Broadcast::Said(&nickname, text));
+            Ok(())
+        }
+        Ok(Command::Act(text)) => {
+            room.act(member.id, text);
+            log_message(&Broadcast::Acted(&nickname, text));
+            Ok(())
+        }
+        Ok(Command::Whisper { to, text }) => room.whisper(member.id, to, text),
+        Ok(Command::Rename(name)) => rename(room, member.id, name),
+        Ok(Command::Who) => {
+            tell_who_is_here(room, member.id);
+            Ok(())
+        }
+        Ok(Command::Ping(token)) => {
+            room.tell(member.id, &Notice::Pong(token));
+            Ok(())
+        }
+        Ok(Command::Help) => {
+            room.tell(member.id, &Notice::Help);
+            Ok(())
+        }
+        Ok(Command::Quit) => return Some(Quit),
+        Err(refusal) => Err(refusal),
+    };
+    if let Err(refusal) = done {
+        room.tell(member.id, &Notice::NotSent(refusal));
+        log_refusal(&nickname, member.peer, refusal);
+    }
+    None
+}
+
+fn rename(room: &mut Room, id: MemberId, name: &str) -> Result<(), Refusal> {
+    let new = Nickname::parse(name)?;
+    if let Some(old) = room.rename(id, new.clone())? {
+        info!(event = "rename", nickname = %new, formerly = %old, "{old} is now known as {new}");
+    }
+    Ok(())
+}
+
+fn tell_who_is_here(room: &mut Room, id: MemberId) {
+    let nicknames: Vec<Nickname> = room.nicknames().take(NAMES_LISTED).cloned().collect();
+    let names = nicknames.iter().map(Nickname::as_str).collect();
+    let count = room.nicknames().count();
+    room.tell(id, &Notice::Here { count, names });
+}
+
+fn log_message(broadcast: &Broadcast<'_>) {
+    if let Broadcast::Said(nickname, text) | Broadcast::Acted(nickname, text) = broadcast {
+        info!(event = "message", %nickname, text = text.as_str(), "Message: {broadcast}");
+    }
+}
+
+fn log_leave(nickname: &Nickname, departure: Departure) {
+    info!(event = "leave", %nickname, ?departure, "{nickname} disconnected{departure}");
+}
+
+/// A mistyped command is nobody's business; bytes that no chat client sends may be an operator's.
+fn log_refusal(nickname: &Nickname, peer: SocketAddr, refusal: Refusal) {
+    if matches!(refusal, Refusal::TooLong | Refusal::NotUtf8 | Refusal::Control(_)) {
+        warn!(event = "refusal", %nickname, %peer, "Refused a message of {nickname} from {}: {refusal}", Peer(peer));
+    }
+}
