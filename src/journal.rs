@@ -22,6 +22,8 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::protocol::Harmless;
+
 /// How the lines of the journal look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -112,28 +114,14 @@ impl Visit for Message<'_, '_> {
     }
 }
 
-/// Keeps an event on its line: control characters are written as escapes, so that nothing that
-/// comes from a client can forge a line, even if a check elsewhere should fail.
+/// Keeps an event on its line, so that nothing that comes from a client can forge one, even if a
+/// check elsewhere should fail.
 struct OneLine<'a, 'writer>(&'a mut Writer<'writer>);
 
 impl fmt::Write for OneLine<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if !text.contains(is_control) {
-            return self.0.write_str(text);
-        }
-        for character in text.chars() {
-            if is_control(character) {
-                write!(self.0, "{}", character.escape_default())?;
-            } else {
-                self.0.write_char(character)?;
-            }
-        }
-        Ok(())
+        write!(self.0, "{}", Harmless(text))
     }
-}
-
-fn is_control(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
 /// `2026-02-23 02:58:31,231`, in the zone of the clock.

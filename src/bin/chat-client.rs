@@ -1,1 +1,119 @@
-fn main() {}
+//! `chat-client`: a member of a room, on a terminal or in a script.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use commonroom::client::connect;
+use commonroom::net::{Tcp, explain, parse_address};
+use commonroom::protocol::{Framing, LINE_BYTES, Nickname};
+use commonroom::terminal::Failure;
+use commonroom::terminal::editor::{self, NICKNAME_PROMPT};
+use commonroom::terminal::pipe::{self, Streams};
+
+/// Talk in a chat room. On a terminal: type, and Enter says it. In a pipe: each input line is a
+/// message, and the client leaves when all of them have come back.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "\
+In the room:
+  /who   /me TEXT   /msg NICKNAME TEXT   /nick NICKNAME   /help   /quit, Ctrl-D or Ctrl-C to leave
+
+Examples:
+  chat-client                                           the room on this machine
+  chat-client chat.example:5555 --nickname Dinesh       a room elsewhere
+  printf 'hello\\n' | chat-client --nickname bot          say it and be sure that it was taken
+  chat-client --framing report                          the report's own server
+
+Exit codes: 0 done; 1 a line was refused or not confirmed, or the connection failed; 2 usage.
+In a pipe a line that begins with a slash is no command, but said as it stands."
+)]
+struct Arguments {
+    /// The server; without a port it is 5555
+    #[arg(env = "CHAT_ADDRESS", value_name = "HOST:PORT", default_value = "127.0.0.1:5555", value_parser = parse_address)]
+    address: String,
+
+    /// What to be called; asked for when not given
+    #[arg(long, env = "CHAT_NICKNAME", value_name = "NAME", value_parser = Nickname::parse)]
+    nickname: Option<Nickname>,
+
+    /// How messages are delimited: lines, or as the report's own server expects it
+    #[arg(long, env = "CHAT_FRAMING", value_name = "FRAMING", default_value = "lines")]
+    framing: Delimited,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Delimited {
+    Lines,
+    Report,
+}
+
+impl From<Delimited> for Framing {
+    fn from(delimited: Delimited) -> Self {
+        match delimited {
+            Delimited::Lines => Self::Lines,
+            Delimited::Report => Self::Report,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Where stderr is closed, nobody wants to know.
+            let _ = writeln!(io::stderr(), "chat-client: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Input(error.to_string()))?;
+    let framing = arguments.framing.into();
+    let result = if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        runtime.block_on(editor::run(&Tcp, &arguments.address, framing, arguments.nickname))
+    } else {
+        runtime.block_on(run_pipe(arguments.address, framing, arguments.nickname))
+    };
+    // A read of stdin that nobody waits for any more must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run_pipe(address: String, framing: Framing, nickname: Option<Nickname>) -> Result<(), Failure> {
+    let nickname = nickname.map_or_else(read_nickname, Ok)?;
+    let connection =
+        connect(&Tcp, &address, framing).await.map_err(|error| Failure::CannotConnect { address, error })?;
+    let streams = Streams {
+        input: tokio::io::stdin(),
+        output: io::stdout(),
+        errors: io::stderr(),
+        leave_when_unheard: io::stdin().is_terminal(),
+    };
+    let interrupt = async {
+        // Without the handler Ctrl-C ends the process, which the server notices as well.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    pipe::run(connection, &nickname, framing, streams, interrupt).await
+}
+
+/// The first line of the input is the nickname, as with the report's client; the rest is left.
+fn read_nickname() -> Result<Nickname, Failure> {
+    // Where stderr is closed, nobody sees the question, and it can be answered all the same.
+    let _ = write!(io::stderr(), "{NICKNAME_PROMPT}");
+    let mut line = String::new();
+    io::stdin()
+        .lock()
+        .take(LINE_BYTES as u64)
+        .read_line(&mut line)
+        .map_err(|error| Failure::Input(format!("Cannot read the nickname: {}", explain(&error))))?;
+    Nickname::parse(line.trim_end_matches(['\r', '\n']))
+        .map_err(|error| Failure::Input(format!("Not a nickname: {error}.")))
+}

@@ -25,10 +25,12 @@ pub enum Framing {
 /// Use it in turns: [`push`](Self::push) what one read brought, then take everything with
 /// [`next_message`](Self::next_message).
 ///
-/// It holds at most [`LINE_BYTES`] and the bytes of one push.
-#[derive(Debug, Default)]
+/// It holds at most its longest line ([`LINE_BYTES`] unless told otherwise) and the bytes of one
+/// push.
+#[derive(Debug)]
 pub struct Decoder {
     framing: Option<Framing>,
+    line_bytes: usize,
     /// What the report's client puts in front of each of its messages, `<nickname>: `.
     report_prefix: Vec<u8>,
     buffer: Vec<u8>,
@@ -40,17 +42,37 @@ pub struct Decoder {
     silent: bool,
 }
 
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Decoder {
     /// A decoder that finds out the framing by itself, as a server's does.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            framing: None,
+            line_bytes: LINE_BYTES,
+            report_prefix: Vec::new(),
+            buffer: Vec::new(),
+            start: 0,
+            discarding: false,
+            silent: false,
+        }
     }
 
     /// A decoder for a connection whose framing is known.
     #[must_use]
     pub fn with_framing(framing: Framing) -> Self {
-        Self { framing: Some(framing), ..Self::default() }
+        Self { framing: Some(framing), ..Self::new() }
+    }
+
+    /// The same decoder with another bound for what it takes for one message.
+    #[must_use]
+    pub fn with_line_bytes(self, line_bytes: usize) -> Self {
+        Self { line_bytes, ..self }
     }
 
     /// The framing, once it is known.
@@ -104,15 +126,14 @@ impl Decoder {
             self.framing = Some(Framing::Lines);
             return self.next_line();
         }
-        if self.discarding {
-            self.start = self.buffer.len();
-            return None;
-        }
         if let Some(length) = doubled_nickname(pending) {
             self.framing = Some(Framing::Report);
             return Some(self.take_message(length, length));
         }
-        (pending.len() > LINE_BYTES).then(|| self.refuse_too_long())
+        // Only its end will tell the framing of what is too long already; one byte over the bound
+        // is enough to remember that it is.
+        self.buffer.truncate(self.start + self.line_bytes + 1);
+        None
     }
 
     fn next_line(&mut self) -> Option<Result<&str, Refusal>> {
@@ -121,8 +142,10 @@ impl Decoder {
             let Some(length) = pending.iter().position(|&byte| byte == b'\n') else {
                 if self.discarding {
                     self.start = self.buffer.len();
-                } else if pending.len() > LINE_BYTES {
-                    return Some(self.refuse_too_long());
+                } else if pending.len() > self.line_bytes {
+                    self.start = self.buffer.len();
+                    self.discarding = true;
+                    return Some(Err(Refusal::TooLong));
                 }
                 self.release();
                 return None;
@@ -134,7 +157,7 @@ impl Decoder {
                 self.start += length + 1;
                 continue;
             }
-            if length > LINE_BYTES {
+            if length > self.line_bytes {
                 self.start += length + 1;
                 return Some(Err(Refusal::TooLong));
             }
@@ -166,9 +189,9 @@ impl Decoder {
                 self.discarding = is_last;
                 continue;
             }
-            if length > LINE_BYTES {
+            if length > self.line_bytes {
                 self.start += consumed;
-                self.discarding = is_last;
+                self.discarding = is_last && !self.silent;
                 return Some(Err(Refusal::TooLong));
             }
             let message = &pending[..length];
@@ -194,12 +217,6 @@ impl Decoder {
         let message = self.start..self.start + length;
         self.start += consumed;
         std::str::from_utf8(&self.buffer[message]).map_err(|_| Refusal::NotUtf8)
-    }
-
-    fn refuse_too_long<T>(&mut self) -> Result<T, Refusal> {
-        self.start = self.buffer.len();
-        self.discarding = true;
-        Err(Refusal::TooLong)
     }
 
     /// Gives the memory back while there is nothing to hold: an idle member costs no buffer.
@@ -365,6 +382,21 @@ mod tests {
     }
 
     #[test]
+    fn an_over_long_nickname_is_refused_when_its_end_has_told_the_framing() {
+        let long = vec![b'x'; 3 * LINE_BYTES];
+        let mut expected = vec![Err(Refusal::TooLong)];
+        expected.extend(said(&["Alex"]));
+        assert_eq!(decode(Decoder::new(), &[&long, &long, b"\nAlex\n"]), expected);
+
+        let mut decoder = Decoder::new();
+        decoder.push(&long);
+        assert_eq!(decoder.next_message(), None);
+        decoder.quiet();
+        assert_eq!(decoder.next_message(), Some(Err(Refusal::TooLong)));
+        assert_eq!(decoder.framing(), Some(Framing::Report));
+    }
+
+    #[test]
     fn an_over_long_report_message_is_refused_once_and_discarded_up_to_silence() {
         let mut decoder = report_client("Alex");
         let mut messages = Vec::new();
@@ -448,7 +480,7 @@ mod tests {
                         prop_assert!(!text.contains('\n'));
                     }
                 }
-                prop_assert!(decoder.pending().len() <= LINE_BYTES);
+                prop_assert!(decoder.pending().len() <= LINE_BYTES + 1);
                 if quiet >> (index % 16) & 1 == 1 {
                     decoder.quiet();
                     while decoder.next_message().is_some() {}

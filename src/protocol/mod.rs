@@ -11,11 +11,13 @@
 
 mod command;
 mod framing;
+mod harmless;
 mod nickname;
 mod notice;
 
 pub use command::{Command, TEXT_BYTES, Text};
 pub use framing::{Decoder, Framing, LINE_BYTES};
+pub use harmless::Harmless;
 pub use nickname::{NICKNAME_CHARACTERS, Nickname, NicknameError};
 pub use notice::{Broadcast, Heard, Notice, Refusal};
 

@@ -49,7 +49,7 @@ pub const BACK_PRESSURE_PAUSES: usize = 50;
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// How long a closed connection is read from, so that what was written last is not lost to a reset.
-pub const LINGER: Duration = Duration::from_secs(2);
+pub const LINGER: Duration = Duration::from_secs(1);
 
 /// How long accepting pauses at first when the operating system refuses, as when it has no more
 /// descriptors; doubled each time up to [`ACCEPT_PAUSE_LONGEST`].

@@ -1,1 +1,13 @@
+//! The real binaries, as people run them: over real TCP, with real signals and a real log file.
+//!
+//! Nothing here sleeps to synchronise: every test waits for what it awaits, with a deadline.
 
+mod bad_input;
+mod chat;
+mod peers;
+mod pipe;
+mod rapid;
+mod start_and_stop;
+mod support;
+#[cfg(unix)]
+mod terminal;

@@ -1,0 +1,43 @@
+//! Text that appears on a terminal instead of acting on it.
+
+use std::fmt::{self, Write as _};
+
+/// Shows a text on one line and without effect: characters that would act on a terminal are
+/// written as escapes, whoever let them through.
+#[derive(Clone, Copy, Debug)]
+pub struct Harmless<'a>(pub &'a str);
+
+impl fmt::Display for Harmless<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.contains(acts_on_a_terminal) {
+            return formatter.write_str(self.0);
+        }
+        for character in self.0.chars() {
+            if acts_on_a_terminal(character) {
+                write!(formatter, "{}", character.escape_default())?;
+            } else {
+                formatter.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Control characters (C0, DEL, C1), line and paragraph separators, and the bidi embeddings,
+/// overrides and isolates, which reorder what stands around them. The joiners and marks that
+/// emoji, Arabic and Hebrew need are no such characters.
+pub(super) fn acts_on_a_terminal(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_act_on_a_terminal_is_written_out() {
+        assert_eq!(Harmless("naïve 👩\u{200d}👧").to_string(), "naïve 👩\u{200d}👧");
+        assert_eq!(Harmless("a\n\u{1b}[2Jb\u{202e}").to_string(), "a\\n\\u{1b}[2Jb\\u{202e}");
+    }
+}

@@ -1,0 +1,218 @@
+//! The client on a terminal: a line of input that arriving messages do not tear apart.
+
+use std::io::Write as _;
+
+use rustyline_async::{Readline, ReadlineEvent, SharedWriter};
+
+use super::Failure;
+use super::style::Painter;
+use crate::client::{Event, Receiver, Sender, connect};
+use crate::net::Network;
+use crate::protocol::{Framing, Heard, Nickname};
+
+/// What a nickname is asked for with, as in the report.
+pub const NICKNAME_PROMPT: &str = "Choose your nickname: ";
+
+/// Talks with a person on the terminal until one of them leaves.
+///
+/// # Errors
+///
+/// See [`Failure`]. The terminal is as it was before when this returns.
+pub async fn run<N: Network>(
+    network: &N,
+    address: &str,
+    framing: Framing,
+    nickname: Option<Nickname>,
+) -> Result<(), Failure> {
+    let (mut readline, output) =
+        Readline::new(String::new()).map_err(|error| Failure::Input(error.to_string()))?;
+    // The line that was typed gives way to its echo, which everybody sees at the same place.
+    readline.should_print_line_on(false, false);
+    let mut screen = Screen { readline, output, painter: Painter::for_stdout(framing) };
+
+    let nickname = match nickname {
+        Some(nickname) => nickname,
+        None => match screen.ask_nickname().await? {
+            Some(nickname) => nickname,
+            None => return Ok(()),
+        },
+    };
+    let Some(connected) = unless_left(&mut screen, connect(network, address, framing)).await? else {
+        return Ok(());
+    };
+    let (receiver, sender) =
+        connected.map_err(|error| Failure::CannotConnect { address: address.to_owned(), error })?;
+    let mut chat = Chat { receiver, sender, framing, nickname, named: false, refused: None };
+    let ended = chat.talk(&mut screen).await;
+    screen.flush();
+    drop(screen);
+    if matches!(ended, Ok(())) && chat.sender.end().await.is_ok() {
+        chat.receiver.drain().await;
+    }
+    ended
+}
+
+/// Waits for something that may take long; `None` if the person leaves meanwhile.
+async fn unless_left<T>(screen: &mut Screen, work: impl Future<Output = T>) -> Result<Option<T>, Failure> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(Some(done)),
+            typed = screen.typed() => if typed?.is_none() {
+                return Ok(None);
+            },
+        }
+    }
+}
+
+/// The terminal.
+struct Screen {
+    readline: Readline,
+    output: SharedWriter,
+    painter: Painter,
+}
+
+impl Screen {
+    /// The next line that is typed; `None` for Ctrl-C and Ctrl-D.
+    async fn typed(&mut self) -> Result<Option<String>, Failure> {
+        match self.readline.readline().await {
+            Ok(ReadlineEvent::Line(line)) => Ok(Some(line)),
+            Ok(ReadlineEvent::Eof | ReadlineEvent::Interrupted) => Ok(None),
+            Err(error) => Err(Failure::Input(error.to_string())),
+        }
+    }
+
+    async fn ask_nickname(&mut self) -> Result<Option<Nickname>, Failure> {
+        self.prompt(NICKNAME_PROMPT)?;
+        while let Some(typed) = self.typed().await? {
+            match Nickname::parse(&typed) {
+                Ok(nickname) => return Ok(Some(nickname)),
+                Err(error) => self.warn(&format!("Not a nickname: {error}.")),
+            }
+        }
+        Ok(None)
+    }
+
+    fn prompt(&mut self, prompt: &str) -> Result<(), Failure> {
+        self.readline.update_prompt(prompt).map_err(|error| Failure::Input(error.to_string()))
+    }
+
+    fn show(&mut self, line: &str) {
+        let painted = self.painter.line(line);
+        self.print(&painted);
+    }
+
+    fn warn(&mut self, text: &str) {
+        let painted = self.painter.warning(text);
+        self.print(&painted);
+    }
+
+    fn print(&mut self, line: &str) {
+        // The writer's queue holds hundreds of lines and is emptied at every turn of the loop;
+        // should it be full all the same, showing this makes place.
+        let line = format!("{line}\n");
+        if self.output.write_all(line.as_bytes()).is_err() {
+            self.flush();
+            let _ = self.output.write_all(b"");
+        }
+    }
+
+    fn flush(&mut self) {
+        // A terminal that is gone shows nothing more, and that is all.
+        let _ = self.readline.flush();
+    }
+}
+
+/// The conversation.
+struct Chat<S> {
+    receiver: Receiver<S>,
+    sender: Sender<S>,
+    framing: Framing,
+    nickname: Nickname,
+    named: bool,
+    /// Why the server did not take the nickname.
+    refused: Option<String>,
+}
+
+impl<S: crate::net::Stream> Chat<S> {
+    async fn talk(&mut self, screen: &mut Screen) -> Result<(), Failure> {
+        screen.prompt(&format!("{}: ", self.nickname))?;
+        loop {
+            tokio::select! {
+                biased;
+                typed = screen.typed() => match typed? {
+                    None => return Ok(()),
+                    Some(line) if line.trim() == "/quit" => return Ok(()),
+                    Some(line) if line.trim().is_empty() => {}
+                    Some(line) => {
+                        screen.readline.add_history_entry(line.clone());
+                        self.sender.line(&line);
+                    }
+                },
+                flushed = self.sender.flush(), if !self.sender.is_flushed() => {
+                    flushed.map_err(|_| self.lost())?;
+                }
+                event = self.receiver.next() => {
+                    let Ok(Some(event)) = event else { return Err(self.lost()) };
+                    if !self.hear(event, screen).await? {
+                        return Ok(());
+                    }
+                    // Everything else that has come is shown before the terminal is looked at.
+                    while let Some(event) = self.receiver.next_received() {
+                        if !self.hear(event, screen).await? {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns false when the person wants to leave instead of choosing a nickname.
+    async fn hear(&mut self, event: Event, screen: &mut Screen) -> Result<bool, Failure> {
+        match event {
+            Event::NicknameRequest => {
+                if std::mem::replace(&mut self.named, true) {
+                    let Some(nickname) = screen.ask_nickname().await? else { return Ok(false) };
+                    self.nickname = nickname;
+                    screen.prompt(&format!("{}: ", self.nickname))?;
+                }
+                self.sender.name(&self.nickname);
+            }
+            Event::Unreadable(refusal) => {
+                screen.warn(&format!("Something came that cannot be shown: {refusal}."));
+            }
+            Event::Line(line) => {
+                match Heard::parse(&line) {
+                    Heard::NotJoined(reason) => self.refused = Some(reason.to_owned()),
+                    Heard::Connected => self.refused = None,
+                    Heard::Everyone(line) => self.note_rename(line, screen)?,
+                    _ => {}
+                }
+                screen.show(&line);
+            }
+        }
+        Ok(true)
+    }
+
+    fn note_rename(&mut self, line: &str, screen: &mut Screen) -> Result<(), Failure> {
+        let new = line
+            .strip_prefix(self.nickname.as_str())
+            .and_then(|rest| rest.strip_prefix(" is now known as ")?.strip_suffix('.'));
+        if let Some(Ok(nickname)) = new.map(Nickname::parse)
+            && self.framing == Framing::Lines
+        {
+            screen.prompt(&format!("{nickname}: "))?;
+            self.nickname = nickname;
+        }
+        Ok(())
+    }
+
+    fn lost(&mut self) -> Failure {
+        match self.refused.take() {
+            Some(reason) => Failure::NotJoined(reason),
+            None => Failure::ConnectionLost { unconfirmed: 0 },
+        }
+    }
+}

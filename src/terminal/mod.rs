@@ -1,0 +1,69 @@
+//! What a person, or a script, sees of the chat.
+//!
+//! [`editor`] is for a terminal: a line of input that arriving messages do not tear apart.
+//! [`pipe`] is for everything else: each input line is a message, and the end of the input comes
+//! after the last receipt.
+
+pub mod editor;
+pub mod pipe;
+mod style;
+
+use std::fmt;
+use std::io;
+
+use crate::net::explain;
+
+/// Why a client did not end as it should have.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server cannot be reached.
+    CannotConnect {
+        /// Where it was looked for.
+        address: String,
+        /// What the network said.
+        error: io::Error,
+    },
+    /// The server did not let the client in.
+    NotJoined(String),
+    /// The connection ended before the client wanted it to.
+    ConnectionLost {
+        /// How many lines had been sent and had not come back.
+        unconfirmed: usize,
+    },
+    /// The server is there, but lines did not come back.
+    NotConfirmed(usize),
+    /// Lines were refused; each has been reported already.
+    Refused(usize),
+    /// The terminal or the input cannot be used.
+    Input(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CannotConnect { address, error } => {
+                write!(formatter, "Cannot connect to {address}: {}", explain(error))?;
+                match error.kind() {
+                    io::ErrorKind::ConnectionRefused => write!(formatter, "; is the server running there?"),
+                    _ => Ok(()),
+                }
+            }
+            Self::NotJoined(reason) => write!(formatter, "Not joined: {reason}"),
+            Self::ConnectionLost { unconfirmed: 0 } => write!(formatter, "Connection lost!"),
+            Self::ConnectionLost { unconfirmed } => {
+                write!(formatter, "Connection lost! {} not confirmed.", lines(*unconfirmed))
+            }
+            Self::NotConfirmed(unconfirmed) => {
+                write!(formatter, "The server does not answer; {} not confirmed.", lines(*unconfirmed))
+            }
+            Self::Refused(count) => write!(formatter, "{} not sent.", lines(*count)),
+            Self::Input(reason) => formatter.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+fn lines(count: usize) -> String {
+    if count == 1 { "1 line was".to_owned() } else { format!("{count} lines were") }
+}

@@ -1,0 +1,133 @@
+//! `chat-client` in scripts: its exit code can be trusted.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+
+use super::support::{Running, Server, assert, command};
+
+#[test]
+fn what_is_piped_is_said_and_the_exit_code_is_the_receipt() {
+    let server = Server::start();
+    let mut dinesh = server.join("Dinesh");
+    assert("chat-client")
+        .args([&server.address.to_string(), "--nickname", "bot"])
+        .write_stdin("hello\n\nlast line without its newline")
+        .assert()
+        .code(0)
+        .stdout("bot joined the chat!\nbot: hello\nbot: last line without its newline\n")
+        .stderr("");
+    dinesh.expect_next("bot joined the chat!");
+    dinesh.expect_next("bot: hello");
+    dinesh.expect_next("bot: last line without its newline");
+    dinesh.expect_next("bot left the chat.");
+}
+
+#[test]
+fn without_a_nickname_the_first_line_is_one() {
+    let server = Server::start();
+    assert("chat-client")
+        .arg(server.address.to_string())
+        .write_stdin("bot\nhello\n")
+        .assert()
+        .code(0)
+        .stdout("bot joined the chat!\nbot: hello\n")
+        .stderr("Choose your nickname: ");
+}
+
+#[test]
+fn a_line_that_is_refused_is_said_and_makes_it_fail() {
+    let server = Server::start();
+    let long = "x".repeat(1_025);
+    assert("chat-client")
+        .args([&server.address.to_string(), "--nickname", "bot"])
+        .write_stdin(format!("one\ntab\there\n{long}\ntwo\n"))
+        .assert()
+        .code(1)
+        .stdout("bot joined the chat!\nbot: one\nbot: two\n")
+        .stderr(
+            "Line 2 was not sent: a message cannot contain the control character U+0009.\n\
+             Line 3 was not sent: a message has at most 1024 bytes.\n\
+             chat-client: 2 lines were not sent.\n",
+        );
+}
+
+#[test]
+fn a_line_that_begins_with_a_slash_is_said_as_it_stands() {
+    let server = Server::start();
+    assert("chat-client")
+        .args([&server.address.to_string(), "--nickname", "bot"])
+        .write_stdin("/quit\n//two\n")
+        .assert()
+        .code(0)
+        .stdout("bot joined the chat!\nbot: /quit\nbot: //two\n");
+}
+
+#[test]
+fn a_nickname_that_is_taken_is_a_failure() {
+    let server = Server::start();
+    let _bot = server.join("bot");
+    assert("chat-client")
+        .args([&server.address.to_string(), "--nickname", "bot"])
+        .write_stdin("hello\n")
+        .assert()
+        .code(1)
+        .stdout("")
+        .stderr("chat-client: Not joined: somebody here has that nickname, or one like it.\n");
+}
+
+#[test]
+fn many_lines_come_back_all_and_in_order() {
+    let server = Server::start();
+    let lines: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
+    assert("chat-client")
+        .args([&server.address.to_string(), "--nickname", "bot"])
+        .write_stdin(lines.join("\n"))
+        .assert()
+        .code(0)
+        .stdout(format!("bot joined the chat!\nbot: {}\n", lines.join("\nbot: ")));
+}
+
+#[test]
+fn a_connection_lost_before_the_last_echo_tells_how_many_lines_are_open() {
+    // A server that takes three lines, answers one, and breaks.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let mut bot = super::support::Peer { stream: std::io::BufReader::new(listener.accept().unwrap().0) };
+        bot.send("NICK");
+        assert_eq!(bot.line().as_deref(), Some("bot"));
+        bot.send("bot joined the chat!\nConnected to server!\n");
+        for text in ["one", "two", "three"] {
+            assert_eq!(bot.line().unwrap(), format!("bot: {text}"));
+        }
+        bot.send("bot: one\n");
+    });
+    assert("chat-client")
+        .args([&address, "--nickname", "bot"])
+        .write_stdin("one\ntwo\nthree\n")
+        .assert()
+        .code(1)
+        .stdout("bot joined the chat!\nbot: one\n")
+        .stderr("chat-client: Connection lost! 2 lines were not confirmed.\n");
+    server.join().unwrap();
+}
+
+#[test]
+fn a_server_that_goes_away_is_a_lost_connection() {
+    let mut server = Server::start();
+    let mut bot = server.client(&["--nickname", "bot"]);
+    bot.stdout.expect("bot joined the chat!");
+    server.running.kill();
+    bot.stderr.expect("chat-client: Connection lost!");
+    assert_eq!(bot.wait().code(), Some(1));
+}
+
+#[test]
+fn what_a_foreign_server_sends_cannot_act_on_the_terminal() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut bot = Running::start(command("chat-client").args([&address, "--nickname", "bot"]));
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.write_all("NICKConnected to server!\nAlex: \u{1b}[2Jboo\u{202e}\n".as_bytes()).unwrap();
+    bot.stdout.expect("Alex: \\u{1b}[2Jboo\\u{202e}");
+}

@@ -1,0 +1,103 @@
+//! `chat-client` on a real terminal (a pseudo-terminal): what a person types and sees.
+
+use std::process::Command;
+use std::time::Duration;
+
+use rexpect::session::{PtySession, spawn_command};
+
+use super::support::{DEADLINE, Server, command};
+
+fn terminal(server: &Server, arguments: &[&str]) -> PtySession {
+    let client = command("chat-client");
+    // A pseudo-terminal is born without a size.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "stty cols 80 rows 24 && exec \"$@\"", "sh"]);
+    shell.arg(client.get_program()).arg(server.address.to_string()).args(arguments);
+    shell.env("NO_COLOR", "1").env("TERM", "xterm");
+    let deadline = Duration::as_millis(&DEADLINE).try_into().expect("a short deadline");
+    spawn_command(shell, Some(deadline)).expect("a pseudo-terminal")
+}
+
+/// Types a line and presses Enter, which is a carriage return.
+#[track_caller]
+fn type_line(screen: &mut PtySession, line: &str) {
+    screen.send(&format!("{line}\r")).and_then(|_| screen.flush()).expect("the terminal takes it");
+}
+
+#[test]
+fn a_person_chooses_a_nickname_and_talks() {
+    let server = Server::start();
+    let mut alex = server.join("Alex");
+    let mut screen = terminal(&server, &[]);
+    screen.exp_string("Choose your nickname: ").unwrap();
+    type_line(&mut screen, "two words");
+    screen.exp_string("Not a nickname: a nickname cannot contain a space.").unwrap();
+    type_line(&mut screen, "Dinesh");
+    screen.exp_string("Connected to server!").unwrap();
+    type_line(&mut screen, "Hello everyone");
+    alex.expect("Dinesh: Hello everyone");
+    alex.send("hi\n");
+    screen.exp_string("Alex: hi").unwrap();
+    type_line(&mut screen, "/quit");
+    alex.expect("Dinesh left the chat.");
+    expect_exit_code(&screen, 0);
+}
+
+#[test]
+fn what_arrives_while_typing_does_not_tear_the_line_apart() {
+    let server = Server::start();
+    let mut alex = server.join("Alex");
+    let mut screen = terminal(&server, &["--nickname", "Dinesh"]);
+    screen.exp_string("Connected to server!").unwrap();
+    screen.send("half a se").unwrap();
+    screen.flush().unwrap();
+    screen.exp_string("half a se").unwrap();
+    alex.send("interrupting\n");
+    screen.exp_string("Alex: interrupting").unwrap();
+    // The line that was begun is drawn again below.
+    screen.exp_string("Dinesh: half a se").unwrap();
+    type_line(&mut screen, "ntence");
+    alex.expect("Dinesh: half a sentence");
+}
+
+#[test]
+fn a_taken_nickname_is_asked_for_again() {
+    let server = Server::start();
+    let mut alex = server.join("Alex");
+    let mut screen = terminal(&server, &["--nickname", "alex"]);
+    screen.exp_string("-- Not joined: somebody here has that nickname, or one like it.").unwrap();
+    type_line(&mut screen, "Dinesh");
+    alex.expect("Dinesh joined the chat!");
+}
+
+#[test]
+fn ctrl_d_and_ctrl_c_leave_and_the_others_are_told() {
+    let server = Server::start();
+    let mut alex = server.join("Alex");
+    for key in ['d', 'c'] {
+        let mut screen = terminal(&server, &["--nickname", "Dinesh"]);
+        screen.exp_string("Connected to server!").unwrap();
+        screen.send_control(key).unwrap();
+        alex.expect("Dinesh left the chat.");
+        expect_exit_code(&screen, 0);
+    }
+}
+
+#[test]
+fn a_lost_connection_is_said_and_is_a_failure() {
+    let mut server = Server::start();
+    let mut screen = terminal(&server, &["--nickname", "Dinesh"]);
+    screen.exp_string("Connected to server!").unwrap();
+    server.running.kill();
+    screen.exp_string("chat-client: Connection lost!").unwrap();
+    expect_exit_code(&screen, 1);
+}
+
+#[track_caller]
+fn expect_exit_code(screen: &PtySession, code: i32) {
+    let status = screen.process().wait().expect("the client ends");
+    assert!(
+        format!("{status:?}").starts_with("Exited(") && format!("{status:?}").ends_with(&format!(" {code})")),
+        "{status:?}"
+    );
+}
