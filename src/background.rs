@@ -205,7 +205,7 @@ mod tests {
         drop(writer);
         let written: Vec<u8> = seen.try_iter().flatten().collect();
         let written = String::from_utf8(written).unwrap();
-        assert!(written.lines().map(|line| line.parse().unwrap()).eq(0..1_000));
+        assert!(written.lines().map(|line| line.parse::<usize>().unwrap()).eq(0..1_000));
     }
 
     #[test]

@@ -1,0 +1,64 @@
+//! A member is gone without a word in the middle of the talk.
+
+use commonroom::server::Config;
+use jiff::civil::date;
+
+use super::world::{Act, Member, World, seconds, snapshot};
+
+#[test]
+fn a_member_that_vanishes_is_announced_once_and_the_talk_goes_on() {
+    let mut world = World::new(0, date(2026, 2, 23).at(3, 0, 0, 0));
+    world.start_server(Config::default());
+    world.add(
+        Member::new("Dinesh")
+            .connects(seconds(1))
+            .then(seconds(4), Act::Say("what?"))
+            .then(seconds(7), Act::Say("hello again")),
+    );
+    world.add(
+        Member::new("Alex")
+            .connects(seconds(2))
+            .then(seconds(3), Act::Say("I will be right"))
+            // The question arrives, unread input makes the end a reset, as when a process is killed.
+            .then(seconds(3), Act::Ignore(seconds(2)))
+            .then(seconds(5), Act::Vanish),
+    );
+    // The nickname is free at once.
+    world.add(
+        Member::new("Alex")
+            .from_host("Alex on another machine")
+            .connects(seconds(6))
+            .then(seconds(8), Act::Leave),
+    );
+    world.run_until(seconds(10));
+
+    assert_eq!(
+        world.screen("Dinesh"),
+        [
+            "Dinesh joined the chat!",
+            "Connected to server!",
+            "Alex joined the chat!",
+            "Alex: I will be right",
+            "Dinesh: what?",
+            "Alex left the chat.",
+            "Alex joined the chat!",
+            "Dinesh: hello again",
+            "Alex left the chat."
+        ]
+    );
+    snapshot("server_log_of_an_abrupt_disconnect", &world.server_log());
+}
+
+#[test]
+fn a_killed_member_is_noticed_at_once_though_nobody_says_anything() {
+    let mut world = World::new(0, date(2026, 2, 23).at(3, 0, 0, 0));
+    world.start_server(Config::default());
+    world.add(Member::new("Dinesh"));
+    world.add(Member::new("Alex"));
+    world.run_until(seconds(3));
+    // The operating system of a killed process closes its connections.
+    world.within(|sim| sim.crash("Alex"));
+    world.run_until(seconds(4));
+    assert_eq!(world.screen("Dinesh")[2..], ["Alex joined the chat!", "Alex left the chat."]);
+    snapshot("server_log_of_a_killed_member", &world.server_log());
+}

@@ -1,0 +1,52 @@
+//! The report's own `server.log`, replayed to the millisecond.
+
+use std::time::Duration;
+
+use commonroom::server::Config;
+use commonroom::server::limits::SILENCE;
+use jiff::civil::{DateTime, date};
+
+use super::world::{Act, LATENCY, Member, SERVER, World, snapshot};
+
+/// When the report's log begins.
+const BEGIN: DateTime = date(2026, 2, 23).at(2, 55, 16, 769_000_000);
+
+/// How long before its line in the log a report-framed client must connect: its request, the
+/// server's `NICK` and its nickname are each on their way once, and then there is silence.
+const HANDSHAKE: Duration = Duration::from_millis(3 * LATENCY.as_millis() as u64).saturating_add(SILENCE);
+
+/// How long after the beginning the report's log has an event.
+fn at(hour: i8, minute: i8, second: i8, millisecond: i32) -> Duration {
+    let time = date(2026, 2, 23).at(hour, minute, second, millisecond * 1_000_000);
+    time.duration_since(BEGIN).try_into().expect("after the beginning")
+}
+
+#[test]
+fn the_log_that_the_report_shows_is_written_again() {
+    let restarted = at(2, 57, 7, 178);
+    let says = |time: Duration, text| (time.checked_sub(LATENCY).unwrap(), Act::Say(text));
+    let (exit, hello) = (says(at(3, 3, 9, 559), "exit"), says(at(2, 59, 37, 533), "Hello everyone"));
+
+    let mut world = World::new(0, BEGIN);
+    world.start_server(Config::default());
+    for (nickname, joined, (said, text)) in
+        [("Dinesh", at(2, 58, 31, 231), exit), ("Alex", at(2, 59, 0, 988), hello)]
+    {
+        let connects = joined.checked_sub(HANDSHAKE).unwrap();
+        world.add(Member::new(nickname).report_framed().connects(connects).then(said, text));
+    }
+    // The report's log has a second start and no stop in between: a crash.
+    world.run_until(restarted);
+    world.within(|sim| {
+        sim.crash(SERVER);
+        sim.bounce(SERVER);
+    });
+    world.run_until(at(3, 4, 0, 0));
+
+    snapshot("server_log_of_the_report", &world.server_log());
+    let alex = world.screen("Alex");
+    assert_eq!(
+        alex,
+        ["Alex joined the chat!", "Connected to server!", "Alex: Hello everyone", "Dinesh: exit"]
+    );
+}
