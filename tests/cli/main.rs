@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod chat;
+mod documents;
 mod peers;
 mod pipe;
 mod rapid;

@@ -26,7 +26,7 @@ fn a_member_that_vanishes_is_announced_once_and_the_talk_goes_on() {
     // The nickname is free at once.
     world.add(
         Member::new("Alex")
-            .from_host("Alex on another machine")
+            .on_host("Alex on another machine")
             .connects(seconds(6))
             .then(seconds(8), Act::Leave),
     );

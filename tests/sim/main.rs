@@ -5,6 +5,7 @@
 //! - One module for each scenario, each with its `server.log` as a snapshot.
 
 mod abrupt_disconnect;
+mod misbehaviour;
 mod network;
 mod partition;
 mod report_log;

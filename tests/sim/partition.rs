@@ -27,7 +27,7 @@ fn a_member_behind_a_partition_holds_nobody_up_is_dropped_and_may_come_back() {
     let dropped = seconds(talk_ends) + WRITE_TIMEOUT;
     world.run_until(dropped);
     world.within(|sim| sim.repair(SERVER, "Alex"));
-    world.add(Member::new("Alex").from_host("Alex again").then(seconds(1), Act::Say("back")));
+    world.add(Member::new("Alex").on_host("Alex again").then(seconds(1), Act::Say("back")));
     world.run_until(dropped + seconds(5));
 
     let questions = usize::try_from(talk_ends - 10).unwrap();

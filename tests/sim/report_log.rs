@@ -13,7 +13,7 @@ const BEGIN: DateTime = date(2026, 2, 23).at(2, 55, 16, 769_000_000);
 
 /// How long before its line in the log a report-framed client must connect: its request, the
 /// server's `NICK` and its nickname are each on their way once, and then there is silence.
-const HANDSHAKE: Duration = Duration::from_millis(3 * LATENCY.as_millis() as u64).saturating_add(SILENCE);
+const HANDSHAKE: Duration = LATENCY.saturating_mul(3).saturating_add(SILENCE);
 
 /// How long after the beginning the report's log has an event.
 fn at(hour: i8, minute: i8, second: i8, millisecond: i32) -> Duration {

@@ -22,6 +22,11 @@ pub const SERVER: &str = "server";
 
 const PORT: u16 = 5555;
 
+/// Where the server is, as seen from the members.
+pub fn address() -> String {
+    format!("{SERVER}:{PORT}")
+}
+
 /// How long a message is on its way. Fixed, so that a scenario can say when something arrives.
 pub const LATENCY: Duration = Duration::from_millis(1);
 
@@ -56,7 +61,7 @@ impl Member {
         Self { host: nickname, nickname, framing: Framing::Lines, connects: Duration::ZERO, acts: Vec::new() }
     }
 
-    pub fn from_host(self, host: &'static str) -> Self {
+    pub fn on_host(self, host: &'static str) -> Self {
         Self { host, ..self }
     }
 
@@ -107,11 +112,16 @@ impl World {
 
     /// Puts the server into the world. It starts with the first step.
     pub fn start_server(&mut self, config: Config) {
+        self.start_server_on(Simulated, config);
+    }
+
+    /// The same, on a network that is not quite the simulated one.
+    pub fn start_server_on<N: Network>(&mut self, network: N, config: Config) {
         self.within(|sim| {
             sim.host(SERVER, move || {
-                let config = config.clone();
+                let (network, config) = (network.clone(), config.clone());
                 async move {
-                    let listener = Simulated.bind(&format!("0.0.0.0:{PORT}")).await?;
+                    let listener = network.bind(&format!("0.0.0.0:{PORT}")).await?;
                     serve(listener, config, std::future::pending()).await;
                     Ok(())
                 }
@@ -127,7 +137,10 @@ impl World {
             sim.host(member.host, move || {
                 let (member, screen) = (member.clone(), screen.clone());
                 async move {
-                    screen.note(live(member, &screen).await);
+                    // How the connection ended, as the report's client says it.
+                    if live(member, &screen).await.is_err() {
+                        screen.show("Connection lost!".to_owned());
+                    }
                     Ok(())
                 }
             });
@@ -167,13 +180,6 @@ impl Screen {
     fn show(&self, line: String) {
         self.0.lock().unwrap().push(line);
     }
-
-    /// How the connection ended, as the report's client says it.
-    fn note(&self, ended: io::Result<()>) {
-        if ended.is_err() {
-            self.show("Connection lost!".to_owned());
-        }
-    }
 }
 
 /// What the journal has written; shared between the simulation and the test.
@@ -196,7 +202,7 @@ async fn live(member: Member, screen: &Screen) -> io::Result<()> {
     // The host was there from the beginning, so its own clock shows the time of the world.
     let begin = Instant::now();
     sleep_until(begin + member.connects).await;
-    let (mut receiver, mut sender) = connect(&Simulated, &format!("{SERVER}:{PORT}"), member.framing).await?;
+    let (mut receiver, mut sender) = connect(&Simulated, &address(), member.framing).await?;
     let nickname = Nickname::parse(member.nickname).expect("the plan has a valid nickname");
     for (at, act) in member.acts {
         hear_until(&mut receiver, &mut sender, &nickname, screen, begin + at).await?;
