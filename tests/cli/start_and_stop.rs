@@ -215,6 +215,7 @@ mod signals {
         for signal in [Signal::TERM, Signal::KILL] {
             let server = Server::start();
             let mut dinesh = server.join("Dinesh");
+            server.wait_for_log("Dinesh connected from");
             let mut server = server.restart(signal);
             while dinesh.line().is_some() {}
             server.join("Dinesh");

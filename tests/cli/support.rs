@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -206,6 +206,17 @@ impl Server {
 
     pub fn log_path(&self) -> PathBuf {
         self.directory.path().join("server.log")
+    }
+
+    /// Waits until the log has a line with `wanted`. It is written beside the chat, not before it,
+    /// so only an orderly end writes all of it.
+    #[track_caller]
+    pub fn wait_for_log(&self, wanted: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        while !std::fs::read_to_string(self.log_path()).expect("the log is there").contains(wanted) {
+            assert!(Instant::now() < deadline, "{wanted:?} was not logged within {DEADLINE:?}");
+            std::thread::yield_now();
+        }
     }
 
     /// Ends the server in order, and returns its log without the times and the ports, which are
