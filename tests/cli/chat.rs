@@ -1,6 +1,8 @@
 //! People talk: what each of them sees, and what the log says.
 
-use super::support::{Server, snapshot};
+use super::support::Server;
+#[cfg(unix)]
+use super::support::snapshot;
 
 #[test]
 fn three_clients_chat_and_the_log_has_it_line_by_line() {
@@ -29,6 +31,7 @@ fn three_clients_chat_and_the_log_has_it_line_by_line() {
     assert_eq!(max.stdout.seen[1..], talk, "the last one saw everything, in order");
     assert_eq!(alex.stdout.seen[2..], talk[..4]);
     assert_eq!(dinesh.stdout.seen[3..], talk[..3]);
+    #[cfg(unix)]
     snapshot("server_log_of_three_clients", &server.stop());
 }
 
@@ -86,6 +89,7 @@ fn commands_are_answered_to_the_one_who_asks() {
     alex.expect_end();
 }
 
+#[cfg(unix)]
 #[test]
 fn a_private_message_is_not_logged() {
     let mut server = Server::start();
