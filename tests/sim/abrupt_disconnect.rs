@@ -1,24 +1,21 @@
 //! A member is gone without a word in the middle of the talk.
 
 use commonroom::server::Config;
-use jiff::civil::date;
 
-use super::world::{Act, Member, World, seconds, snapshot};
+use super::actor::{Act, Member};
+use super::world::{World, seconds, snapshot};
 
 #[test]
 fn a_member_that_vanishes_is_announced_once_and_the_talk_goes_on() {
-    let mut world = World::new(0, date(2026, 2, 23).at(3, 0, 0, 0));
+    let mut world = World::new();
     world.start_server(Config::default());
     world.add(
-        Member::new("Dinesh")
-            .connects(seconds(1))
-            .then(seconds(4), Act::Say("what?"))
-            .then(seconds(7), Act::Say("hello again")),
+        Member::new("Dinesh").connects(seconds(1)).says(seconds(4), "what?").says(seconds(7), "hello again"),
     );
     world.add(
         Member::new("Alex")
             .connects(seconds(2))
-            .then(seconds(3), Act::Say("I will be right"))
+            .says(seconds(3), "I will be right")
             // The question arrives, unread input makes the end a reset, as when a process is killed.
             .then(seconds(3), Act::Ignore(seconds(2)))
             .then(seconds(5), Act::Vanish),
@@ -51,7 +48,7 @@ fn a_member_that_vanishes_is_announced_once_and_the_talk_goes_on() {
 
 #[test]
 fn a_killed_member_is_noticed_at_once_though_nobody_says_anything() {
-    let mut world = World::new(0, date(2026, 2, 23).at(3, 0, 0, 0));
+    let mut world = World::new();
     world.start_server(Config::default());
     world.add(Member::new("Dinesh"));
     world.add(Member::new("Alex"));

@@ -5,8 +5,15 @@
 //! - One module for each scenario, each with its `server.log` as a snapshot.
 
 mod abrupt_disconnect;
+mod actor;
+mod determinism;
+mod history;
+mod ledger;
 mod misbehaviour;
 mod network;
+mod oracles;
 mod partition;
+mod plan;
 mod report_log;
+mod sweep;
 mod world;

@@ -8,14 +8,14 @@ use std::task::{Context, Poll, ready};
 use commonroom::net::{Listener, Network};
 use commonroom::server::limits::REGISTRATION_TIMEOUT;
 use commonroom::server::{Config, Limits};
-use jiff::civil::date;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
+use super::actor::{Act, Member};
 use super::network::Simulated;
-use super::world::{Act, Member, World, address, seconds, snapshot};
+use super::world::{World, address, seconds, snapshot};
 
 fn world() -> World {
-    World::new(0, date(2026, 2, 23).at(3, 0, 0, 0))
+    World::new()
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn who_never_names_itself_is_closed_after_the_registration_timeout() {
     world.add(Member::new("Dinesh"));
     world.within(|sim| {
         sim.host("Mute", || async {
-            let mut stream = Simulated.connect(&address()).await?;
+            let mut stream = Simulated::default().connect(&address()).await?;
             let mut heard = String::new();
             stream.read_to_string(&mut heard).await?;
             assert_eq!(heard, "NICK-- No nickname has come in time. Goodbye.\n");
@@ -46,7 +46,7 @@ fn a_member_that_reads_too_slowly_falls_off_the_end_of_the_log() {
     // log no longer holds what comes next for it.
     let mut dinesh = Member::new("Dinesh");
     for second in 2..200 {
-        dinesh = dinesh.then(seconds(second), Act::Say(TALK));
+        dinesh = dinesh.says(seconds(second), TALK);
     }
     world.add(dinesh);
     world.add(Member::new("Alex").then(seconds(1), Act::Ignore(seconds(300))));
@@ -62,9 +62,9 @@ const TALK: &str = "some hundred bytes of talk, so that the log grows as a log d
 #[test]
 fn a_session_that_panics_leaves_the_room_and_the_others_go_on() {
     let mut world = world();
-    world.start_server_on(Panicking(Simulated), Config::default());
-    world.add(Member::new("Dinesh").then(seconds(3), Act::Say("still here")));
-    world.add(Member::new("Alex").then(seconds(2), Act::Say("please panic")));
+    world.start_server_on(Panicking(Simulated::default()), Config::default());
+    world.add(Member::new("Dinesh").says(seconds(3), "still here"));
+    world.add(Member::new("Alex").says(seconds(2), "please panic"));
     world.run_until(seconds(4));
     assert_eq!(
         world.screen("Dinesh")[2..],

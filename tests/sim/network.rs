@@ -1,40 +1,158 @@
 //! Our seam over turmoil: the simulated counterpart of `Tcp`.
+//!
+//! turmoil delivers every write whole. Real networks do not, so a stream here can cut what goes
+//! through it into seeded pieces, also in the middle of a character. Whatever a stream delivers is
+//! an event at `TRACE`, which is what two runs of one seed are compared by.
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 
 use commonroom::net::{Listener, Network};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tracing::{debug, trace};
 use turmoil::net::{TcpListener, TcpStream};
 
-/// The network of the simulation that runs on this thread.
+/// The network of the simulation that runs on this thread, as one host sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Simulated {
+    /// Into how small pieces what goes through a connection is cut.
+    pub pieces: Option<Pieces>,
+    /// The address that the last connection was made from, for whoever wants to find it in the log.
+    pub last_local: Arc<Mutex<Option<SocketAddr>>>,
+}
+
+/// Pieces of 1 to `largest` bytes, drawn from `seed`.
 #[derive(Clone, Copy, Debug)]
-pub struct Simulated;
+pub struct Pieces {
+    pub seed: u64,
+    pub largest: usize,
+}
 
-impl Network for Simulated {
-    type Listener = SimulatedListener;
-    type Stream = TcpStream;
-
-    async fn bind(&self, address: &str) -> io::Result<SimulatedListener> {
-        Ok(SimulatedListener(TcpListener::bind(split(address)?).await?))
+impl Simulated {
+    pub fn cut_into(pieces: Option<Pieces>) -> Self {
+        Self { pieces, ..Self::default() }
     }
 
-    async fn connect(&self, address: &str) -> io::Result<TcpStream> {
-        TcpStream::connect(split(address)?).await
+    fn stream(&self, stream: TcpStream, peer: SocketAddr) -> SimulatedStream {
+        // Both sides of a connection draw their own pieces, and every connection others.
+        let pieces =
+            self.pieces.map(|pieces| Pieces { seed: pieces.seed ^ u64::from(peer.port()), ..pieces });
+        SimulatedStream { stream, peer, pieces }
     }
 }
 
-pub struct SimulatedListener(TcpListener);
+impl Network for Simulated {
+    type Listener = SimulatedListener;
+    type Stream = SimulatedStream;
+
+    async fn bind(&self, address: &str) -> io::Result<SimulatedListener> {
+        Ok(SimulatedListener { listener: TcpListener::bind(split(address)?).await?, network: self.clone() })
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<SimulatedStream> {
+        let stream = TcpStream::connect(split(address)?).await?;
+        *self.last_local.lock().unwrap() = Some(stream.local_addr()?);
+        let peer = stream.peer_addr()?;
+        Ok(self.stream(stream, peer))
+    }
+}
+
+pub struct SimulatedListener {
+    listener: TcpListener,
+    network: Simulated,
+}
 
 impl Listener for SimulatedListener {
-    type Stream = TcpStream;
+    type Stream = SimulatedStream;
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.0.accept().await
+    async fn accept(&mut self) -> io::Result<(SimulatedStream, SocketAddr)> {
+        let (stream, peer) = self.listener.accept().await?;
+        Ok((self.network.stream(stream, peer), peer))
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
+}
+
+pub struct SimulatedStream {
+    stream: TcpStream,
+    peer: SocketAddr,
+    pieces: Option<Pieces>,
+}
+
+impl AsyncRead for SimulatedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let length = buffer.remaining().min(self.pieces.as_ref().map_or(usize::MAX, Pieces::peek));
+        let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(length));
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
+        trace!(target: "network", peer = %self.peer, bytes = %piece.filled().escape_ascii(), "delivered");
+        if ends_inside_a_character(piece.filled()) {
+            debug!(target: "network", "cut inside a character");
+        }
+        let read = piece.filled().len();
+        buffer.advance(read);
+        self.draw();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for SimulatedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let length = bytes.len().min(self.pieces.as_ref().map_or(usize::MAX, Pieces::peek));
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[..length]))?;
+        trace!(target: "network", peer = %self.peer, bytes = %bytes[..written].escape_ascii(), "sent");
+        self.draw();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl SimulatedStream {
+    /// Draws the length of the next piece; only after a piece went through, so that polling in
+    /// vain changes nothing.
+    fn draw(&mut self) {
+        if let Some(pieces) = &mut self.pieces {
+            pieces.seed = mix(pieces.seed);
+        }
+    }
+}
+
+impl Pieces {
+    fn peek(&self) -> usize {
+        let largest = u64::try_from(self.largest).unwrap_or(u64::MAX);
+        usize::try_from(mix(self.seed) % largest).unwrap_or(0) + 1
+    }
+}
+
+/// One step of `SplitMix64`: all the randomness that cutting needs.
+pub fn mix(seed: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+fn ends_inside_a_character(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
 fn split(address: &str) -> io::Result<(&str, u16)> {

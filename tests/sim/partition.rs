@@ -2,32 +2,32 @@
 
 use commonroom::server::Config;
 use commonroom::server::limits::WRITE_TIMEOUT;
-use jiff::civil::date;
 
-use super::world::{Act, Member, SERVER, World, seconds, snapshot};
+use super::actor::Member;
+use super::world::{SERVER, World, seconds, snapshot};
 
 /// What the simulated network takes on a connection before it makes the writer wait, in writes.
 const IN_FLIGHT: u64 = 64;
 
 #[test]
 fn a_member_behind_a_partition_holds_nobody_up_is_dropped_and_may_come_back() {
-    let mut world = World::new(0, date(2026, 2, 23).at(3, 0, 0, 0));
+    let mut world = World::new();
     world.start_server(Config::default());
     let mut dinesh = Member::new("Dinesh");
     let talk_ends = 11 + IN_FLIGHT;
     for second in 10..talk_ends {
-        dinesh = dinesh.then(seconds(second), Act::Say("can you hear me?"));
+        dinesh = dinesh.says(seconds(second), "can you hear me?");
     }
     world.add(dinesh);
     world.add(Member::new("Max"));
-    world.add(Member::new("Alex").connects(seconds(1)).then(seconds(9), Act::Say("into the void")));
+    world.add(Member::new("Alex").connects(seconds(1)).says(seconds(9), "into the void"));
     world.run_until(seconds(5));
     world.within(|sim| sim.partition(SERVER, "Alex"));
 
     let dropped = seconds(talk_ends) + WRITE_TIMEOUT;
     world.run_until(dropped);
     world.within(|sim| sim.repair(SERVER, "Alex"));
-    world.add(Member::new("Alex").on_host("Alex again").then(seconds(1), Act::Say("back")));
+    world.add(Member::new("Alex").on_host("Alex again").says(seconds(1), "back"));
     world.run_until(dropped + seconds(5));
 
     let questions = usize::try_from(talk_ends - 10).unwrap();

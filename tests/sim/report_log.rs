@@ -6,7 +6,8 @@ use commonroom::server::Config;
 use commonroom::server::limits::SILENCE;
 use jiff::civil::{DateTime, date};
 
-use super::world::{Act, LATENCY, Member, SERVER, World, snapshot};
+use super::actor::Member;
+use super::world::{LATENCY, Physics, SERVER, World, snapshot};
 
 /// When the report's log begins.
 const BEGIN: DateTime = date(2026, 2, 23).at(2, 55, 16, 769_000_000);
@@ -24,16 +25,14 @@ fn at(hour: i8, minute: i8, second: i8, millisecond: i32) -> Duration {
 #[test]
 fn the_log_that_the_report_shows_is_written_again() {
     let restarted = at(2, 57, 7, 178);
-    let says = |time: Duration, text| (time.checked_sub(LATENCY).unwrap(), Act::Say(text));
-    let (exit, hello) = (says(at(3, 3, 9, 559), "exit"), says(at(2, 59, 37, 533), "Hello everyone"));
-
-    let mut world = World::new(0, BEGIN);
+    let mut world = World::with(Physics { begin: BEGIN, ..Physics::default() });
     world.start_server(Config::default());
-    for (nickname, joined, (said, text)) in
-        [("Dinesh", at(2, 58, 31, 231), exit), ("Alex", at(2, 59, 0, 988), hello)]
-    {
-        let connects = joined.checked_sub(HANDSHAKE).unwrap();
-        world.add(Member::new(nickname).report_framed().connects(connects).then(said, text));
+    for (nickname, joined, said, text) in [
+        ("Dinesh", at(2, 58, 31, 231), at(3, 3, 9, 559), "exit"),
+        ("Alex", at(2, 59, 0, 988), at(2, 59, 37, 533), "Hello everyone"),
+    ] {
+        let (connects, types) = (joined - HANDSHAKE, said - LATENCY);
+        world.add(Member::new(nickname).report_framed().connects(connects).says(types, text));
     }
     // The report's log has a second start and no stop in between: a crash.
     world.run_until(restarted);

@@ -5,16 +5,16 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use commonroom::client::{Event, Receiver, Sender, connect};
 use commonroom::journal::{self, LogFormat};
-use commonroom::net::{Network, Stream};
-use commonroom::protocol::{Framing, Nickname};
+use commonroom::net::Network;
 use commonroom::server::{Config, serve};
-use jiff::civil::DateTime;
-use tokio::time::{Instant, sleep, sleep_until};
+use jiff::civil::{DateTime, date};
 use tracing::Dispatch;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use super::actor::{Ending, Member, Membership, Witness, live};
 use super::network::Simulated;
 
 /// The name under which the server is reached.
@@ -22,60 +22,32 @@ pub const SERVER: &str = "server";
 
 const PORT: u16 = 5555;
 
-/// Where the server is, as seen from the members.
-pub fn address() -> String {
-    format!("{SERVER}:{PORT}")
-}
-
-/// How long a message is on its way. Fixed, so that a scenario can say when something arrives.
+/// How long a message is on its way in a scenario: fixed, so that it can say when something arrives.
 pub const LATENCY: Duration = Duration::from_millis(1);
 
-/// What a member does.
-#[derive(Clone, Debug)]
-pub enum Act {
-    /// Types a line.
-    Say(&'static str),
-    /// Reads nothing for so long, whatever comes.
-    Ignore(Duration),
-    /// Closes the connection in order.
-    Leave,
-    /// Is gone without a word: the connection is dropped with input unread.
-    Vanish,
+/// How fine time is, and how long messages are on their way.
+#[derive(Clone, Copy, Debug)]
+pub struct Physics {
+    pub seed: u64,
+    pub begin: DateTime,
+    pub tick: Duration,
+    pub latency: (Duration, Duration),
+    /// How many segments a connection takes before a writer waits.
+    pub segments: usize,
+    /// Whether every event and every delivered byte is kept.
+    pub traced: bool,
 }
 
-/// A member: who it is, and what it does how long after the beginning.
-#[derive(Clone, Debug)]
-pub struct Member {
-    pub host: &'static str,
-    pub nickname: &'static str,
-    pub framing: Framing,
-    /// When it connects.
-    pub connects: Duration,
-    /// In the order of time.
-    pub acts: Vec<(Duration, Act)>,
-}
-
-impl Member {
-    /// A line-framed member that connects at the beginning and does nothing.
-    pub fn new(nickname: &'static str) -> Self {
-        Self { host: nickname, nickname, framing: Framing::Lines, connects: Duration::ZERO, acts: Vec::new() }
-    }
-
-    pub fn on_host(self, host: &'static str) -> Self {
-        Self { host, ..self }
-    }
-
-    pub fn report_framed(self) -> Self {
-        Self { framing: Framing::Report, ..self }
-    }
-
-    pub fn connects(self, at: Duration) -> Self {
-        Self { connects: at, ..self }
-    }
-
-    pub fn then(mut self, at: Duration, act: Act) -> Self {
-        self.acts.push((at, act));
-        self
+impl Default for Physics {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            begin: date(2026, 2, 23).at(3, 0, 0, 0),
+            tick: Duration::from_millis(1),
+            latency: (LATENCY, LATENCY),
+            segments: 64,
+            traced: false,
+        }
     }
 }
 
@@ -84,35 +56,57 @@ pub struct World {
     /// Takes the events of the world's own simulation, and no other's.
     dispatch: Dispatch,
     log: Captured,
-    screens: BTreeMap<&'static str, Screen>,
+    notable: Captured,
+    witnesses: BTreeMap<String, Witness>,
+}
+
+/// Where the server is, as seen from the members.
+pub fn address() -> String {
+    format!("{SERVER}:{PORT}")
+}
+
+pub const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
 }
 
 impl World {
-    /// A world whose clock shows `begin` at its beginning.
-    pub fn new(seed: u64, begin: DateTime) -> Self {
+    /// A world in which a scenario takes place.
+    pub fn new() -> Self {
+        Self::with(Physics::default())
+    }
+
+    pub fn with(physics: Physics) -> Self {
         let sim = turmoil::Builder::new()
-            .rng_seed(seed)
+            .rng_seed(physics.seed)
             .epoch(std::time::UNIX_EPOCH)
-            .tick_duration(Duration::from_millis(1))
-            .min_message_latency(LATENCY)
-            .max_message_latency(LATENCY)
+            .tick_duration(physics.tick)
+            .min_message_latency(physics.latency.0)
+            .max_message_latency(physics.latency.1)
+            .tcp_capacity(physics.segments)
             .simulation_duration(Duration::from_secs(24 * 60 * 60))
+            .enable_random_order()
             .build();
-        let log = Captured::default();
-        let target = log.clone();
+        let begin = physics.begin;
         let clock = move || {
             let elapsed = turmoil::sim_elapsed().unwrap_or_default();
             let now = begin.checked_add(elapsed).expect("a simulation does not last for ever");
             now.to_zoned(jiff::tz::TimeZone::UTC).expect("UTC has every time")
         };
-        let journal = journal::layer(LogFormat::Report, clock, move || target.clone());
-        let dispatch = Dispatch::new(tracing_subscriber::registry().with(journal));
-        Self { sim, dispatch, log, screens: BTreeMap::new() }
+        let (log, notable) = (Captured::default(), Captured::default());
+        let level = if physics.traced { LevelFilter::TRACE } else { LevelFilter::DEBUG };
+        let inside = tracing_subscriber::fmt::layer()
+            .with_ansi(false)
+            .with_timer(VirtualTime)
+            .with_writer(notable.writer())
+            .with_filter(Targets::new().with_target("commonroom", level).with_target("network", level));
+        let journal = journal::layer(LogFormat::Report, clock, log.writer());
+        let dispatch = Dispatch::new(tracing_subscriber::registry().with(journal).with(inside));
+        Self { sim, dispatch, log, notable, witnesses: BTreeMap::new() }
     }
 
     /// Puts the server into the world. It starts with the first step.
     pub fn start_server(&mut self, config: Config) {
-        self.start_server_on(Simulated, config);
+        self.start_server_on(Simulated::default(), config);
     }
 
     /// The same, on a network that is not quite the simulated one.
@@ -131,20 +125,22 @@ impl World {
 
     /// Puts a member into the world, on a host of its own.
     pub fn add(&mut self, member: Member) {
-        let screen = Screen::default();
-        self.screens.insert(member.host, screen.clone());
+        let witness = self.witnesses.entry(member.host.clone()).or_default().clone();
         self.within(|sim| {
-            sim.host(member.host, move || {
-                let (member, screen) = (member.clone(), screen.clone());
-                async move {
-                    // How the connection ended, as the report's client says it.
-                    if live(member, &screen).await.is_err() {
-                        screen.show("Connection lost!".to_owned());
-                    }
-                    Ok(())
-                }
+            sim.host(member.host.clone(), move || {
+                let alive = live(member.clone(), witness.clone());
+                async move { Ok(alive.await?) }
             });
         });
+    }
+
+    /// Kills the process of a member, for good.
+    pub fn kill(&mut self, host: &str) {
+        if self.within(|sim| sim.is_host_running(host)) {
+            self.within(|sim| sim.crash(host));
+            let at = self.within(|sim| sim.elapsed());
+            self.witnesses[host].killed(at);
+        }
     }
 
     /// Lets time go by until it is `at`.
@@ -163,28 +159,46 @@ impl World {
 
     /// What `server.log` holds by now.
     pub fn server_log(&self) -> String {
-        String::from_utf8(self.log.0.lock().unwrap().clone()).expect("the log is UTF-8")
+        self.log.text()
     }
 
-    /// What the member on a host has seen by now, one line each.
+    /// The events inside by now: from `DEBUG` up, and everything if the world is traced.
+    pub fn events(&self) -> String {
+        self.notable.text()
+    }
+
+    /// Every connection that any member has had by now.
+    pub fn memberships(&self) -> Vec<Membership> {
+        self.witnesses.values().flat_map(Witness::memberships).collect()
+    }
+
+    /// What the member on a host has on its screen by now, one line each.
     pub fn screen(&self, host: &str) -> Vec<String> {
-        self.screens[host].0.lock().unwrap().clone()
+        let mut screen = Vec::new();
+        for membership in self.witnesses[host].memberships() {
+            screen.extend(membership.heard.into_iter().map(|(_, line)| line));
+            if let Some((_, Ending::Lost)) = membership.ended {
+                screen.push("Connection lost!".to_owned());
+            }
+        }
+        screen
     }
 }
 
-/// What a member has seen; shared between its host and the test.
-#[derive(Clone, Default)]
-struct Screen(Arc<Mutex<Vec<String>>>);
-
-impl Screen {
-    fn show(&self, line: String) {
-        self.0.lock().unwrap().push(line);
-    }
-}
-
-/// What the journal has written; shared between the simulation and the test.
+/// What has been written; shared between the simulation and the test.
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    fn writer(&self) -> impl Fn() -> Self + Send + Sync + 'static {
+        let captured = self.clone();
+        move || captured.clone()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).expect("events are UTF-8")
+    }
+}
 
 impl io::Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -197,55 +211,12 @@ impl io::Write for Captured {
     }
 }
 
-/// The life of a member, on its host.
-async fn live(member: Member, screen: &Screen) -> io::Result<()> {
-    // The host was there from the beginning, so its own clock shows the time of the world.
-    let begin = Instant::now();
-    sleep_until(begin + member.connects).await;
-    let (mut receiver, mut sender) = connect(&Simulated, &address(), member.framing).await?;
-    let nickname = Nickname::parse(member.nickname).expect("the plan has a valid nickname");
-    for (at, act) in member.acts {
-        hear_until(&mut receiver, &mut sender, &nickname, screen, begin + at).await?;
-        match act {
-            Act::Say(text) => {
-                sender.line(text);
-                sender.flush().await?;
-            }
-            Act::Ignore(duration) => sleep(duration).await,
-            Act::Leave => {
-                sender.end().await?;
-                receiver.drain().await;
-                return Ok(());
-            }
-            Act::Vanish => return Ok(()),
-        }
-    }
-    let for_ever = begin + Duration::from_secs(24 * 60 * 60);
-    hear_until(&mut receiver, &mut sender, &nickname, screen, for_ever).await
-}
+/// The time of the world, for events.
+struct VirtualTime;
 
-/// Shows what comes until it is time for something else.
-async fn hear_until<S: Stream>(
-    receiver: &mut Receiver<S>,
-    sender: &mut Sender<S>,
-    nickname: &Nickname,
-    screen: &Screen,
-    until: Instant,
-) -> io::Result<()> {
-    loop {
-        tokio::select! {
-            biased;
-            () = sleep_until(until) => return Ok(()),
-            event = receiver.next() => match event? {
-                Some(Event::NicknameRequest) => {
-                    sender.name(nickname);
-                    sender.flush().await?;
-                }
-                Some(Event::Line(line)) => screen.show(line),
-                Some(Event::Unreadable(refusal)) => panic!("something that cannot be shown: {refusal}"),
-                None => return Err(io::ErrorKind::UnexpectedEof.into()),
-            },
-        }
+impl tracing_subscriber::fmt::time::FormatTime for VirtualTime {
+    fn format_time(&self, writer: &mut tracing_subscriber::fmt::format::Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{:?}", turmoil::sim_elapsed().unwrap_or_default())
     }
 }
 
@@ -257,8 +228,4 @@ pub fn snapshot(name: &str, text: &str) {
         prepend_module_to_snapshot => false,
         omit_expression => true,
     }, { insta::assert_snapshot!(name, text) });
-}
-
-pub const fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
 }

@@ -1,0 +1,122 @@
+//! What happened in a run, as the oracles look at it: what `server.log` tells, and what each
+//! member saw.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::actor::Membership;
+
+#[derive(Clone, Debug)]
+pub struct History {
+    /// One for each time that the server was started.
+    pub epochs: Vec<Epoch>,
+    pub memberships: Vec<Membership>,
+    pub terms: Terms,
+    /// When everything was healed, if it has been.
+    pub healed: Option<Duration>,
+}
+
+/// What a plan says about a run that an oracle must know.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How many earlier lines the server shows a newcomer.
+    pub history_lines: usize,
+    /// How many members must be here in the end.
+    pub survivors: usize,
+}
+
+/// The life of one server process, as its log tells it.
+#[derive(Clone, Debug, Default)]
+pub struct Epoch {
+    pub events: Vec<LogEvent>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogEvent {
+    Joined { nickname: String, from: SocketAddr },
+    Said { nickname: String, text: String },
+    Left { nickname: String, cause: String },
+    Warning(String),
+    Error(String),
+}
+
+impl History {
+    pub fn new(
+        server_log: &str,
+        memberships: Vec<Membership>,
+        terms: Terms,
+        healed: Option<Duration>,
+    ) -> Self {
+        let mut epochs = Vec::new();
+        for line in server_log.lines() {
+            let event = line.split_once(" - ").expect("a time and an event").1;
+            if event == "INFO - Server started" {
+                epochs.push(Epoch::default());
+            } else if event != "INFO - Server stopped" {
+                let epoch = epochs.last_mut().expect("a server starts before anything happens");
+                epoch.events.push(LogEvent::parse(event));
+            }
+        }
+        Self { epochs, memberships, terms, healed }
+    }
+
+    /// Where in the log a membership was let in: which epoch, and which of its events.
+    pub fn joining(&self, membership: &Membership) -> Option<(usize, usize)> {
+        self.epochs.iter().enumerate().find_map(|(epoch, log)| {
+            let joined = |event: &LogEvent| {
+                matches!(event, LogEvent::Joined { from, nickname }
+                    if *from == membership.from && membership.nicknames.last() == Some(nickname))
+            };
+            Some((epoch, log.events.iter().position(joined)?))
+        })
+    }
+
+    /// Those who are members at the end: they have joined, and nothing has ended their connection.
+    pub fn live(&self) -> impl Iterator<Item = &Membership> {
+        self.memberships
+            .iter()
+            .filter(|membership| membership.ended.is_none() && self.joining(membership).is_some())
+    }
+}
+
+impl LogEvent {
+    fn parse(event: &str) -> Self {
+        let (level, text) = event.split_once(" - ").expect("a level and a text");
+        let parsed = match level {
+            "ERROR" => Some(Self::Error(text.to_owned())),
+            "WARNING" => Some(Self::Warning(text.to_owned())),
+            _ => Self::parse_message(text)
+                .or_else(|| Self::parse_joined(text))
+                .or_else(|| Self::parse_left(text)),
+        };
+        parsed.unwrap_or_else(|| panic!("server.log has a line that nobody knows: {event}"))
+    }
+
+    fn parse_message(text: &str) -> Option<Self> {
+        let (nickname, text) = text.strip_prefix("Message: ")?.split_once(": ")?;
+        Some(Self::Said { nickname: nickname.to_owned(), text: text.to_owned() })
+    }
+
+    fn parse_joined(text: &str) -> Option<Self> {
+        let (nickname, tuple) = text.split_once(" connected from ('")?;
+        let (ip, port) = tuple.strip_suffix(')')?.split_once("', ")?;
+        let from = SocketAddr::new(ip.parse().ok()?, port.parse().ok()?);
+        Some(Self::Joined { nickname: nickname.to_owned(), from })
+    }
+
+    fn parse_left(text: &str) -> Option<Self> {
+        let (nickname, cause) = text.split_once(" disconnected")?;
+        let cause = cause.trim_start_matches(" (").trim_end_matches(')');
+        Some(Self::Left { nickname: nickname.to_owned(), cause: cause.to_owned() })
+    }
+
+    /// The line that everyone in the room was told about it.
+    pub fn told(&self) -> Option<String> {
+        match self {
+            Self::Joined { nickname, .. } => Some(format!("{nickname} joined the chat!")),
+            Self::Said { nickname, text } => Some(format!("{nickname}: {text}")),
+            Self::Left { nickname, .. } => Some(format!("{nickname} left the chat.")),
+            Self::Warning(_) | Self::Error(_) => None,
+        }
+    }
+}

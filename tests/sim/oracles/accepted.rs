@@ -1,0 +1,71 @@
+//! What was accepted is what was said: by whom, whole, once, in the sender's order.
+
+use std::collections::BTreeMap;
+
+use crate::actor::Membership;
+use crate::history::{History, LogEvent};
+
+/// Each message in the log was said by the member of that nickname, word for word, and stands
+/// there at most as often as it was said: once, since the texts of a plan are all different.
+pub fn only_what_was_said(history: &History) -> Result<(), String> {
+    for (membership, accepted) in accepted_of_each(history) {
+        for (index, text) in accepted.iter().enumerate() {
+            if !membership.said.contains(text) {
+                return Err(format!("server.log has {text:?} of {}, who never said it", membership.host));
+            }
+            if accepted[..index].contains(text) {
+                return Err(format!("server.log has {text:?} of {} twice", membership.host));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The accepted messages of a connection are the first ones it said: a message that was in flight
+/// when it broke may be missing, and all behind it, but none before.
+pub fn in_each_senders_order(history: &History) -> Result<(), String> {
+    for (membership, accepted) in accepted_of_each(history) {
+        if let Some(index) =
+            (0..accepted.len()).find(|&index| membership.said.get(index) != Some(&accepted[index]))
+        {
+            return Err(format!(
+                "message {index} of {} in server.log is {:?}, but it said {:?}",
+                membership.host,
+                accepted[index],
+                membership.said.get(index)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// For each membership, the texts of it that the log has.
+fn accepted_of_each(history: &History) -> Vec<(&Membership, Vec<String>)> {
+    history
+        .memberships
+        .iter()
+        .filter_map(|membership| {
+            let (epoch, joining) = history.joining(membership)?;
+            let nickname = membership.nicknames.last()?;
+            let mut accepted = Vec::new();
+            for event in &history.epochs[epoch].events[joining..] {
+                match event {
+                    LogEvent::Said { nickname: who, text } if who == nickname => accepted.push(text.clone()),
+                    LogEvent::Left { nickname: who, .. } if who == nickname => break,
+                    _ => {}
+                }
+            }
+            Some((membership, accepted))
+        })
+        .collect()
+}
+
+/// How many messages were said on connections that broke, and are not in the log.
+pub fn lost_in_flight(history: &History) -> usize {
+    let said: usize = history.memberships.iter().map(|membership| membership.said.len()).sum();
+    let accepted: BTreeMap<_, _> = accepted_of_each(history)
+        .into_iter()
+        .map(|(membership, accepted)| ((&membership.host, membership.since), accepted.len()))
+        .collect();
+    said - accepted.values().sum::<usize>()
+}

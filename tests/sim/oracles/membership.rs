@@ -1,0 +1,68 @@
+//! Who is here: join and leave exactly once, alternating; one member a nickname; nobody who is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::history::{Epoch, History, LogEvent};
+
+/// Nobody leaves who is not here.
+pub fn join_and_leave_alternate(history: &History) -> Result<(), String> {
+    history.epochs.iter().try_for_each(|epoch| roster(epoch).map(|_| ()))
+}
+
+/// Nobody joins under a nickname, or one that differs in case only, that somebody here has.
+pub fn nicknames_are_unique(history: &History) -> Result<(), String> {
+    for epoch in &history.epochs {
+        let mut taken = BTreeSet::new();
+        for event in &epoch.events {
+            match event {
+                LogEvent::Joined { nickname, .. } if !taken.insert(nickname.to_lowercase()) => {
+                    return Err(format!("a second {nickname} joined"));
+                }
+                LogEvent::Left { nickname, .. } => {
+                    taken.remove(&nickname.to_lowercase());
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// At the end those are in the room, by the log, whose connection lives, and no others.
+///
+/// Where nobody is alive nobody talks, and a host that vanished without a word is not noticed: that
+/// takes keepalives, which the server does not have yet.
+pub fn the_roster_is_who_is_alive(history: &History) -> Result<(), String> {
+    if history.terms.survivors == 0 {
+        return Ok(());
+    }
+    let by_the_log = history.epochs.last().map(roster).transpose()?.unwrap_or_default();
+    let alive: BTreeSet<&String> =
+        history.live().filter_map(|membership| membership.nicknames.last()).collect();
+    let by_the_log: BTreeSet<&String> = by_the_log.into_iter().collect();
+    if by_the_log == alive {
+        return Ok(());
+    }
+    Err(format!("by server.log {by_the_log:?} are here, but {alive:?} are alive"))
+}
+
+/// Who is in the room at the end of an epoch.
+fn roster(epoch: &Epoch) -> Result<Vec<&String>, String> {
+    let mut here: BTreeMap<&String, ()> = BTreeMap::new();
+    for event in &epoch.events {
+        match event {
+            LogEvent::Joined { nickname, .. } => {
+                if here.insert(nickname, ()).is_some() {
+                    return Err(format!("{nickname} joined twice"));
+                }
+            }
+            LogEvent::Left { nickname, .. } => {
+                if here.remove(nickname).is_none() {
+                    return Err(format!("{nickname} left without being here"));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(here.into_keys().collect())
+}

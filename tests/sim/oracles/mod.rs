@@ -1,0 +1,46 @@
+//! The promises, as pure functions over a [`History`]: each says what is wrong, or nothing.
+//!
+//! Those of [`ALWAYS`] hold at every moment and are asked again and again while a run goes on;
+//! those of [`AT_THE_END`] hold once everything has been healed.
+
+mod accepted;
+mod liveness;
+mod membership;
+mod one_order;
+
+pub use accepted::lost_in_flight;
+
+use super::history::History;
+
+/// A promise, with the name under which a broken one is reported.
+pub type Oracle = (&'static str, fn(&History) -> Result<(), String>);
+
+pub const ALWAYS: [Oracle; 6] = [
+    ("everyone sees one order, without a gap, as server.log has it", one_order::everyone_sees_the_log),
+    ("nothing is said that nobody said, nothing twice, nothing half", accepted::only_what_was_said),
+    ("each sender's messages are accepted in its order, without a gap", accepted::in_each_senders_order),
+    ("join and leave alternate, once each", membership::join_and_leave_alternate),
+    ("a nickname belongs to one member at a time", membership::nicknames_are_unique),
+    ("no internal error", no_internal_error),
+];
+
+pub const AT_THE_END: [Oracle; 2] = [
+    ("the roster equals the live members", membership::the_roster_is_who_is_alive),
+    ("every live member receives something fresh from every other", liveness::everyone_hears_everyone),
+];
+
+/// The first broken promise.
+pub fn check(oracles: &[Oracle], history: &History) -> Result<(), String> {
+    oracles.iter().try_for_each(|(promise, holds)| {
+        holds(history).map_err(|found| format!("BROKEN: {promise}\n  {found}"))
+    })
+}
+
+fn no_internal_error(history: &History) -> Result<(), String> {
+    use super::history::LogEvent;
+    let errors = history.epochs.iter().flat_map(|epoch| &epoch.events);
+    match errors.filter(|event| matches!(event, LogEvent::Error(_))).next() {
+        Some(error) => Err(format!("{error:?}")),
+        None => Ok(()),
+    }
+}

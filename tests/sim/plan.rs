@@ -1,0 +1,293 @@
+//! A plan is data: it says everything about a run, so that a failing one can shrink.
+
+use std::time::Duration;
+
+use commonroom::protocol::Framing;
+use commonroom::server::{Config, Limits};
+use proptest::prelude::*;
+use proptest::sample::subsequence;
+
+use super::actor::{Act, Fresh, Member};
+use super::history::Terms;
+use super::network::{Pieces, Simulated};
+use super::world::{Physics, SERVER, World, seconds};
+
+/// Everything that goes wrong goes wrong before this; then everything is healed.
+pub const HEALED: Duration = seconds(20);
+
+/// How long after the healing everyone must hear everyone, and nobody who is gone may be listed.
+pub const LIVENESS: Duration = seconds(60);
+
+/// How often a live member says something fresh after the healing.
+const FRESH_EVERY: Duration = Duration::from_millis(200);
+
+/// A run, from its seed to its last fault.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    /// Messages are on their way from 0 to so many milliseconds.
+    pub latency_milliseconds: u64,
+    /// What the server keeps of the room's log, sometimes hardly anything.
+    pub retention_bytes: usize,
+    pub history_lines: usize,
+    /// How many connections the server takes.
+    pub connections: usize,
+    /// Into how small pieces connections cut what goes through, if all members are line-framed.
+    pub largest_piece: Option<usize>,
+    pub members: Vec<MemberPlan>,
+    /// When, for how many milliseconds, and what.
+    pub faults: Vec<(u64, u64, Fault)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct MemberPlan {
+    pub report_framed: bool,
+    /// It wants the nickname that all such members want.
+    pub races: bool,
+    pub connects_milliseconds: u64,
+    pub acts: Vec<(u64, Act)>,
+}
+
+/// Something that goes wrong between the server and one member, given by its index, or on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Hold(usize),
+    Partition(usize),
+    PartitionToServer(usize),
+    PartitionFromServer(usize),
+    LatencySpike(usize),
+    KillMember(usize),
+    CrashServer,
+}
+
+impl Plan {
+    pub fn physics(&self, traced: bool) -> Physics {
+        Physics {
+            seed: self.seed,
+            tick: Duration::from_millis(10),
+            latency: (Duration::ZERO, Duration::from_millis(self.latency_milliseconds)),
+            traced,
+            ..Physics::default()
+        }
+    }
+
+    /// The world before anything has happened.
+    pub fn world(&self, traced: bool) -> World {
+        let mut world = World::with(self.physics(traced));
+        let limits = Limits {
+            registration_timeout: seconds(4),
+            write_timeout: seconds(3),
+            retention_bytes: self.retention_bytes,
+            connections: self.connections,
+            ..Limits::default()
+        };
+        let config = Config { history_lines: self.history_lines, limits };
+        world.start_server_on(Simulated::cut_into(self.pieces()), config);
+        for index in 0..self.members.len() {
+            world.add(self.member(index));
+        }
+        world
+    }
+
+    /// What is done to the network and the hosts, in the order of time.
+    pub fn changes(&self) -> Vec<(Duration, Change)> {
+        let mut changes = Vec::new();
+        for &(begin, length, fault) in &self.faults {
+            let begin = Duration::from_millis(begin);
+            let end = (begin + Duration::from_millis(length)).min(HEALED);
+            changes.push((begin, Change::Begin(fault)));
+            changes.push((end, Change::End(fault)));
+        }
+        changes.sort_by_key(|&(at, _)| at);
+        changes.push((HEALED, Change::HealEverything));
+        changes
+    }
+
+    /// What the oracles must know about it.
+    pub fn terms(&self) -> Terms {
+        let killed = |index| {
+            let kills = |fault: &Fault| matches!(fault, Fault::KillMember(other) if self.host(*other) == self.host(index));
+            self.faults.iter().any(|(_, _, fault)| kills(fault))
+        };
+        let alive = (0..self.members.len()).filter(|&index| !killed(index)).count();
+        Terms { history_lines: self.history_lines, survivors: alive.min(self.connections) }
+    }
+
+    pub fn host(&self, index: usize) -> String {
+        format!("member{}", index % self.members.len())
+    }
+
+    fn pieces(&self) -> Option<Pieces> {
+        let lines_only = self.members.iter().all(|member| !member.report_framed);
+        let largest = self.largest_piece.filter(|_| lines_only)?;
+        Some(Pieces { seed: self.seed, largest })
+    }
+
+    fn member(&self, index: usize) -> Member {
+        let plan = &self.members[index];
+        let host = self.host(index);
+        let mut acts: Vec<(Duration, Act)> =
+            plan.acts.iter().map(|(at, act)| (Duration::from_millis(*at), act.clone())).collect();
+        acts.sort_by_key(|&(at, _)| at);
+        Member {
+            // Every further name it tries ends in a number, so the names of two never meet again.
+            nickname: if plan.races { "Same".to_owned() } else { format!("Nick{index}x") },
+            framing: if plan.report_framed { Framing::Report } else { Framing::Lines },
+            connects: Duration::from_millis(plan.connects_milliseconds),
+            pieces: self.pieces().map(|pieces| Pieces { seed: pieces.seed ^ (index as u64 + 1), ..pieces }),
+            returns: true,
+            fresh: Some(Fresh { begin: HEALED, every: FRESH_EVERY }),
+            acts,
+            ..Member::new(&host)
+        }
+    }
+}
+
+/// Something that is done to the world.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    Begin(Fault),
+    End(Fault),
+    HealEverything,
+}
+
+impl Change {
+    pub fn apply(self, plan: &Plan, world: &mut World) {
+        match self {
+            Self::Begin(Fault::KillMember(index)) => world.kill(&plan.host(index)),
+            Self::Begin(fault) => world.within(|sim| fault.begin(plan, sim)),
+            Self::End(fault) => world.within(|sim| fault.end(plan, sim)),
+            Self::HealEverything => world.within(|sim| {
+                for index in 0..plan.members.len() {
+                    sim.release(SERVER, plan.host(index));
+                    sim.repair(SERVER, plan.host(index));
+                }
+                if !sim.is_host_running(SERVER) {
+                    sim.bounce(SERVER);
+                }
+            }),
+        }
+    }
+}
+
+impl Fault {
+    fn begin(self, plan: &Plan, sim: &mut turmoil::Sim<'static>) {
+        match self {
+            Self::Hold(index) => sim.hold(SERVER, plan.host(index)),
+            Self::Partition(index) => sim.partition(SERVER, plan.host(index)),
+            Self::PartitionToServer(index) => sim.partition_oneway(plan.host(index), SERVER),
+            Self::PartitionFromServer(index) => sim.partition_oneway(SERVER, plan.host(index)),
+            Self::LatencySpike(index) => {
+                sim.set_link_latency(SERVER, plan.host(index), Duration::from_millis(1_500));
+            }
+            Self::CrashServer if sim.is_host_running(SERVER) => sim.crash(SERVER),
+            Self::CrashServer | Self::KillMember(_) => {}
+        }
+    }
+
+    fn end(self, plan: &Plan, sim: &mut turmoil::Sim<'static>) {
+        match self {
+            Self::Hold(index) => sim.release(SERVER, plan.host(index)),
+            Self::Partition(index) => sim.repair(SERVER, plan.host(index)),
+            Self::PartitionToServer(index) => sim.repair_oneway(plan.host(index), SERVER),
+            Self::PartitionFromServer(index) => sim.repair_oneway(SERVER, plan.host(index)),
+            Self::LatencySpike(index) => {
+                sim.set_link_latency(
+                    SERVER,
+                    plan.host(index),
+                    Duration::from_millis(plan.latency_milliseconds),
+                );
+            }
+            Self::CrashServer if !sim.is_host_running(SERVER) => sim.bounce(SERVER),
+            Self::CrashServer | Self::KillMember(_) => {}
+        }
+    }
+}
+
+/// All plans. Swarm style: each draws first which faults and which acts there are in it at all, so
+/// that some plans have nothing but, say, crashes and races.
+pub fn plans() -> impl Strategy<Value = Plan> {
+    (subsequence(FAULT_KINDS.to_vec(), 0..=3), subsequence(ACT_KINDS.to_vec(), 1..=ACT_KINDS.len()))
+        .prop_flat_map(|(fault_kinds, act_kinds)| {
+            let members = proptest::collection::vec(member_plans(act_kinds), 1..=5);
+            let how_many = if fault_kinds.is_empty() { 0..=0 } else { 0..=4 };
+            let faults = proptest::collection::vec(faults(fault_kinds), how_many);
+            (world_plans(), members, faults)
+        })
+        .prop_map(|(plan, members, faults)| Plan { members, faults, ..plan })
+}
+
+fn world_plans() -> impl Strategy<Value = Plan> {
+    let retention = prop_oneof![3 => Just(8 << 20), 1 => Just(64 << 10), 1 => Just(4 << 10)];
+    let connections = prop_oneof![5 => Just(100_usize), 1 => 2..5_usize];
+    let pieces = prop_oneof![1 => Just(None), 2 => (1..60_usize).prop_map(Some)];
+    (any::<u64>(), 0..100_u64, retention, 0..4_usize, connections, pieces).prop_map(
+        |(seed, latency_milliseconds, retention_bytes, history_lines, connections, largest_piece)| Plan {
+            seed,
+            latency_milliseconds,
+            retention_bytes,
+            history_lines,
+            connections,
+            largest_piece,
+            members: Vec::new(),
+            faults: Vec::new(),
+        },
+    )
+}
+
+fn member_plans(act_kinds: Vec<usize>) -> impl Strategy<Value = MemberPlan> {
+    let acts = proptest::collection::vec((1_000..19_000_u64, acts(act_kinds)), 0..8);
+    (proptest::bool::weighted(0.15), proptest::bool::weighted(0.3), 0..3_000_u64, acts).prop_map(
+        |(report_framed, races, connects_milliseconds, acts)| MemberPlan {
+            report_framed,
+            races,
+            connects_milliseconds,
+            acts,
+        },
+    )
+}
+
+/// Indices into what [`acts`] can draw.
+const ACT_KINDS: [usize; 6] = [0, 1, 2, 3, 4, 5];
+
+fn acts(kinds: Vec<usize>) -> impl Strategy<Value = Act> {
+    let strategies: [BoxedStrategy<Act>; ACT_KINDS.len()] = [
+        (1..20_usize, 0..100_usize).prop_map(|(lines, padding)| Act::Talk { lines, padding }).boxed(),
+        (100..300_usize, 0..300_usize).prop_map(|(lines, padding)| Act::Talk { lines, padding }).boxed(),
+        (100..8_000_u64).prop_map(|length| Act::Ignore(Duration::from_millis(length))).boxed(),
+        garbage().prop_map(Act::Probe).boxed(),
+        Just(Act::Leave).boxed(),
+        Just(Act::Vanish).boxed(),
+    ];
+    proptest::sample::select(kinds).prop_flat_map(move |kind| strategies[kind].clone())
+}
+
+/// What no client should send, with and without a nickname in front.
+fn garbage() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..40),
+        Just(Vec::new()),
+        Just(vec![b'x'; 5_000]),
+        Just(b"Prober\n\xff\n\x1b[2J\n".to_vec()),
+        Just(b"Same\nSame\nSame\n".to_vec()),
+        Just(b"Prober\nhalf a li".to_vec()),
+    ]
+}
+
+const FAULT_KINDS: [fn(usize) -> Fault; 7] = [
+    Fault::Hold,
+    Fault::Partition,
+    Fault::PartitionToServer,
+    Fault::PartitionFromServer,
+    Fault::LatencySpike,
+    Fault::KillMember,
+    |_| Fault::CrashServer,
+];
+
+fn faults(kinds: Vec<fn(usize) -> Fault>) -> BoxedStrategy<(u64, u64, Fault)> {
+    if kinds.is_empty() {
+        return Just((0, 0, Fault::Hold(0))).boxed();
+    }
+    let fault = (proptest::sample::select(kinds), 0..5_usize).prop_map(|(kind, index)| kind(index));
+    (500..19_000_u64, 100..15_000_u64, fault).boxed()
+}

@@ -1,0 +1,149 @@
+//! The sweep: many plans, each drawn from a seed, run and checked; a failing one shrinks to the
+//! smallest plan that still fails, and is said with the line that replays it.
+
+use std::time::{Duration, Instant};
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use super::history::History;
+use super::ledger::Ledger;
+use super::oracles::{ALWAYS, AT_THE_END, check};
+use super::plan::{HEALED, LIVENESS, Plan, plans};
+use super::world::seconds;
+
+/// How many seeds are run when nobody says otherwise; `SIM_SEEDS` says otherwise.
+const SEEDS: u64 = 1_000;
+
+/// How often a failing plan is tried smaller.
+const SHRINKS: u32 = 2_000;
+
+/// What a run that kept every promise looked like.
+pub struct Outcome {
+    pub history: History,
+    /// The events inside the server and the network.
+    pub events: String,
+    pub simulated: Duration,
+}
+
+/// Runs a plan and checks it at every second of its time.
+pub fn run(plan: &Plan, traced: bool) -> Result<Outcome, String> {
+    let mut world = plan.world(traced);
+    let mut changes = plan.changes().into_iter().peekable();
+    let mut now = Duration::ZERO;
+    loop {
+        now += seconds(1);
+        while let Some((at, change)) = changes.next_if(|&(at, _)| at <= now) {
+            world.run_until(at);
+            change.apply(plan, &mut world);
+        }
+        world.run_until(now);
+        let healed = (now > HEALED).then_some(HEALED);
+        let history = History::new(&world.server_log(), world.memberships(), plan.terms(), healed);
+        check(&ALWAYS, &history)?;
+        if now <= HEALED {
+            continue;
+        }
+        let alive = check(&AT_THE_END, &history);
+        if alive.is_ok() {
+            return Ok(Outcome { history, events: world.events(), simulated: now });
+        }
+        if now >= HEALED + LIVENESS {
+            return alive.map(|()| unreachable!("it was just seen to be broken"));
+        }
+    }
+}
+
+/// The plan that a seed stands for.
+pub fn plan_of(seed: u64) -> Plan {
+    use proptest::strategy::{Strategy as _, ValueTree as _};
+    plans().new_tree(&mut runner(seed)).expect("every seed has a plan").current()
+}
+
+fn runner(seed: u64) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config =
+        Config { cases: 1, failure_persistence: None, max_shrink_iters: SHRINKS, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+/// Runs the plan of a seed, and shrinks it if it fails.
+fn run_seed(seed: u64, ledger: &mut Ledger) -> Result<Duration, String> {
+    let noted = std::cell::RefCell::new((Ledger::default(), Duration::ZERO));
+    let result = runner(seed).run(&plans(), |plan| {
+        let outcome = run(&plan, false).map_err(TestCaseError::fail)?;
+        let mut noted = noted.borrow_mut();
+        noted.0.note(&outcome.history, &outcome.events);
+        noted.1 = outcome.simulated;
+        Ok(())
+    });
+    match result {
+        Ok(()) => {
+            let (noted, simulated) = noted.into_inner();
+            ledger.add(&noted);
+            Ok(simulated)
+        }
+        Err(TestError::Fail(reason, plan)) => Err(format!(
+            "seed {seed} fails: {reason}\nthe smallest plan that still fails:\n{plan:#?}\n\
+             replay it with: just sim sweep {seed}"
+        )),
+        Err(TestError::Abort(reason)) => Err(format!("seed {seed} cannot be drawn: {reason}")),
+    }
+}
+
+#[test]
+fn every_promise_holds_for_every_seed() {
+    if let Some(seed) = variable("SIM_SEED") {
+        return replay(seed);
+    }
+    let seeds = variable("SIM_SEEDS").unwrap_or(SEEDS);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let begun = Instant::now();
+    let (ledger, simulated) = std::thread::scope(|scope| {
+        let sweeps: Vec<_> = (0..threads)
+            .map(|thread| scope.spawn(move || sweep((thread..seeds).step_by(threads as usize))))
+            .collect();
+        sweeps.into_iter().map(|sweep| sweep.join().expect("a sweep fails by its result")).fold(
+            (Ledger::default(), Duration::ZERO),
+            |(mut ledger, simulated), swept| {
+                let (other, further) = swept.unwrap_or_else(|failure| panic!("{failure}"));
+                ledger.add(&other);
+                (ledger, simulated + further)
+            },
+        )
+    });
+    let real = begun.elapsed();
+    println!(
+        "{seeds} seeds in {:.1} s: {:.1} seeds/s, {:.2} simulated hours, {:.0} × real time\n{ledger}",
+        real.as_secs_f64(),
+        seeds as f64 / real.as_secs_f64(),
+        simulated.as_secs_f64() / 3_600.0,
+        simulated.as_secs_f64() / real.as_secs_f64(),
+    );
+    if seeds >= SEEDS {
+        assert_eq!(ledger.missing(), [""; 0], "this never happened in {seeds} seeds");
+    }
+}
+
+fn sweep(seeds: impl Iterator<Item = u64>) -> Result<(Ledger, Duration), String> {
+    let mut ledger = Ledger::default();
+    let mut simulated = Duration::ZERO;
+    for seed in seeds {
+        simulated += run_seed(seed, &mut ledger)?;
+    }
+    Ok((ledger, simulated))
+}
+
+/// One seed, with everything that happened on the screen.
+fn replay(seed: u64) {
+    let plan = plan_of(seed);
+    println!("{plan:#?}");
+    match run(&plan, true) {
+        Ok(outcome) => println!("{}\nseed {seed} keeps every promise", outcome.events),
+        Err(_) => panic!("{}", run_seed(seed, &mut Ledger::default()).unwrap_err()),
+    }
+}
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
