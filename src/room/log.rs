@@ -52,6 +52,12 @@ impl RoomLog {
         self.chunks.front().map_or(self.end, |chunk| chunk.begin)
     }
 
+    /// How much is there: at most the retention, one chunk and one line.
+    #[must_use]
+    pub fn retained_bytes(&self) -> usize {
+        self.retained_bytes
+    }
+
     /// Appends one line, and returns the position at which it begins.
     pub fn append(&mut self, line: impl fmt::Display) -> Position {
         let position = self.end;

@@ -248,6 +248,12 @@ impl Room {
         self.members().map(|(_, reader)| &reader.nickname)
     }
 
+    /// How much of the log is there.
+    #[must_use]
+    pub fn retained_bytes(&self) -> usize {
+        self.log.retained_bytes()
+    }
+
     /// The position behind the last line of the log.
     #[must_use]
     pub fn end(&self) -> Position {

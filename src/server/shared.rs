@@ -106,6 +106,7 @@ impl SharedRoom {
                 break;
             }
         }
+        debug!(peer = %member.peer, retained_bytes = room.retained_bytes(), ?handled, "handled");
         // Looking for the slowest member takes a walk over all, so it is done once a chunk.
         let chunk = CHUNK_BYTES as u64;
         if handled == Handled::All && before / chunk != room.end() / chunk {

@@ -113,12 +113,14 @@ pub struct Membership {
     /// Where it connected from, as `server.log` has it.
     pub from: SocketAddr,
     pub since: Duration,
+    /// It reads at once whatever comes, for as long as it lives.
+    pub attentive: bool,
     /// The nicknames it tried; the last one is the one it has.
     pub nicknames: Vec<String>,
     /// What it heard, line by line (in the report's framing, read by read).
     pub heard: Vec<(Duration, String)>,
     /// The texts that it has given to its connection, in order.
-    pub said: Vec<String>,
+    pub said: Vec<(Duration, String)>,
     /// When and how it ended; `None` while it lives.
     pub ended: Option<(Duration, Ending)>,
 }
@@ -195,6 +197,7 @@ impl Actor {
             framing: self.member.framing,
             from,
             since: self.elapsed(),
+            attentive: !self.member.acts.iter().any(|(_, act)| matches!(act, Act::Ignore(_))),
             nicknames: Vec::new(),
             heard: Vec::new(),
             said: Vec::new(),
@@ -218,8 +221,7 @@ impl Actor {
                 Act::Probe(bytes) => probe(bytes).await,
                 Act::Leave => {
                     sender.end().await?;
-                    receiver.drain().await;
-                    return Ok(Ending::Left);
+                    return self.hear_the_rest(&mut receiver, &mut sender).await;
                 }
                 Act::Vanish => return Ok(Ending::Vanished),
             }
@@ -233,6 +235,21 @@ impl Actor {
             self.say(&mut sender, text).await?;
             next += fresh.every;
         }
+    }
+
+    /// Who leaves in order is still sent what was said before.
+    async fn hear_the_rest<S: Stream>(
+        &mut self,
+        receiver: &mut Receiver<S>,
+        sender: &mut Sender<S>,
+    ) -> io::Result<Ending> {
+        let rest = async {
+            while let Some(event) = receiver.next().await? {
+                self.hear(event, sender).await?;
+            }
+            Ok(Ending::Left)
+        };
+        timeout(DEAD_AFTER, rest).await?
     }
 
     /// Nothing is said before the member has been let in: in the report's framing it would become
@@ -259,7 +276,8 @@ impl Actor {
 
     async fn say<S: Stream>(&mut self, sender: &mut Sender<S>, text: String) -> io::Result<()> {
         sender.line(&text);
-        self.witness.now(|membership| membership.said.push(text));
+        let at = self.elapsed();
+        self.witness.now(|membership| membership.said.push((at, text)));
         match timeout(DEAD_AFTER, sender.flush()).await {
             Ok(flushed) => flushed,
             Err(_) if self.member.returns => Err(io::ErrorKind::TimedOut.into()),

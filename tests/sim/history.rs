@@ -8,6 +8,8 @@ use super::actor::Membership;
 
 #[derive(Clone, Debug)]
 pub struct History {
+    /// The most that the server has kept of its log at any time, in bytes.
+    pub retained_bytes: usize,
     /// One for each time that the server was started.
     pub epochs: Vec<Epoch>,
     pub memberships: Vec<Membership>,
@@ -23,6 +25,9 @@ pub struct Terms {
     pub history_lines: usize,
     /// How many members must be here in the end.
     pub survivors: usize,
+    pub retention_bytes: usize,
+    /// Nothing is wrong with the network or the server: what is late is late by somebody's fault.
+    pub calm: bool,
 }
 
 /// The life of one server process, as its log tells it.
@@ -43,6 +48,7 @@ pub enum LogEvent {
 impl History {
     pub fn new(
         server_log: &str,
+        events: &str,
         memberships: Vec<Membership>,
         terms: Terms,
         healed: Option<Duration>,
@@ -57,7 +63,12 @@ impl History {
                 epoch.events.push(LogEvent::parse(event));
             }
         }
-        Self { epochs, memberships, terms, healed }
+        let retained = events.split("retained_bytes=").skip(1).map(|rest| {
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse().expect("a number of bytes")
+        });
+        let retained_bytes = retained.max().unwrap_or(0);
+        Self { retained_bytes, epochs, memberships, terms, healed }
     }
 
     /// Where in the log a membership was let in: which epoch, and which of its events.

@@ -110,7 +110,12 @@ impl Plan {
             self.faults.iter().any(|(_, _, fault)| kills(fault))
         };
         let alive = (0..self.members.len()).filter(|&index| !killed(index)).count();
-        Terms { history_lines: self.history_lines, survivors: alive.min(self.connections) }
+        Terms {
+            history_lines: self.history_lines,
+            survivors: alive.min(self.connections),
+            retention_bytes: self.retention_bytes,
+            calm: self.faults.is_empty() && self.pieces().is_none() && self.retention_bytes > 1 << 20,
+        }
     }
 
     pub fn host(&self, index: usize) -> String {
@@ -262,15 +267,18 @@ fn acts(kinds: Vec<usize>) -> impl Strategy<Value = Act> {
     proptest::sample::select(kinds).prop_flat_map(move |kind| strategies[kind].clone())
 }
 
+/// The nickname of one that never sends a whole and valid message.
+pub const PROBER: &str = "Prober";
+
 /// What no client should send, with and without a nickname in front.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..40),
         Just(Vec::new()),
         Just(vec![b'x'; 5_000]),
-        Just(b"Prober\n\xff\n\x1b[2J\n".to_vec()),
+        Just([PROBER.as_bytes(), b"\n\xff\n\x1b[2J\n"].concat()),
         Just(b"Same\nSame\nSame\n".to_vec()),
-        Just(b"Prober\nhalf a li".to_vec()),
+        Just([PROBER.as_bytes(), b"\nhalf a li"].concat()),
     ]
 }
 

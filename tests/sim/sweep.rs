@@ -38,7 +38,8 @@ pub fn run(plan: &Plan, traced: bool) -> Result<Outcome, String> {
         }
         world.run_until(now);
         let healed = (now > HEALED).then_some(HEALED);
-        let history = History::new(&world.server_log(), world.memberships(), plan.terms(), healed);
+        let history =
+            History::new(&world.server_log(), &world.events(), world.memberships(), plan.terms(), healed);
         check(&ALWAYS, &history)?;
         if now <= HEALED {
             continue;

@@ -7,20 +7,27 @@ mod accepted;
 mod liveness;
 mod membership;
 mod one_order;
+mod prompt;
 
 pub use accepted::lost_in_flight;
+
+use commonroom::protocol::LINE_BYTES;
+use commonroom::room::CHUNK_BYTES;
 
 use super::history::History;
 
 /// A promise, with the name under which a broken one is reported.
 pub type Oracle = (&'static str, fn(&History) -> Result<(), String>);
 
-pub const ALWAYS: [Oracle; 6] = [
+pub const ALWAYS: [Oracle; 9] = [
     ("everyone sees one order, without a gap, as server.log has it", one_order::everyone_sees_the_log),
     ("nothing is said that nobody said, nothing twice, nothing half", accepted::only_what_was_said),
     ("each sender's messages are accepted in its order, without a gap", accepted::in_each_senders_order),
     ("join and leave alternate, once each", membership::join_and_leave_alternate),
     ("a nickname belongs to one member at a time", membership::nicknames_are_unique),
+    ("who leaves in order is sent everything that was said before", one_order::who_leaves_hears_the_rest),
+    ("nobody's slowness delays another", prompt::attentive_members_hear_at_once),
+    ("the log is kept within its bound", the_log_is_bounded),
     ("no internal error", no_internal_error),
 ];
 
@@ -34,6 +41,14 @@ pub fn check(oracles: &[Oracle], history: &History) -> Result<(), String> {
     oracles.iter().try_for_each(|(promise, holds)| {
         holds(history).map_err(|found| format!("BROKEN: {promise}\n  {found}"))
     })
+}
+
+fn the_log_is_bounded(history: &History) -> Result<(), String> {
+    let bound = history.terms.retention_bytes + CHUNK_BYTES + 2 * LINE_BYTES;
+    if history.retained_bytes <= bound {
+        return Ok(());
+    }
+    Err(format!("{} bytes of the log were kept, and {bound} is the bound", history.retained_bytes))
 }
 
 fn no_internal_error(history: &History) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use commonroom::protocol::{Framing, Heard};
 
-use crate::actor::Membership;
+use crate::actor::{Ending, Membership};
 use crate::history::{History, LogEvent};
 
 /// What a member heard of what everyone is told must be one unbroken stretch of what the log says,
@@ -42,12 +42,46 @@ fn heard_nothing(membership: &Membership) -> Result<(), String> {
 
 fn compare_lines(membership: &Membership, told: &[String]) -> Result<(), String> {
     let mut told = told.iter();
+    let mut last = None;
     for (at, line) in &membership.heard {
-        let Heard::Everyone(line) = Heard::parse(line) else { continue };
+        let line = match Heard::parse(line) {
+            Heard::Everyone(line) => line,
+            Heard::Connected if last != own_joining(membership) => {
+                return Err(format!("{} is connected at {at:?} behind {last:?}", membership.host));
+            }
+            _ => continue,
+        };
         let expected = told.next();
+        last = expected.cloned();
         if expected.map(String::as_str) != Some(line) {
             return Err(format!(
                 "{} heard {line:?} at {at:?}, where server.log has {expected:?}",
+                membership.host
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn own_joining(membership: &Membership) -> Option<String> {
+    membership.nicknames.last().map(|nickname| format!("{nickname} joined the chat!"))
+}
+
+/// Where nothing else is wrong, who leaves in order has heard all that the log has before its leaving.
+pub fn who_leaves_hears_the_rest(history: &History) -> Result<(), String> {
+    let left = |membership: &&Membership| {
+        membership.framing == Framing::Lines && matches!(membership.ended, Some((_, Ending::Left)))
+    };
+    for membership in history.memberships.iter().filter(left).filter(|_| history.terms.calm) {
+        let Some((epoch, joining)) = history.joining(membership) else { continue };
+        let leaves = |event: &&LogEvent| matches!(event, LogEvent::Left { nickname, .. } if Some(nickname) == membership.nicknames.last());
+        let here = history.epochs[epoch].events[joining..].iter().take_while(|event| !leaves(event));
+        let last = here.filter_map(LogEvent::told).last();
+        let mut heard = membership.heard.iter().rev().map(|(_, line)| line);
+        let heard = heard.find(|line| matches!(Heard::parse(line), Heard::Everyone(_)));
+        if heard != last.as_ref() {
+            return Err(format!(
+                "{} heard {heard:?} last, but {last:?} was said before it left",
                 membership.host
             ));
         }

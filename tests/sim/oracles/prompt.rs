@@ -1,0 +1,42 @@
+//! Nobody's slowness delays another.
+
+use std::time::Duration;
+
+use commonroom::protocol::Framing;
+
+use crate::actor::{Ending, Membership};
+use crate::history::History;
+
+/// How long a text may be on its way where nothing is wrong with the network: the latencies both
+/// ways, and the moments for which a sender may be slowed down.
+const PROMPT: Duration = Duration::from_secs(2);
+
+/// Where nothing is wrong, whoever reads at once hears its own echo at once, whoever else in the
+/// room does not read. The echo is late if the server took the text late, or sent it late.
+pub fn attentive_members_hear_at_once(history: &History) -> Result<(), String> {
+    let attentive = |membership: &&Membership| membership.attentive && membership.framing == Framing::Lines;
+    for membership in history.memberships.iter().filter(attentive).filter(|_| history.terms.calm) {
+        let nickname = membership.nicknames.last().map_or("", String::as_str);
+        for (said, text) in &membership.said {
+            let echo = format!("{nickname}: {text}");
+            let heard = membership.heard.iter().find(|(_, line)| *line == echo).map(|(at, _)| *at);
+            let until = heard.or_else(|| still_here(membership)).unwrap_or(*said);
+            if until > *said + PROMPT {
+                return Err(format!(
+                    "{} said {text:?} at {said:?} and heard it at {heard:?}",
+                    membership.host
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Until when a member that has not heard something yet was there to hear it.
+fn still_here(membership: &Membership) -> Option<Duration> {
+    match membership.ended {
+        Some((at, Ending::Left)) => Some(at),
+        Some(_) => None,
+        None => membership.heard.last().map(|(at, _)| *at),
+    }
+}
