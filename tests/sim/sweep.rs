@@ -14,8 +14,8 @@ use super::world::seconds;
 /// How many seeds are run when nobody says otherwise; `SIM_SEEDS` says otherwise.
 const SEEDS: u64 = 1_000;
 
-/// How often a failing plan is tried smaller.
-const SHRINKS: u32 = 2_000;
+/// How often a failing plan is tried smaller; `SIM_SHRINKS` says otherwise.
+const SHRINKS: u64 = 2_000;
 
 /// What a run that kept every promise looked like.
 pub struct Outcome {
@@ -63,8 +63,9 @@ pub fn plan_of(seed: u64) -> Plan {
 fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let shrinks = variable("SIM_SHRINKS").unwrap_or(SHRINKS).try_into().unwrap_or(u32::MAX);
     let config =
-        Config { cases: 1, failure_persistence: None, max_shrink_iters: SHRINKS, ..Config::default() };
+        Config { cases: 1, failure_persistence: None, max_shrink_iters: shrinks, ..Config::default() };
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 

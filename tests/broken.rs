@@ -1,0 +1,216 @@
+//! Proof that the oracles bite: deliberately broken servers, each of which the simulation must
+//! catch within a stated number of seeds.
+//!
+//! Each is a copy of this package with one place of its source replaced; production code carries
+//! nothing of it. A replacement that no longer fits exactly once fails the test, so that it moves
+//! along with the code. The copies share the target directory, so only this package is rebuilt.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A server that breaks a promise.
+struct Broken {
+    name: &'static str,
+    file: &'static str,
+    /// What stands there, exactly once.
+    right: &'static str,
+    /// What a mistake would make of it.
+    wrong: &'static str,
+    /// Which test catches it, within how many seeds, and what it says.
+    caught_by: (&'static str, u64, &'static str),
+}
+
+const SWEEP: &str = "sweep::every_promise_holds_for_every_seed";
+
+const BROKEN: &[Broken] = &[
+    Broken {
+        name: "skips the drain",
+        file: "src/server/session.rs",
+        right: "            let rest = deliver(outgoing, member.id, room, &taken);",
+        wrong: "            let rest = async { Ok::<(), Departure>(()) };",
+        caught_by: (SWEEP, 200, "who leaves in order is sent everything that was said before"),
+    },
+    Broken {
+        name: "lets chance choose between hearing and sending",
+        file: "src/server/session.rs",
+        right: "        biased;\n        departure = listen(",
+        wrong: "        departure = listen(",
+        caught_by: (
+            "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
+            100,
+            "the first line that differs",
+        ),
+    },
+    Broken {
+        name: "announces a leaving twice",
+        file: "src/room/mod.rs",
+        right: "        let reader = self.member_mut(id)?;\n        reader.until",
+        wrong: "        let reader = self.readers.get_mut(&id)?;\n        reader.until",
+        caught_by: (SWEEP, 20, "everyone sees one order"),
+    },
+    Broken {
+        name: "sets the cursor one byte too far back",
+        file: "src/room/log.rs",
+        right: "            *cursor = chunk.begin + to as Position;",
+        wrong: "            *cursor = chunk.begin + to as Position - Position::from(to > CHUNK_BYTES);",
+        caught_by: (SWEEP, 200, "everyone sees one order"),
+    },
+    Broken {
+        name: "keeps the log for ever",
+        file: "src/room/log.rs",
+        right: "        self.retire();\n",
+        wrong: "",
+        caught_by: (SWEEP, 200, "the log is kept within its bound"),
+    },
+    Broken {
+        name: "waits for the slowest before it goes on",
+        file: "src/server/session.rs",
+        right: "            Handled::All => {}\n",
+        wrong: "            Handled::All => room.wait_for_the_slowest().await,\n",
+        caught_by: (SWEEP, 200, "nobody's slowness delays another"),
+    },
+    Broken {
+        name: "lets two have one nickname",
+        file: "src/room/mod.rs",
+        right: "        if keys.iter().any(|key| self.roster.contains_key(key)) {",
+        wrong: "        if self.roster.len() > 1_000 {",
+        caught_by: (SWEEP, 100, "BROKEN"),
+    },
+    Broken {
+        name: "says the unfinished last line of a connection that broke",
+        file: "src/server/session.rs",
+        right: "            Ok(false) => return Departure::Wish,",
+        wrong: "            Ok(false) => {\n                incoming.decoder.push(b\"\\n\");\n                \
+                room.handle_messages(member, &mut incoming.decoder);\n                return Departure::Wish;\n            }",
+        caught_by: (SWEEP, 300, "nothing is said that nobody said"),
+    },
+    Broken {
+        name: "forgets a member whose connection was reset without a word in the log",
+        file: "src/server/session.rs",
+        right: "    room.leave(member.id, departure);\n    let in_order",
+        wrong: "    if departure != Departure::Reset {\n        room.leave(member.id, departure);\n    }\n    let in_order",
+        caught_by: (SWEEP, 200, "BROKEN"),
+    },
+    Broken {
+        name: "tells a newcomer that it is connected before it is",
+        file: "src/room/mod.rs",
+        right: "            let stop = reader.private.front().map_or(end, |&(position, _)| position.min(end));",
+        wrong: "            let stop = if reader.private.is_empty() { end } else { reader.cursor };",
+        caught_by: (SWEEP, 20, "everyone sees one order"),
+    },
+    Broken {
+        name: "never drops who takes nothing",
+        file: "src/server/session.rs",
+        right: "            match timeout(room.limits().write_timeout, outgoing.write_some()).await {\n                Ok(Ok(())) => {}",
+        wrong: "            match timeout(room.limits().write_timeout * 100, outgoing.write_some()).await {\n                Ok(Ok(())) => {}",
+        caught_by: (SWEEP, 300, "the roster equals the live members"),
+    },
+];
+
+/// What the lock-step server needs beside its one line.
+const LOCK_STEP: (&str, &str, &str) = (
+    "src/server/shared.rs",
+    "    /// Slows a sender down",
+    "    /// Broken on purpose.\n    pub(super) async fn wait_for_the_slowest(&self) {\n        \
+     while self.lock().largest_lag_bytes() > 0 {\n            sleep(BACK_PRESSURE_PAUSE).await;\n        }\n    }\n\n    \
+     /// Slows a sender down",
+);
+
+#[test]
+fn every_broken_server_is_caught() {
+    let only = std::env::var("BROKEN").unwrap_or_default();
+    let escaped: Vec<String> = BROKEN
+        .iter()
+        .filter(|broken| broken.name.contains(&only))
+        .filter_map(|broken| match catch(broken) {
+            Ok(()) => {
+                println!("caught: a server that {}", broken.name);
+                None
+            }
+            Err(why) => Some(format!("a server that {}: {why}", broken.name)),
+        })
+        .collect();
+    assert!(escaped.is_empty(), "not caught:\n{}", escaped.join("\n"));
+}
+
+fn catch(broken: &Broken) -> Result<(), String> {
+    let package = root().join("target/broken").join("package");
+    copy_package(&package);
+    replace(&package, broken.file, broken.right, broken.wrong)?;
+    if broken.wrong.contains("wait_for_the_slowest") {
+        let (file, right, wrong) = LOCK_STEP;
+        replace(&package, file, right, wrong)?;
+    }
+    let (test, seeds, says) = broken.caught_by;
+    let built = cargo(&package, &["test", "--quiet", "--test", "sim", "--no-run"], seeds);
+    if !built.status.success() {
+        return Err(format!("it does not build:\n{}", said(&built)));
+    }
+    let run = cargo(&package, &["test", "--quiet", "--test", "sim", "--", "--exact", test], seeds);
+    match (run.status.success(), said(&run).contains(says)) {
+        (true, _) => Err(format!("{seeds} seeds have not noticed")),
+        (false, false) => Err(format!("it was caught, but not by {says:?}:\n{}", said(&run))),
+        (false, true) => Ok(()),
+    }
+}
+
+fn replace(package: &Path, file: &str, right: &str, wrong: &str) -> Result<(), String> {
+    let path = package.join(file);
+    let source = fs::read_to_string(&path).expect("a readable source");
+    if source.matches(right).count() != 1 {
+        return Err(format!("{file} does not have exactly one place with:\n{right}"));
+    }
+    fs::write(&path, source.replace(right, wrong)).map_err(|error| error.to_string())
+}
+
+/// Builds in a directory of its own, so that neither the copy nor the original is built anew for
+/// the other.
+fn cargo(package: &Path, arguments: &[&str], seeds: u64) -> Output {
+    Command::new(env!("CARGO"))
+        .current_dir(package)
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", root().join("target/broken/target"))
+        .env("SIM_SEEDS", seeds.to_string())
+        .env("SIM_SHRINKS", "0")
+        .output()
+        .expect("cargo runs")
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn copy_package(to: &Path) {
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        fs::create_dir_all(to).expect("a writable target directory");
+        copy_if_different(&root().join(file), &to.join(file));
+    }
+    for directory in ["src", "tests", "snapshots", "docs"] {
+        copy_directory(&root().join(directory), &to.join(directory));
+    }
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a writable target directory");
+    for entry in fs::read_dir(from).expect("a readable directory").flatten() {
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            copy_directory(&source, &target);
+        } else {
+            copy_if_different(&source, &target);
+        }
+    }
+}
+
+/// Leaves what is the same as it is, so that cargo does not build it again.
+fn copy_if_different(from: &Path, to: &Path) {
+    let content = fs::read(from).expect("a readable file");
+    if fs::read(to).ok().as_ref() != Some(&content) {
+        fs::write(to, content).expect("a writable target directory");
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
