@@ -1,8 +1,12 @@
 //! The server and its members on a simulated network, in virtual time.
 //!
-//! - [`network`]: the adapter between our seam and turmoil.
-//! - [`world`]: one server, its members with what they do and when, and what everybody saw.
-//! - One module for each scenario, each with its `server.log` as a snapshot.
+//! - [`network`]: our seam over turmoil. [`actor`]: a member that keeps what it saw. [`world`]: one
+//!   server and its members.
+//! - The named scenarios, each a module of its own with its `server.log` as a snapshot.
+//! - [`sweep`]: many [`plan`]s drawn from seeds. [`history`] is what happened in one, [`oracles`] are
+//!   the promises about it, [`ledger`] counts what must sometimes happen.
+//! - [`determinism`]: the same seed does the same in two processes.
+//! - [`timeline`]: a picture of a run.
 
 mod abrupt_disconnect;
 mod actor;
@@ -16,4 +20,5 @@ mod partition;
 mod plan;
 mod report_log;
 mod sweep;
+mod timeline;
 mod world;
