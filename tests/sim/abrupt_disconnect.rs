@@ -3,11 +3,12 @@
 use commonroom::server::Config;
 
 use super::actor::{Act, Member};
-use super::world::{World, seconds, snapshot};
+use super::scenario;
+use super::world::seconds;
 
 #[test]
 fn a_member_that_vanishes_is_announced_once_and_the_talk_goes_on() {
-    let mut world = World::new();
+    let mut world = scenario::begin();
     world.start_server(Config::default());
     world.add(
         Member::new("Dinesh").connects(seconds(1)).says(seconds(4), "what?").says(seconds(7), "hello again"),
@@ -43,19 +44,19 @@ fn a_member_that_vanishes_is_announced_once_and_the_talk_goes_on() {
             "Alex left the chat."
         ]
     );
-    snapshot("server_log_of_an_abrupt_disconnect", &world.server_log());
+    scenario::end(&world, "an_abrupt_disconnect");
 }
 
 #[test]
 fn a_killed_member_is_noticed_at_once_though_nobody_says_anything() {
-    let mut world = World::new();
+    let mut world = scenario::begin();
     world.start_server(Config::default());
     world.add(Member::new("Dinesh"));
     world.add(Member::new("Alex"));
     world.run_until(seconds(3));
     // The operating system of a killed process closes its connections.
-    world.within(|sim| sim.crash("Alex"));
+    world.kill("Alex");
     world.run_until(seconds(4));
     assert_eq!(world.screen("Dinesh")[2..], ["Alex joined the chat!", "Alex left the chat."]);
-    snapshot("server_log_of_a_killed_member", &world.server_log());
+    scenario::end(&world, "a_killed_member");
 }

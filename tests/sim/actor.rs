@@ -33,6 +33,8 @@ pub enum Act {
     Say(String),
     /// Says so many numbered lines at once, each with so many two-byte characters behind the number.
     Talk { lines: usize, padding: usize },
+    /// Says so many numbered lines and leaves at once, before it has read what came back.
+    TalkAndLeave(usize),
     /// Reads nothing for so long, whatever comes.
     Ignore(Duration),
     /// Opens another connection, sends these bytes, and drops it.
@@ -209,13 +211,11 @@ impl Actor {
             self.acts_done += 1;
             match act {
                 Act::Say(text) => self.say(&mut sender, text).await?,
-                Act::Talk { lines, padding } => {
-                    for _ in 0..lines {
-                        self.lines_said += 1;
-                        let text =
-                            format!("{} of {} {}", self.lines_said, self.member.host, "é".repeat(padding));
-                        self.say(&mut sender, text.trim_end().to_owned()).await?;
-                    }
+                Act::Talk { lines, padding } => self.talk(&mut sender, lines, padding).await?,
+                Act::TalkAndLeave(lines) => {
+                    self.talk(&mut sender, lines, 0).await?;
+                    sender.end().await?;
+                    return self.hear_the_rest(&mut receiver, &mut sender).await;
                 }
                 Act::Ignore(duration) => sleep(duration).await,
                 Act::Probe(bytes) => probe(bytes).await,
@@ -272,6 +272,20 @@ impl Actor {
                 return Ok(());
             }
         }
+    }
+
+    async fn talk<S: Stream>(
+        &mut self,
+        sender: &mut Sender<S>,
+        lines: usize,
+        padding: usize,
+    ) -> io::Result<()> {
+        for _ in 0..lines {
+            self.lines_said += 1;
+            let text = format!("{} of {} {}", self.lines_said, self.member.host, "é".repeat(padding));
+            self.say(sender, text.trim_end().to_owned()).await?;
+        }
+        Ok(())
     }
 
     async fn say<S: Stream>(&mut self, sender: &mut Sender<S>, text: String) -> io::Result<()> {

@@ -91,7 +91,8 @@ impl History {
 }
 
 impl LogEvent {
-    fn parse(event: &str) -> Self {
+    /// What follows the time on a line of the log.
+    pub fn parse(event: &str) -> Self {
         let (level, text) = event.split_once(" - ").expect("a level and a text");
         let parsed = match level {
             "ERROR" => Some(Self::Error(text.to_owned())),

@@ -12,15 +12,12 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::actor::{Act, Member};
 use super::network::Simulated;
-use super::world::{World, address, seconds, snapshot};
-
-fn world() -> World {
-    World::new()
-}
+use super::scenario;
+use super::world::{address, seconds};
 
 #[test]
 fn who_never_names_itself_is_closed_after_the_registration_timeout() {
-    let mut world = world();
+    let mut world = scenario::begin();
     world.start_server(Config::default());
     world.add(Member::new("Dinesh"));
     world.within(|sim| {
@@ -34,12 +31,12 @@ fn who_never_names_itself_is_closed_after_the_registration_timeout() {
     });
     world.run_until(REGISTRATION_TIMEOUT + seconds(1));
     assert_eq!(world.screen("Dinesh").len(), 2, "nobody else is told");
-    snapshot("server_log_of_a_client_that_never_names_itself", &world.server_log());
+    scenario::end(&world, "a_client_that_never_names_itself");
 }
 
 #[test]
 fn a_member_that_reads_too_slowly_falls_off_the_end_of_the_log() {
-    let mut world = world();
+    let mut world = scenario::begin();
     let limits = Limits { retention_bytes: 4_096, write_timeout: seconds(600), ..Limits::default() };
     world.start_server(Config { limits, ..Config::default() });
     // So much is on its way to Alex that nothing more is taken, and so much more is said that the
@@ -51,9 +48,8 @@ fn a_member_that_reads_too_slowly_falls_off_the_end_of_the_log() {
     world.add(dinesh);
     world.add(Member::new("Alex").then(seconds(1), Act::Ignore(seconds(300))));
     world.run_until(seconds(310));
-    let log = world.server_log();
-    assert!(log.contains("Alex disconnected (too slow)\n"), "{log}");
     assert_eq!(world.screen("Dinesh").iter().filter(|line| line.ends_with(TALK)).count(), 198);
+    scenario::end(&world, "a_slow_reader");
 }
 
 const TALK: &str = "some hundred bytes of talk, so that the log grows as a log does when people really \
@@ -61,7 +57,7 @@ const TALK: &str = "some hundred bytes of talk, so that the log grows as a log d
 
 #[test]
 fn a_session_that_panics_leaves_the_room_and_the_others_go_on() {
-    let mut world = world();
+    let mut world = scenario::begin();
     world.start_server_on(Panicking(Simulated::default()), Config::default());
     world.add(Member::new("Dinesh").says(seconds(3), "still here"));
     world.add(Member::new("Alex").says(seconds(2), "please panic"));
@@ -71,7 +67,7 @@ fn a_session_that_panics_leaves_the_room_and_the_others_go_on() {
         ["Alex joined the chat!", "Alex left the chat.", "Dinesh: still here"]
     );
     assert_eq!(world.screen("Alex").last().map(String::as_str), Some("Connection lost!"));
-    snapshot("server_log_of_a_panic", &world.server_log());
+    scenario::end(&world, "a_panic");
 }
 
 /// A network whose streams panic when they are asked to.

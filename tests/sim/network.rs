@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::{debug, trace};
 use turmoil::net::{TcpListener, TcpStream};
 
+use super::recording;
+
 /// The network of the simulation that runs on this thread, as one host sees it.
 #[derive(Clone, Debug, Default)]
 pub struct Simulated {
@@ -40,7 +42,8 @@ impl Simulated {
         // Both sides of a connection draw their own pieces, and every connection others.
         let pieces =
             self.pieces.map(|pieces| Pieces { seed: pieces.seed ^ u64::from(peer.port()), ..pieces });
-        SimulatedStream { stream, peer, pieces }
+        let local = stream.local_addr().expect("a connection has two ends");
+        SimulatedStream { stream, local, peer, pieces }
     }
 }
 
@@ -80,6 +83,7 @@ impl Listener for SimulatedListener {
 
 pub struct SimulatedStream {
     stream: TcpStream,
+    local: SocketAddr,
     peer: SocketAddr,
     pieces: Option<Pieces>,
 }
@@ -94,6 +98,7 @@ impl AsyncRead for SimulatedStream {
         let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(length));
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
         trace!(target: "network", peer = %self.peer, bytes = %piece.filled().escape_ascii(), "delivered");
+        recording::delivered(self.peer, self.local, piece.filled().len());
         if ends_inside_a_character(piece.filled()) {
             debug!(target: "network", "cut inside a character");
         }
@@ -113,6 +118,7 @@ impl AsyncWrite for SimulatedStream {
         let length = bytes.len().min(self.pieces.as_ref().map_or(usize::MAX, Pieces::peek));
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[..length]))?;
         trace!(target: "network", peer = %self.peer, bytes = %bytes[..written].escape_ascii(), "sent");
+        recording::sent(self.local, self.peer, &bytes[..written]);
         self.draw();
         Poll::Ready(Ok(written))
     }

@@ -4,14 +4,15 @@ use commonroom::server::Config;
 use commonroom::server::limits::WRITE_TIMEOUT;
 
 use super::actor::Member;
-use super::world::{SERVER, World, seconds, snapshot};
+use super::scenario;
+use super::world::seconds;
 
 /// What the simulated network takes on a connection before it makes the writer wait, in writes.
 const IN_FLIGHT: u64 = 64;
 
 #[test]
 fn a_member_behind_a_partition_holds_nobody_up_is_dropped_and_may_come_back() {
-    let mut world = World::new();
+    let mut world = scenario::begin();
     world.start_server(Config::default());
     let mut dinesh = Member::new("Dinesh");
     let talk_ends = 11 + IN_FLIGHT;
@@ -22,11 +23,11 @@ fn a_member_behind_a_partition_holds_nobody_up_is_dropped_and_may_come_back() {
     world.add(Member::new("Max"));
     world.add(Member::new("Alex").connects(seconds(1)).says(seconds(9), "into the void"));
     world.run_until(seconds(5));
-    world.within(|sim| sim.partition(SERVER, "Alex"));
+    world.partition("Alex");
 
     let dropped = seconds(talk_ends) + WRITE_TIMEOUT;
     world.run_until(dropped);
-    world.within(|sim| sim.repair(SERVER, "Alex"));
+    world.repair("Alex");
     world.add(Member::new("Alex").on_host("Alex again").says(seconds(1), "back"));
     world.run_until(dropped + seconds(5));
 
@@ -43,5 +44,5 @@ fn a_member_behind_a_partition_holds_nobody_up_is_dropped_and_may_come_back() {
         world.screen("Alex").last().map(String::as_str),
         Some("Alex joined the chat!").and(Some("Connected to server!"))
     );
-    snapshot("server_log_of_a_partition", &world.server_log());
+    scenario::end(&world, "a_partition");
 }

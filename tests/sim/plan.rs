@@ -253,7 +253,7 @@ fn member_plans(act_kinds: Vec<usize>) -> impl Strategy<Value = MemberPlan> {
 }
 
 /// Indices into what [`acts`] can draw.
-const ACT_KINDS: [usize; 6] = [0, 1, 2, 3, 4, 5];
+const ACT_KINDS: [usize; 7] = [0, 1, 2, 3, 4, 5, 6];
 
 fn acts(kinds: Vec<usize>) -> impl Strategy<Value = Act> {
     let strategies: [BoxedStrategy<Act>; ACT_KINDS.len()] = [
@@ -263,6 +263,7 @@ fn acts(kinds: Vec<usize>) -> impl Strategy<Value = Act> {
         garbage().prop_map(Act::Probe).boxed(),
         Just(Act::Leave).boxed(),
         Just(Act::Vanish).boxed(),
+        (50..300_usize).prop_map(Act::TalkAndLeave).boxed(),
     ];
     proptest::sample::select(kinds).prop_flat_map(move |kind| strategies[kind].clone())
 }

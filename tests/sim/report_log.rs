@@ -7,7 +7,8 @@ use commonroom::server::limits::SILENCE;
 use jiff::civil::{DateTime, date};
 
 use super::actor::Member;
-use super::world::{LATENCY, Physics, SERVER, World, snapshot};
+use super::scenario;
+use super::world::LATENCY;
 
 /// When the report's log begins.
 const BEGIN: DateTime = date(2026, 2, 23).at(2, 55, 16, 769_000_000);
@@ -25,7 +26,7 @@ fn at(hour: i8, minute: i8, second: i8, millisecond: i32) -> Duration {
 #[test]
 fn the_log_that_the_report_shows_is_written_again() {
     let restarted = at(2, 57, 7, 178);
-    let mut world = World::with(Physics { begin: BEGIN, ..Physics::default() });
+    let mut world = scenario::begin_at(BEGIN);
     world.start_server(Config::default());
     for (nickname, joined, said, text) in [
         ("Dinesh", at(2, 58, 31, 231), at(3, 3, 9, 559), "exit"),
@@ -36,13 +37,11 @@ fn the_log_that_the_report_shows_is_written_again() {
     }
     // The report's log has a second start and no stop in between: a crash.
     world.run_until(restarted);
-    world.within(|sim| {
-        sim.crash(SERVER);
-        sim.bounce(SERVER);
-    });
+    world.crash_server();
+    world.restart_server();
     world.run_until(at(3, 4, 0, 0));
 
-    snapshot("server_log_of_the_report", &world.server_log());
+    scenario::end(&world, "the_report");
     let alex = world.screen("Alex");
     assert_eq!(
         alex,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::actor::{Ending, Member, Membership, Witness, live};
 use super::network::Simulated;
+use super::picture;
+use super::recording::Recording;
+use super::timeline::{Shade, ShadeKind, Timeline};
 
 /// The name under which the server is reached.
 pub const SERVER: &str = "server";
@@ -36,6 +40,8 @@ pub struct Physics {
     pub segments: usize,
     /// Whether every event and every delivered byte is kept.
     pub traced: bool,
+    /// Whether a picture is to be made.
+    pub recorded: bool,
 }
 
 impl Default for Physics {
@@ -47,6 +53,7 @@ impl Default for Physics {
             latency: (LATENCY, LATENCY),
             segments: 64,
             traced: false,
+            recorded: false,
         }
     }
 }
@@ -58,6 +65,11 @@ pub struct World {
     log: Captured,
     notable: Captured,
     witnesses: BTreeMap<String, Witness>,
+    physics: Physics,
+    /// What went over the network, if a picture is to be made.
+    recording: Option<Recording>,
+    /// What was done to the network, for the picture.
+    shades: Vec<Shade>,
 }
 
 /// Where the server is, as seen from the members.
@@ -70,11 +82,6 @@ pub const fn seconds(seconds: u64) -> Duration {
 }
 
 impl World {
-    /// A world in which a scenario takes place.
-    pub fn new() -> Self {
-        Self::with(Physics::default())
-    }
-
     pub fn with(physics: Physics) -> Self {
         let sim = turmoil::Builder::new()
             .rng_seed(physics.seed)
@@ -101,7 +108,17 @@ impl World {
             .with_filter(Targets::new().with_target("commonroom", level).with_target("network", level));
         let journal = journal::layer(LogFormat::Report, clock, log.writer());
         let dispatch = Dispatch::new(tracing_subscriber::registry().with(journal).with(inside));
-        Self { sim, dispatch, log, notable, witnesses: BTreeMap::new() }
+        let recording = physics.recorded.then(Recording::default);
+        Self {
+            sim,
+            dispatch,
+            log,
+            notable,
+            witnesses: BTreeMap::new(),
+            physics,
+            recording,
+            shades: Vec::new(),
+        }
     }
 
     /// Puts the server into the world. It starts with the first step.
@@ -138,8 +155,58 @@ impl World {
     pub fn kill(&mut self, host: &str) {
         if self.within(|sim| sim.is_host_running(host)) {
             self.within(|sim| sim.crash(host));
-            let at = self.within(|sim| sim.elapsed());
+            let at = self.begin_shade(ShadeKind::Crash, host, host);
             self.witnesses[host].killed(at);
+        }
+    }
+
+    /// Nothing gets through any more between the server and a member, and nobody says so.
+    pub fn partition(&mut self, host: &str) {
+        self.begin_shade(ShadeKind::Partition, SERVER, host);
+        self.within(|sim| sim.partition(SERVER, host));
+    }
+
+    /// What is sent between them from now on arrives; what was lost stays lost.
+    pub fn repair(&mut self, host: &str) {
+        self.end_shade(host);
+        self.within(|sim| sim.repair(SERVER, host));
+    }
+
+    /// Everything between the server and a member stands still.
+    pub fn hold(&mut self, host: &str) {
+        self.begin_shade(ShadeKind::Hold, SERVER, host);
+        self.within(|sim| sim.hold(SERVER, host));
+    }
+
+    /// It arrives, all at once.
+    pub fn release(&mut self, host: &str) {
+        self.end_shade(host);
+        self.within(|sim| sim.release(SERVER, host));
+    }
+
+    /// The server's process dies. Nothing of it reaches its log.
+    pub fn crash_server(&mut self) {
+        self.begin_shade(ShadeKind::Crash, SERVER, SERVER);
+        self.within(|sim| sim.crash(SERVER));
+    }
+
+    /// It is started again.
+    pub fn restart_server(&mut self) {
+        self.end_shade(SERVER);
+        self.within(|sim| sim.bounce(SERVER));
+    }
+
+    fn begin_shade(&mut self, kind: ShadeKind, one: &str, other: &str) -> Duration {
+        let begin = self.sim.elapsed();
+        self.shades.push(Shade { between: (one.to_owned(), other.to_owned()), begin, end: None, kind });
+        begin
+    }
+
+    fn end_shade(&mut self, host: &str) {
+        let now = self.sim.elapsed();
+        let open = self.shades.iter_mut().rev().find(|shade| shade.between.1 == host && shade.end.is_none());
+        if let Some(shade) = open {
+            shade.end = Some(now);
         }
     }
 
@@ -154,7 +221,17 @@ impl World {
 
     /// Does something to the network or the hosts.
     pub fn within<T>(&mut self, change: impl FnOnce(&mut turmoil::Sim<'static>) -> T) -> T {
-        tracing::dispatcher::with_default(&self.dispatch, || change(&mut self.sim))
+        Recording::during(&mut self.recording, || {
+            tracing::dispatcher::with_default(&self.dispatch, || change(&mut self.sim))
+        })
+    }
+
+    /// The picture of the run so far, if it is recorded.
+    pub fn timeline(&self) -> Option<Timeline> {
+        let recording = self.recording.as_ref()?;
+        let host = |address: SocketAddr| self.sim.reverse_lookup(address.ip());
+        let (log, memberships) = (self.server_log(), self.memberships());
+        Some(picture::draw(self.physics.begin, &log, &memberships, recording, &self.shades, host))
     }
 
     /// What `server.log` holds by now.
@@ -218,14 +295,4 @@ impl tracing_subscriber::fmt::time::FormatTime for VirtualTime {
     fn format_time(&self, writer: &mut tracing_subscriber::fmt::format::Writer<'_>) -> std::fmt::Result {
         write!(writer, "{:?}", turmoil::sim_elapsed().unwrap_or_default())
     }
-}
-
-/// Compares with what has been reviewed; the snapshots lie together at the top of the repository.
-#[track_caller]
-pub fn snapshot(name: &str, text: &str) {
-    insta::with_settings!({
-        snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
-        prepend_module_to_snapshot => false,
-        omit_expression => true,
-    }, { insta::assert_snapshot!(name, text) });
 }

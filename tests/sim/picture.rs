@@ -1,0 +1,73 @@
+//! A picture of a world: what went over the network, what the log says, what was done to the hosts.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+
+use super::actor::Membership;
+use super::history::LogEvent;
+use super::recording::Recording;
+use super::timeline::{Mark, MarkKind, Shade, Timeline};
+use super::world::SERVER;
+
+/// Puts the picture together; `host` tells whose address one is.
+pub fn draw(
+    begin: DateTime,
+    server_log: &str,
+    memberships: &[Membership],
+    recording: &Recording,
+    shades: &[Shade],
+    host: impl Fn(SocketAddr) -> Option<String>,
+) -> Timeline {
+    let mut hosts = vec![SERVER.to_owned()];
+    for membership in memberships {
+        if !hosts.contains(&membership.host) {
+            hosts.push(membership.host.clone());
+        }
+    }
+    let messages = recording.messages(|address| host(address).filter(|host| hosts.contains(host)));
+    let marks = server_log.lines().filter_map(|line| mark(begin, line, memberships)).collect();
+    let shades = shades.iter().filter(|shade| hosts.contains(&shade.between.1)).cloned().collect();
+    Timeline { hosts, messages, shades, marks }
+}
+
+/// What a line of the log says about the host that it is about.
+fn mark(begin: DateTime, line: &str, memberships: &[Membership]) -> Option<Mark> {
+    let (time, event) = line.split_once(" - ")?;
+    let time = DateTime::strptime("%Y-%m-%d %H:%M:%S,%3f", time).expect("a time of the log");
+    let at = Duration::try_from(begin.until(time).ok()?).ok()?;
+    if event == "INFO - Server started" {
+        let kind = if at.is_zero() { MarkKind::Other } else { MarkKind::Restart };
+        return Some(Mark { host: SERVER.to_owned(), at, kind, label: "Server started".to_owned() });
+    }
+    let on = |wanted: &dyn Fn(&Membership) -> bool| {
+        memberships
+            .iter()
+            .rev()
+            .find(|membership| wanted(membership))
+            .map(|membership| membership.host.clone())
+    };
+    let named = |nickname: &String| {
+        on(&|membership| membership.nicknames.last() == Some(nickname) && membership.since <= at)
+    };
+    match LogEvent::parse(event) {
+        LogEvent::Joined { nickname, from } => Some(Mark {
+            host: on(&|membership| membership.from == from)?,
+            at,
+            kind: MarkKind::Join,
+            label: format!("{nickname} joins"),
+        }),
+        LogEvent::Left { nickname, cause } => Some(Mark {
+            host: named(&nickname)?,
+            at,
+            kind: if cause.is_empty() { MarkKind::Leave } else { MarkKind::Eviction },
+            label: if cause.is_empty() {
+                format!("{nickname} leaves")
+            } else {
+                format!("{nickname}: {cause}")
+            },
+        }),
+        LogEvent::Said { .. } | LogEvent::Warning(_) | LogEvent::Error(_) => None,
+    }
+}

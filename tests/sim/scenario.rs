@@ -1,0 +1,66 @@
+//! What all named scenarios have in common: how their world begins, and what is kept of it.
+
+use std::path::PathBuf;
+
+use jiff::civil::DateTime;
+
+use super::world::{Physics, World};
+
+/// The world in which a scenario takes place. `SIM_SEED` gives it another seed, and then everything
+/// that happens is printed instead of being compared.
+pub fn begin() -> World {
+    begin_at(Physics::default().begin)
+}
+
+/// The same, with another time on its clock.
+pub fn begin_at(begin: DateTime) -> World {
+    let seed = seed();
+    World::with(Physics {
+        seed: seed.unwrap_or_default(),
+        begin,
+        traced: seed.is_some(),
+        recorded: true,
+        ..Physics::default()
+    })
+}
+
+/// Shows the picture of a scenario that is over, and compares its log and its picture with what
+/// has been reviewed.
+#[track_caller]
+pub fn end(world: &World, name: &str) {
+    let timeline = world.timeline().expect("scenarios are recorded");
+    println!("{}\n{}", timeline.to_text(110), world.server_log());
+    if seed().is_some() {
+        println!("{}", world.events());
+        return;
+    }
+    snapshot(&format!("server_log_of_{name}"), &world.server_log());
+    compare_picture(&format!("{name}.svg"), &timeline.to_svg());
+}
+
+/// Compares with what has been reviewed; the snapshots lie together at the top of the repository.
+#[track_caller]
+pub fn snapshot(name: &str, text: &str) {
+    insta::with_settings!({
+        snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, { insta::assert_snapshot!(name, text) });
+}
+
+#[track_caller]
+fn compare_picture(name: &str, picture: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/timelines").join(name);
+    if std::env::var_os("SIM_DRAW").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("a writable repository");
+        std::fs::write(&path, picture).expect("a writable repository");
+    }
+    assert!(
+        std::fs::read_to_string(&path).is_ok_and(|drawn| drawn == picture),
+        "docs/timelines/{name} is not what the code draws now; `just timelines` draws it"
+    );
+}
+
+fn seed() -> Option<u64> {
+    std::env::var("SIM_SEED").ok().map(|seed| seed.parse().expect("SIM_SEED is a number"))
+}
