@@ -164,8 +164,7 @@ fn replace(package: &Path, file: &str, right: &str, wrong: &str) -> Result<(), S
     fs::write(&path, source.replace(right, wrong)).map_err(|error| error.to_string())
 }
 
-/// The dependencies have been built already, for the original. What the copy builds of itself has
-/// other names, and no binary is built that could take the place of a right one.
+/// The dependencies have been built already, for the original.
 fn cargo(package: &Path, arguments: &[&str], seeds: u64) -> Output {
     Command::new(env!("CARGO"))
         .current_dir(package)
@@ -183,14 +182,27 @@ fn said(output: &Output) -> String {
 
 fn copy_package(to: &Path) {
     fs::create_dir_all(to).expect("a writable target directory");
-    copy_if_different(&root().join("Cargo.lock"), &to.join("Cargo.lock"));
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("a readable manifest");
-    let without_binaries = manifest.replace("default-run = \"chat-server\"", "autobins = false");
-    assert_ne!(manifest, without_binaries, "a broken server must never be built as a binary");
-    fs::write(to.join("Cargo.toml"), without_binaries).expect("a writable target directory");
+    // Another name, or cargo would take what it builds of the copy for the original's. And no
+    // binary, which would take the place of a right one.
+    let names = ("name = \"commonroom\"\n", "name = \"commonroom-broken\"\n");
+    let binaries = ("default-run = \"chat-server\"\n", "autobins = false\n");
+    let manifest = replaced(&replaced(&read("Cargo.toml"), names), binaries);
+    let library = "\n[lib]\nname = \"commonroom\"\n";
+    fs::write(to.join("Cargo.toml"), manifest + library).expect("a writable target directory");
+    fs::write(to.join("Cargo.lock"), replaced(&read("Cargo.lock"), names))
+        .expect("a writable target directory");
     for directory in ["src", "tests", "snapshots", "docs"] {
         copy_directory(&root().join(directory), &to.join(directory));
     }
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).expect("a readable file of the package")
+}
+
+fn replaced(text: &str, (right, wrong): (&str, &str)) -> String {
+    assert_eq!(text.matches(right).count(), 1, "{right}");
+    text.replace(right, wrong)
 }
 
 fn copy_directory(from: &Path, to: &Path) {
