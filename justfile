@@ -16,10 +16,29 @@ client *arguments:
 demo:
     @cargo run --quiet --example demo
 
+# Simulated scenarios: all; one by its name; or one with another seed, and all that happens in it
+sim scenario="" seed="":
+    @{{ if scenario == "" { "cargo test --quiet --test sim -- --skip sweep:: --skip determinism::" } \
+        else { (if seed == "" { "" } else { "SIM_SEED=" + seed + " " }) \
+            + "cargo test --quiet --test sim -- --nocapture --test-threads 1 " + scenario + "::" } }}
+
+# Sweep so many seeds of simulated faults
+soak seeds="1000":
+    SIM_SEEDS={{seeds}} cargo test --release --quiet --test sim -- --nocapture sweep::
+
+# Draw the pictures of the named scenarios anew
+timelines:
+    SIM_DRAW=1 cargo test --quiet --test sim -- --skip sweep:: --skip determinism::
+
+# See that deliberately broken servers are caught
+broken:
+    cargo test --test broken -- --nocapture
+
 # Everything that CI checks: formatting, lints, all tests, the demo, the documentation
 test:
     cargo fmt --all --check
     cargo clippy --locked --all-targets -- -D warnings
+    cargo test --locked --test sim -- determinism::
     cargo test --locked
     cargo run --locked --quiet --example demo
     cargo doc --locked --no-deps
