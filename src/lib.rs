@@ -58,6 +58,7 @@
 
 pub mod background;
 pub mod client;
+pub mod conformance;
 pub mod journal;
 pub mod net;
 pub mod protocol;
