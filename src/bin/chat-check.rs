@@ -18,10 +18,10 @@ use commonroom::protocol::Framing;
     version,
     after_help = "\
 Examples:
-  chat-check --server 'python3 server.py' --log server.log     a server of your own, from start to stop
-  chat-check --server 'python3 server.py' --case server-restart
-  chat-check chat.example:5555                                 one that runs already: what can be checked so
-  chat-check --list                                            the cases, with their names
+  chat-check --server 'python3 server.py' --log server.log       a server of your own
+  chat-check --server 'python3 server.py' --case server-restart  one case
+  chat-check chat.example:5555                                   one that is already running
+  chat-check --list                                              the cases and their names
 
 The server is started anew for each case, with its output going nowhere.
 Exit codes: 0 nothing failed; 1 something did, or the check could not be run; 2 usage."

@@ -3,7 +3,7 @@
 use tokio::time::timeout;
 
 use super::peer::{AT_ONCE, Peer};
-use super::report::{goes_on, join_in_turn};
+use super::report::{goes_on, join_all};
 use super::subject::{Observation, Subject};
 use crate::net::Network as _;
 
@@ -13,7 +13,7 @@ const RAPID_MESSAGES: usize = 100;
 const NOBODYS_PORT: u16 = 1;
 
 pub async fn rapid_message_sending<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Rapid", 2).await?;
+    let mut clients = join_all(subject, "Rapid", 2).await?;
     for number in 0..RAPID_MESSAGES {
         clients[1].say(&format!("rapid {number:03}.")).await?;
     }
@@ -61,7 +61,7 @@ pub async fn server_restart<S: Subject>(subject: &mut S) -> Result<(), Observati
 }
 
 pub async fn client_forced_shutdown<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Forced", 2).await?;
+    let mut clients = join_all(subject, "Forced", 2).await?;
     let left = format!("{} left the chat.", clients[1].nickname);
     // The connection of a process that ends is closed in order, whatever it was about to do.
     clients[0].say("for nobody to read").await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::peer::Peer;
-use super::report::{goes_on, join_in_turn};
+use super::report::{goes_on, join_all};
 use super::subject::{Observation, Subject};
 use crate::protocol::Framing;
 
@@ -20,7 +20,7 @@ const MEANWHILE_MESSAGES: usize = 50;
 const PARTS_APART: Duration = Duration::from_millis(50);
 
 pub async fn not_utf8<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Bytes", 2).await?;
+    let mut clients = join_all(subject, "Bytes", 2).await?;
     let message = [clients[1].nickname.as_bytes(), b": caf\xe9 \xff au lait"].concat();
     clients[1].send_message(&message).await?;
     clients[0].listen().await;
@@ -29,7 +29,7 @@ pub async fn not_utf8<S: Subject>(subject: &mut S) -> Result<(), Observation> {
 }
 
 pub async fn long<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Long", 2).await?;
+    let mut clients = join_all(subject, "Long", 2).await?;
     let body = long_body(LONG_BYTES);
     clients[1].say(&body).await?;
     clients[0].listen().await;
@@ -38,7 +38,7 @@ pub async fn long<S: Subject>(subject: &mut S) -> Result<(), Observation> {
 }
 
 pub async fn very_long<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Longer", 3).await?;
+    let mut clients = join_all(subject, "Longer", 3).await?;
     let body = long_body(VERY_LONG_BYTES);
     let texts: Vec<_> = (0..MEANWHILE_MESSAGES).map(|number| format!("meanwhile {number:03}.")).collect();
     if let [_, long, other] = clients.as_mut_slice() {
@@ -59,7 +59,7 @@ pub async fn very_long<S: Subject>(subject: &mut S) -> Result<(), Observation> {
 }
 
 pub async fn unfinished<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Endless", 2).await?;
+    let mut clients = join_all(subject, "Endless", 2).await?;
     // A server may well close the connection in the middle of it.
     let _ = clients[1].send(&vec![b'x'; VERY_LONG_BYTES]).await;
     clients[0].listen().await;
@@ -73,7 +73,7 @@ pub async fn unfinished<S: Subject>(subject: &mut S) -> Result<(), Observation> 
 }
 
 pub async fn cut_character<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Accent", 2).await?;
+    let mut clients = join_all(subject, "Accent", 2).await?;
     let message = format!("{}: un café au lait", clients[1].nickname);
     let in_the_middle = message.find('é').unwrap_or_default() + 1;
     let (begin, rest) = message.as_bytes().split_at(in_the_middle);
@@ -92,7 +92,7 @@ pub async fn cut_character<S: Subject>(subject: &mut S) -> Result<(), Observatio
 }
 
 pub async fn two_in_one_segment<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Double", 2).await?;
+    let mut clients = join_all(subject, "Double", 2).await?;
     let nickname = clients[1].nickname.clone();
     let messages = match subject.framing() {
         Framing::Lines => format!("{nickname}: first\n{nickname}: second\n"),

@@ -85,7 +85,7 @@ pub async fn check<S: Subject>(case: &Case<S>, subject: &mut S) -> Verdict {
         return Verdict::Skipped(match case.needs {
             Need::Nothing | Need::Control => "it needs control over the server: --server COMMAND",
             Need::Log => "it needs the server's log: --log FILE",
-            Need::CpuTime => "how much of the processor the server uses is not known here",
+            Need::CpuTime => "it needs a server that it has started, on Linux: --server COMMAND",
         });
     }
     if let Err(observation) = subject.renew().await {
@@ -102,12 +102,12 @@ pub async fn check<S: Subject>(case: &Case<S>, subject: &mut S) -> Verdict {
 pub fn tolerance(framing: Framing) -> &'static str {
     match framing {
         Framing::Report => {
-            "In the report's framing nothing marks the end of a message: messages that arrive merged, or in \
-             pieces, are tolerated as long as nothing is missing, torn apart by another or under a wrong name."
+            "Nothing marks the end of a message in the report's framing: messages that arrive merged or in \
+             pieces pass; one that is missing, torn apart by another, or under a wrong name fails."
         }
         Framing::Lines => {
-            "In lines a message ends with a newline, and nothing needs to be tolerated: but how a server words \
-             its refusals, and whether it refuses a long message or delivers it whole, is its own affair."
+            "Lines leave nothing to tolerate. How a refusal is worded, and whether a long message is \
+             refused or delivered whole, is up to the server."
         }
     }
 }

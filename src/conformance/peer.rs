@@ -10,7 +10,7 @@ use crate::net::{Network as _, Stream, explain};
 use crate::protocol::{Framing, NICKNAME_REQUEST};
 
 /// How long may take what happens at once.
-pub const AT_ONCE: Duration = Duration::from_secs(3);
+pub const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// How long nothing comes before nothing more is expected.
 pub const QUIET: Duration = Duration::from_millis(300);
@@ -161,16 +161,13 @@ impl<T: Stream> Peer<T> {
     /// Reads once; says why if nothing came.
     async fn read_before(&mut self, deadline: Instant) -> Result<(), String> {
         if self.transcript.len() > TRANSCRIPT_BYTES {
-            return Err("far too much came".to_owned());
+            return Err(format!("in the first {TRANSCRIPT_BYTES} bytes"));
         }
-        let mut buffer = [0; READ_BYTES];
-        match timeout_at(deadline, self.stream.read(&mut buffer)).await {
+        self.transcript.reserve(READ_BYTES);
+        match timeout_at(deadline, self.stream.read_buf(&mut self.transcript)).await {
             Err(_) => Err(format!("within {AT_ONCE:?}")),
             Ok(Ok(0)) => Err("before the server closed the connection".to_owned()),
-            Ok(Ok(length)) => {
-                self.transcript.extend_from_slice(&buffer[..length]);
-                Ok(())
-            }
+            Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(format!("before its connection broke ({})", explain(&error))),
         }
     }

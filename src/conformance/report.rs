@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::peer::{AT_ONCE, Client, Peer};
 use super::subject::{Observation, Subject};
 
+const CONCURRENT_CLIENTS: usize = 5;
 const STRESS_CLIENTS: usize = 5;
 const STRESS_ROUNDS: usize = 20;
 
@@ -24,11 +25,19 @@ pub async fn single_client_connection<S: Subject>(subject: &mut S) -> Result<(),
 }
 
 pub async fn multiple_clients<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    join_in_turn(subject, "Many", 5).await.map(drop)
+    let mut clients: Vec<Client<S>> = Vec::new();
+    for number in 0..CONCURRENT_CLIENTS {
+        let client = Peer::join(subject, &format!("Many{}", letter(number))).await?;
+        for earlier in &mut clients {
+            earlier.expect(&format!("{} joined the chat!", client.nickname)).await?;
+        }
+        clients.push(client);
+    }
+    Ok(())
 }
 
 pub async fn message_broadcast<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Caster", 3).await?;
+    let mut clients = join_all(subject, "Caster", 3).await?;
     for speaker in 0..clients.len() {
         clients[speaker].say("Hello everyone").await?;
         let wanted = format!("{}: Hello everyone", clients[speaker].nickname);
@@ -40,14 +49,14 @@ pub async fn message_broadcast<S: Subject>(subject: &mut S) -> Result<(), Observ
 }
 
 pub async fn graceful_disconnection<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Graceful", 2).await?;
+    let mut clients = join_all(subject, "Graceful", 2).await?;
     clients[1].end().await?;
     let left = format!("{} left the chat.", clients[1].nickname);
     clients[0].expect(&left).await
 }
 
 pub async fn abrupt_termination<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Abrupt", 3).await?;
+    let mut clients = join_all(subject, "Abrupt", 3).await?;
     clients.truncate(2);
     clients[1].say("what happened?").await?;
     let wanted = format!("{}: what happened?", clients[1].nickname);
@@ -68,7 +77,7 @@ pub async fn logging_verification<S: Subject>(subject: &mut S) -> Result<(), Obs
 }
 
 pub async fn stress_test<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Stress", STRESS_CLIENTS).await?;
+    let mut clients = join_all(subject, "Stress", STRESS_CLIENTS).await?;
     let mut said = Vec::new();
     for round in 0..STRESS_ROUNDS {
         let mut texts = Vec::new();
@@ -89,19 +98,24 @@ pub async fn stress_test<S: Subject>(subject: &mut S) -> Result<(), Observation>
     Ok(())
 }
 
-/// So many members, each of whom has heard the later ones join.
-pub async fn join_in_turn<S: Subject>(
+/// So many members, all of them here when this returns.
+///
+/// Each is asked for its nickname in the order in which it connected, but none waits for the
+/// welcome of the one before it.
+pub async fn join_all<S: Subject>(
     subject: &mut S,
     name: &str,
     count: usize,
 ) -> Result<Vec<Client<S>>, Observation> {
     let mut clients: Vec<Client<S>> = Vec::new();
     for number in 0..count {
-        let client = Peer::join(subject, &format!("{name}{}", letter(number))).await?;
-        for earlier in &mut clients {
-            earlier.expect(&format!("{} joined the chat!", client.nickname)).await?;
-        }
-        clients.push(client);
+        clients.push(Peer::open(subject, &format!("{name}{}", letter(number))).await?);
+    }
+    for client in &mut clients {
+        client.name().await?;
+    }
+    for client in &mut clients {
+        client.expect_welcome().await?;
     }
     Ok(clients)
 }
@@ -119,7 +133,7 @@ pub async fn goes_on<S: Subject>(subject: &mut S, bystander: &mut Client<S>) -> 
 }
 
 /// A letter rather than a number, so that no nickname is the beginning of another.
-pub fn letter(number: usize) -> char {
+fn letter(number: usize) -> char {
     char::from(b'A' + u8::try_from(number % 26).unwrap_or_default())
 }
 

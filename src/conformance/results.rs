@@ -41,7 +41,8 @@ impl<S: Subject> Results<S> {
                 let separator = if text.is_empty() { "" } else { "\n" };
                 text.push_str(separator);
                 push_row(&mut text, &case.kind.to_string(), "Expected result", "Status");
-                text.push_str(&format!("{}\n", "─".repeat(TITLE_WIDTH + EXPECTED_WIDTH + STATUS_WIDTH)));
+                text.push_str(&"─".repeat(TITLE_WIDTH + EXPECTED_WIDTH + STATUS_WIDTH));
+                text.push('\n');
             }
             push_row(&mut text, case.title, case.expected, status(verdict));
             match verdict {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::peer::{Client, Peer};
-use super::report::{goes_on, join_in_turn, letter};
+use super::peer::Peer;
+use super::report::{goes_on, join_all};
 use super::subject::{Observation, Subject};
+use crate::protocol::NICKNAME_REQUEST;
 
 /// So much is said while one does not read: more than the buffers of the operating system hold
 /// for a client that reads nothing.
@@ -29,8 +30,7 @@ pub async fn silent_client<S: Subject>(subject: &mut S) -> Result<(), Observatio
 }
 
 pub async fn stalled_reader<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    // Clients that are dropped in the order of this list: the one that stalled goes last.
-    let mut clients = join_in_turn(subject, "Stall", 3).await?;
+    let mut clients = join_all(subject, "Stall", 3).await?;
     let _stalled = clients.pop();
     let talker = clients[1].nickname.clone();
     for number in 0..STALLED_MESSAGES {
@@ -51,7 +51,7 @@ pub async fn stalled_reader<S: Subject>(subject: &mut S) -> Result<(), Observati
 }
 
 pub async fn orderly_close<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Closing", 2).await?;
+    let mut clients = join_all(subject, "Closing", 2).await?;
     clients[1].end().await?;
     clients[1].listen().await;
     let (watched, before) = (Instant::now(), subject.cpu_time());
@@ -67,10 +67,10 @@ pub async fn orderly_close<S: Subject>(subject: &mut S) -> Result<(), Observatio
 }
 
 pub async fn leave_during_broadcast<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_in_turn(subject, "Stay", 2).await?;
-    let names: Vec<_> = (0..LEAVERS).map(|number| format!("Leaver{}", letter(number))).collect();
-    let mut leavers = join_together(subject, &names).await?;
-    let mut wanted: Vec<_> = names.iter().map(|name| format!("{name} left the chat.")).collect();
+    let mut clients = join_all(subject, "Stay", 2).await?;
+    let mut leavers = join_all(subject, "Leaver", LEAVERS).await?;
+    let mut wanted: Vec<_> =
+        leavers.iter().map(|leaver| format!("{} left the chat.", leaver.nickname)).collect();
     for number in 0..LEAVERS * MESSAGES_BETWEEN_LEAVES {
         clients[1].say(&format!("going on {number:03}.")).await?;
         wanted.push(format!("going on {number:03}."));
@@ -141,27 +141,11 @@ pub async fn nickname_with_control_characters<S: Subject>(subject: &mut S) -> Re
 pub async fn nickname_not_utf8<S: Subject>(subject: &mut S) -> Result<(), Observation> {
     let mut bystander = Peer::join(subject, "Latin").await?;
     let mut stranger = Peer::open(subject, "Stranger").await?;
-    stranger.expect(crate::protocol::NICKNAME_REQUEST).await?;
+    stranger.expect(NICKNAME_REQUEST).await?;
     stranger.send_message(b"Str\xe4nger").await?;
     stranger.listen().await;
     drop(stranger);
     bystander.listen().await;
     bystander.text()?;
     goes_on(subject, &mut bystander).await
-}
-
-/// Members who need not wait for one another: each is asked in the order in which it connected, but
-/// none waits for the welcome of the one before it.
-async fn join_together<S: Subject>(subject: &mut S, names: &[String]) -> Result<Vec<Client<S>>, Observation> {
-    let mut clients: Vec<Client<S>> = Vec::new();
-    for name in names {
-        clients.push(Peer::open(subject, name).await?);
-    }
-    for client in &mut clients {
-        client.name().await?;
-    }
-    for client in &mut clients {
-        client.expect_welcome().await?;
-    }
-    Ok(clients)
 }
