@@ -46,23 +46,22 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// If something else has the address.
+    /// If something else has the address, or the server does not come to accept there.
     pub async fn started_by(
         command: String,
         address: String,
         framing: Framing,
         log: Option<PathBuf>,
     ) -> Result<Self, Observation> {
+        let explained = |reason| format!("cannot check a server on {address}: {reason}");
         // Otherwise the cases would run against whatever listens there.
-        drop(
-            ResettingTcp
-                .bind(&address)
-                .await
-                .map_err(|error| format!("cannot check a server on {address}: {}", explain(&error)))?,
-        );
-        let mut process = Self::new(address, framing);
+        let free = ResettingTcp.bind(&address).await;
+        drop(free.map_err(|error| explained(explain(&error)))?);
+        let mut process = Self::new(address.clone(), framing);
         process.command = Some(command);
         process.log = log;
+        // A server that cannot be started at all is said once, not at each case.
+        process.start().await.map_err(explained)?;
         Ok(process)
     }
 
