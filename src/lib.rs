@@ -15,10 +15,11 @@
 //! | [`journal`] | `server.log`, in the report's format, from `tracing` events |
 //! | [`client`] | the client without a terminal: connect, hear, speak |
 //! | [`terminal`] | what a person or a script sees |
+//! | [`conformance`] | the report's test table as code, for any server on any network |
 //! | [`background`] | writing to a disk or a pipe without waiting for it |
 //!
-//! Dependencies point one way: binaries → `terminal`, `server`, `client` → `room`, `journal`,
-//! `net` → `protocol`. What must never be is written down in `docs/architecture.md` and held by
+//! Dependencies point one way: binaries → `terminal`, `server`, `client`, `conformance` → `room`,
+//! `journal`, `net` → `protocol`. What must never be is written down in `docs/architecture.md` and held by
 //! `tests/tidy.rs`.
 //!
 //! A whole chat in a few lines, on any [`Network`](net::Network):
@@ -58,6 +59,7 @@
 
 pub mod background;
 pub mod client;
+pub mod conformance;
 pub mod journal;
 pub mod net;
 pub mod protocol;

@@ -83,6 +83,28 @@ impl Network for Tcp {
     }
 }
 
+/// The operating system's TCP, but a connection that is dropped is reset, as when a machine fails.
+///
+/// Who plays both the vanishing client and the one that closes in order needs to tell the two
+/// apart; and after a reset nothing of the connection is left that could keep a server from its port.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResettingTcp;
+
+impl Network for ResettingTcp {
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+
+    async fn bind(&self, address: &str) -> io::Result<TcpListener> {
+        Tcp.bind(address).await
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<TcpStream> {
+        let stream = Tcp.connect(address).await?;
+        stream.set_zero_linger()?;
+        Ok(stream)
+    }
+}
+
 impl Listener for TcpListener {
     type Stream = TcpStream;
 

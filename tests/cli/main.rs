@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod chat;
+#[cfg(unix)]
+mod check;
 mod documents;
 mod peers;
 mod pipe;

@@ -16,6 +16,7 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(match name {
         "chat-server" => assert_cmd::cargo::cargo_bin!("chat-server"),
+        "chat-check" => assert_cmd::cargo::cargo_bin!("chat-check"),
         "chat-client" => assert_cmd::cargo::cargo_bin!("chat-client"),
         other => panic!("{other} is not a binary of this package"),
     });

@@ -3,6 +3,7 @@
 //! - [`network`]: our seam over turmoil. [`actor`]: a member that keeps what it saw. [`world`]: one
 //!   server and its members.
 //! - The named scenarios, each a module of its own with its `server.log` as a snapshot.
+//! - [`conformance`]: the report's table, which `chat-check` runs against processes.
 //! - [`sweep`]: many [`plan`]s drawn from seeds. [`history`] is what happened in one, [`oracles`] are
 //!   the promises about it, [`ledger`] counts what must sometimes happen.
 //! - [`determinism`]: the same seed does the same in two processes.
@@ -10,6 +11,7 @@
 
 mod abrupt_disconnect;
 mod actor;
+mod conformance;
 mod determinism;
 mod history;
 mod ledger;

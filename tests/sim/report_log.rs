@@ -32,7 +32,8 @@ fn the_log_that_the_report_shows_is_written_again() {
         ("Dinesh", at(2, 58, 31, 231), at(3, 3, 9, 559), "exit"),
         ("Alex", at(2, 59, 0, 988), at(2, 59, 37, 533), "Hello everyone"),
     ] {
-        let (connects, types) = (joined - HANDSHAKE, said - LATENCY);
+        let before = |at: Duration, earlier| at.checked_sub(earlier).expect("after the beginning");
+        let (connects, types) = (before(joined, HANDSHAKE), before(said, LATENCY));
         world.add(Member::new(nickname).report_framed().connects(connects).says(types, text));
     }
     // The report's log has a second start and no stop in between: a crash.

@@ -1,6 +1,8 @@
 //! The sweep: many plans, each drawn from a seed, run and checked; a failing one shrinks to the
 //! smallest plan that still fails, and is said with the line that replays it.
 
+use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -99,26 +101,13 @@ fn every_promise_holds_for_every_seed() {
         return replay(seed);
     }
     let seeds = variable("SIM_SEEDS").unwrap_or(SEEDS);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let begun = Instant::now();
-    let (ledger, simulated) = std::thread::scope(|scope| {
-        let sweeps: Vec<_> = (0..threads)
-            .map(|thread| scope.spawn(move || sweep((thread..seeds).step_by(threads as usize))))
-            .collect();
-        sweeps.into_iter().map(|sweep| sweep.join().expect("a sweep fails by its result")).fold(
-            (Ledger::default(), Duration::ZERO),
-            |(mut ledger, simulated), swept| {
-                let (other, further) = swept.unwrap_or_else(|failure| panic!("{failure}"));
-                ledger.add(&other);
-                (ledger, simulated + further)
-            },
-        )
-    });
+    let (ledger, simulated) = sweep(seeds).unwrap_or_else(|failure| panic!("{failure}"));
     let real = begun.elapsed();
     println!(
         "{seeds} seeds in {:.1} s: {:.1} seeds/s, {:.2} simulated hours, {:.0} × real time\n{ledger}",
         real.as_secs_f64(),
-        seeds as f64 / real.as_secs_f64(),
+        f64::from(u32::try_from(seeds).unwrap_or(u32::MAX)) / real.as_secs_f64(),
         simulated.as_secs_f64() / 3_600.0,
         simulated.as_secs_f64() / real.as_secs_f64(),
     );
@@ -127,13 +116,49 @@ fn every_promise_holds_for_every_seed() {
     }
 }
 
-fn sweep(seeds: impl Iterator<Item = u64>) -> Result<(Ledger, Duration), String> {
+/// Runs the seeds from 0 on, on as many threads as there are processors.
+fn sweep(seeds: u64) -> Result<(Ledger, Duration), String> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let done = AtomicU64::new(0);
+    let swept: Vec<_> = std::thread::scope(|scope| {
+        let sweeps: Vec<_> = (0_u64..)
+            .take(threads)
+            .map(|first| {
+                let done = &done;
+                scope.spawn(move || sweep_some((first..seeds).step_by(threads), seeds, done))
+            })
+            .collect();
+        sweeps.into_iter().map(|sweep| sweep.join().expect("a sweep fails by its result")).collect()
+    });
+    swept.into_iter().try_fold((Ledger::default(), Duration::ZERO), |(mut ledger, simulated), swept| {
+        let (other, further) = swept?;
+        ledger.add(&other);
+        Ok((ledger, simulated + further))
+    })
+}
+
+fn sweep_some(
+    some: impl Iterator<Item = u64>,
+    seeds: u64,
+    done: &AtomicU64,
+) -> Result<(Ledger, Duration), String> {
     let mut ledger = Ledger::default();
     let mut simulated = Duration::ZERO;
-    for seed in seeds {
+    for seed in some {
         simulated += run_seed(seed, &mut ledger)?;
+        show_progress(done.fetch_add(1, Ordering::Relaxed) + 1, seeds);
     }
     Ok((ledger, simulated))
+}
+
+/// A bar, where a person is looking.
+fn show_progress(done: u64, seeds: u64) {
+    const WIDTH: usize = 50;
+    if std::io::stderr().is_terminal() {
+        let filled = usize::try_from(done * WIDTH as u64 / seeds.max(1)).unwrap_or(WIDTH);
+        let end = if done == seeds { "\n" } else { "" };
+        eprint!("\r[{:WIDTH$}] {done}/{seeds} seeds{end}", "█".repeat(filled));
+    }
 }
 
 /// One seed, with everything that happened on the screen.

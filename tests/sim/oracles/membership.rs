@@ -1,6 +1,6 @@
 //! Who is here: join and leave exactly once, alternating; one member a nickname; nobody who is gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::history::{Epoch, History, LogEvent};
 
@@ -39,7 +39,6 @@ pub fn the_roster_is_who_is_alive(history: &History) -> Result<(), String> {
     let by_the_log = history.epochs.last().map(roster).transpose()?.unwrap_or_default();
     let alive: BTreeSet<&String> =
         history.live().filter_map(|membership| membership.nicknames.last()).collect();
-    let by_the_log: BTreeSet<&String> = by_the_log.into_iter().collect();
     if by_the_log == alive {
         return Ok(());
     }
@@ -47,22 +46,18 @@ pub fn the_roster_is_who_is_alive(history: &History) -> Result<(), String> {
 }
 
 /// Who is in the room at the end of an epoch.
-fn roster(epoch: &Epoch) -> Result<Vec<&String>, String> {
-    let mut here: BTreeMap<&String, ()> = BTreeMap::new();
+fn roster(epoch: &Epoch) -> Result<BTreeSet<&String>, String> {
+    let mut here = BTreeSet::new();
     for event in &epoch.events {
         match event {
-            LogEvent::Joined { nickname, .. } => {
-                if here.insert(nickname, ()).is_some() {
-                    return Err(format!("{nickname} joined twice"));
-                }
+            LogEvent::Joined { nickname, .. } if !here.insert(nickname) => {
+                return Err(format!("{nickname} joined twice"));
             }
-            LogEvent::Left { nickname, .. } => {
-                if here.remove(nickname).is_none() {
-                    return Err(format!("{nickname} left without being here"));
-                }
+            LogEvent::Left { nickname, .. } if !here.remove(nickname) => {
+                return Err(format!("{nickname} left without being here"));
             }
             _ => {}
         }
     }
-    Ok(here.into_keys().collect())
+    Ok(here)
 }

@@ -53,8 +53,8 @@ fn the_log_is_bounded(history: &History) -> Result<(), String> {
 
 fn no_internal_error(history: &History) -> Result<(), String> {
     use super::history::LogEvent;
-    let errors = history.epochs.iter().flat_map(|epoch| &epoch.events);
-    match errors.filter(|event| matches!(event, LogEvent::Error(_))).next() {
+    let mut events = history.epochs.iter().flat_map(|epoch| &epoch.events);
+    match events.find(|event| matches!(event, LogEvent::Error(_))) {
         Some(error) => Err(format!("{error:?}")),
         None => Ok(()),
     }

@@ -1,0 +1,203 @@
+//! A client of the server that is checked, byte by byte under the control of a case.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::subject::{Connection, Observation, Subject};
+use crate::net::{Network as _, Stream, explain};
+use crate::protocol::{Framing, NICKNAME_REQUEST};
+
+/// How long may take what happens at once.
+pub const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// How long nothing comes before nothing more is expected.
+pub const QUIET: Duration = Duration::from_millis(300);
+
+/// How much one client keeps. The largest case brings some 6 MB.
+const TRANSCRIPT_BYTES: usize = 64 * 1_024 * 1_024;
+
+const READ_BYTES: usize = 16 * 1_024;
+
+/// How much of a text an observation quotes, in characters.
+const QUOTED_CHARACTERS: usize = 80;
+
+/// A client of a subject.
+pub type Client<S> = Peer<Connection<S>>;
+
+/// A client that keeps everything it has received.
+pub struct Peer<T> {
+    pub nickname: String,
+    stream: T,
+    framing: Framing,
+    transcript: Vec<u8>,
+    /// Up to where the transcript has been matched by what was expected.
+    matched: usize,
+}
+
+impl<T: Stream> Peer<T> {
+    /// Connects, and is a member when this returns.
+    pub async fn join<S>(subject: &mut S, nickname: &str) -> Result<Client<S>, Observation>
+    where
+        S: Subject,
+        S::Network: crate::net::Network<Stream = T>,
+    {
+        let mut peer = Self::open(subject, nickname).await?;
+        peer.name().await?;
+        peer.expect_welcome().await?;
+        Ok(peer)
+    }
+
+    /// Connects, and neither reads nor writes.
+    pub async fn open<S>(subject: &mut S, nickname: &str) -> Result<Client<S>, Observation>
+    where
+        S: Subject,
+        S::Network: crate::net::Network<Stream = T>,
+    {
+        let stream = match subject.take_first_connection() {
+            Some(stream) => stream,
+            None => timeout(AT_ONCE, subject.network().connect(subject.address()))
+                .await
+                .map_err(|_| format!("{nickname} could not connect within {AT_ONCE:?}"))?
+                .map_err(|error| format!("{nickname} could not connect: {}", explain(&error)))?,
+        };
+        let framing = subject.framing();
+        Ok(Peer { nickname: nickname.to_owned(), stream, framing, transcript: Vec::new(), matched: 0 })
+    }
+
+    /// Waits to be asked for a nickname and gives it.
+    pub async fn name(&mut self) -> Result<(), Observation> {
+        self.expect(NICKNAME_REQUEST).await?;
+        let nickname = self.nickname.clone();
+        self.send_message(nickname.as_bytes()).await
+    }
+
+    /// Waits to be told that it has joined.
+    pub async fn expect_welcome(&mut self) -> Result<(), Observation> {
+        let joined = format!("{} joined the chat!", self.nickname);
+        self.expect_all(&[&joined, "Connected to server!"]).await
+    }
+
+    /// Says a text as the report's client does, its nickname in front.
+    pub async fn say(&mut self, text: &str) -> Result<(), Observation> {
+        let message = format!("{}: {text}", self.nickname);
+        self.send_message(message.as_bytes()).await
+    }
+
+    /// Sends a message as it is, and whatever the framing ends it with.
+    pub async fn send_message(&mut self, message: &[u8]) -> Result<(), Observation> {
+        match self.framing {
+            Framing::Report => self.send(message).await,
+            Framing::Lines => self.send(&[message, b"\n"].concat()).await,
+        }
+    }
+
+    /// Sends bytes.
+    pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Observation> {
+        let written = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match timeout(AT_ONCE, written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(format!("{} could not send: {}", self.nickname, explain(&error))),
+            Err(_) => Err(format!("the server took nothing from {} for {AT_ONCE:?}", self.nickname)),
+        }
+    }
+
+    /// Tells the server that nothing more will come, as closing in order does.
+    pub async fn end(&mut self) -> Result<(), Observation> {
+        let ended = timeout(AT_ONCE, self.stream.shutdown()).await;
+        // A connection that is gone already has ended too.
+        ended.map(|_| ()).map_err(|_| format!("{} could not close its connection", self.nickname))
+    }
+
+    /// Waits for a text behind everything that has been matched so far.
+    pub async fn expect(&mut self, wanted: &str) -> Result<(), Observation> {
+        self.expect_all(&[wanted]).await
+    }
+
+    /// The same for several texts, in whatever order they come.
+    pub async fn expect_all(&mut self, wanted: &[impl AsRef<str>]) -> Result<(), Observation> {
+        let deadline = Instant::now() + AT_ONCE;
+        for text in wanted {
+            while self.end_of(text.as_ref()).is_none() {
+                self.read_before(deadline).await.map_err(|reason| self.missed(text.as_ref(), &reason))?;
+            }
+        }
+        let ends = wanted.iter().filter_map(|text| self.end_of(text.as_ref()));
+        self.matched = ends.max().unwrap_or(self.matched);
+        Ok(())
+    }
+
+    /// Takes in whatever comes until nothing has come for [`QUIET`], or nothing more can come.
+    pub async fn listen(&mut self) {
+        let deadline = Instant::now() + AT_ONCE;
+        while self.read_before(deadline.min(Instant::now() + QUIET)).await.is_ok() {}
+    }
+
+    /// How often a text has come, from the beginning.
+    pub fn count(&self, text: &str) -> usize {
+        positions(&self.transcript, text.as_bytes()).count()
+    }
+
+    /// Everything that has come, if it is text.
+    pub fn text(&self) -> Result<&str, Observation> {
+        match std::str::from_utf8(&self.transcript) {
+            Ok(text) => Ok(text),
+            // The end of a read may cut a character; the rest of it is still on its way.
+            Err(error) if error.error_len().is_none() => {
+                Ok(std::str::from_utf8(&self.transcript[..error.valid_up_to()]).unwrap_or_default())
+            }
+            Err(error) => Err(format!(
+                "{} was sent bytes that are not UTF-8, behind {}",
+                self.nickname,
+                quote_end(&self.transcript[..error.valid_up_to()])
+            )),
+        }
+    }
+
+    /// Reads once; says why if nothing came.
+    async fn read_before(&mut self, deadline: Instant) -> Result<(), String> {
+        if self.transcript.len() > TRANSCRIPT_BYTES {
+            return Err(format!("in the first {TRANSCRIPT_BYTES} bytes"));
+        }
+        self.transcript.reserve(READ_BYTES);
+        match timeout_at(deadline, self.stream.read_buf(&mut self.transcript)).await {
+            Err(_) => Err(format!("within {AT_ONCE:?}")),
+            Ok(Ok(0)) => Err("before the server closed the connection".to_owned()),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(format!("before its connection broke ({})", explain(&error))),
+        }
+    }
+
+    fn end_of(&self, text: &str) -> Option<usize> {
+        let unmatched = &self.transcript[self.matched..];
+        positions(unmatched, text.as_bytes()).next().map(|begin| self.matched + begin + text.len())
+    }
+
+    fn missed(&self, text: &str, reason: &str) -> Observation {
+        let unmatched = &self.transcript[self.matched..];
+        let instead = if unmatched.is_empty() {
+            "nothing came".to_owned()
+        } else {
+            format!("what came ends with {}", quote_end(unmatched))
+        };
+        format!("{} did not get {} {reason}; {instead}", self.nickname, quote_end(text.as_bytes()))
+    }
+}
+
+/// Where a text begins, wherever it does.
+fn positions(bytes: &[u8], text: &[u8]) -> impl Iterator<Item = usize> {
+    bytes.windows(text.len()).enumerate().filter(move |(_, window)| *window == text).map(|(begin, _)| begin)
+}
+
+/// The end of what was sent, on one line and harmless to a terminal.
+fn quote_end(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let skipped = text.chars().count().saturating_sub(QUOTED_CHARACTERS);
+    let end: String = text.chars().skip(skipped).collect();
+    let ellipsis = if skipped > 0 { "…" } else { "" };
+    format!("“{ellipsis}{}”", end.escape_debug())
+}

@@ -1,0 +1,319 @@
+//! A server that is a process on this machine, or one that is already running somewhere.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::subject::{Connection, Need, Observation, Subject};
+use crate::net::{Network as _, ResettingTcp, explain};
+use crate::protocol::Framing;
+
+/// How long a server may take until it accepts.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+const START_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long a server may take to end after Ctrl-C, or because it cannot have its port.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How much of a log is looked at. A server that spins writes far more.
+const LOG_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// How much is kept of what a server says on stderr.
+const STDERR_BYTES: usize = 4 * 1_024;
+
+/// A server over the operating system's TCP.
+pub struct Process {
+    address: String,
+    framing: Framing,
+    command: Option<String>,
+    log: Option<PathBuf>,
+    /// How long the log was when the server was last made ready; it may have been there before.
+    log_begin: u64,
+    running: Option<Running>,
+    first_connection: Option<Connection<Self>>,
+}
+
+impl Process {
+    /// A server that the shell starts with `command`, and that then listens on `address`.
+    ///
+    /// # Errors
+    ///
+    /// If something else has the address, or the server does not come to accept there.
+    pub async fn started_by(
+        command: String,
+        address: String,
+        framing: Framing,
+        log: Option<PathBuf>,
+    ) -> Result<Self, Observation> {
+        let explained = |reason| format!("cannot check a server on {address}: {reason}");
+        // Otherwise the cases would run against whatever listens there.
+        let free = ResettingTcp.bind(&address).await;
+        drop(free.map_err(|error| explained(explain(&error)))?);
+        let mut process = Self::new(address.clone(), framing);
+        process.command = Some(command);
+        process.log = log;
+        // A server that cannot be started at all is said once, not at each case.
+        process.start().await.map_err(explained)?;
+        Ok(process)
+    }
+
+    /// A server that is already running.
+    ///
+    /// # Errors
+    ///
+    /// If nobody accepts there.
+    pub async fn already_running(address: String, framing: Framing) -> Result<Self, Observation> {
+        let mut process = Self::new(address, framing);
+        let connected = timeout(START_TIMEOUT, ResettingTcp.connect(&process.address)).await;
+        let connection = connected
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(|error| format!("cannot connect to {}: {}", process.address, explain(&error)))?;
+        process.first_connection = Some(connection);
+        Ok(process)
+    }
+
+    fn new(address: String, framing: Framing) -> Self {
+        Self {
+            address,
+            framing,
+            command: None,
+            log: None,
+            log_begin: 0,
+            running: None,
+            first_connection: None,
+        }
+    }
+
+    fn spawn(&self) -> Result<Running, Observation> {
+        let command = self.command.as_deref().ok_or("there is no command to start it with")?;
+        Running::spawn(command).map_err(|error| format!("cannot start “{command}”: {}", explain(&error)))
+    }
+
+    fn log_length(&self) -> u64 {
+        self.log.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |metadata| metadata.len())
+    }
+
+    fn read_log(&self) -> io::Result<String> {
+        let Some(path) = &self.log else { return Ok(String::new()) };
+        let mut file = File::open(path)?;
+        // A server that begins its log anew has made it shorter.
+        let begin = if self.log_length() < self.log_begin { 0 } else { self.log_begin };
+        file.seek(SeekFrom::Start(begin))?;
+        let mut bytes = vec![0; LOG_BYTES];
+        let mut length = 0;
+        loop {
+            match file.read(&mut bytes[length..])? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        Ok(String::from_utf8_lossy(&bytes[..length]).into_owned())
+    }
+}
+
+impl Subject for Process {
+    type Network = ResettingTcp;
+
+    fn network(&self) -> &ResettingTcp {
+        &ResettingTcp
+    }
+
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    fn offers(&self, need: Need) -> bool {
+        match need {
+            Need::Nothing => true,
+            Need::Control => self.command.is_some(),
+            Need::Log => self.command.is_some() && self.log.is_some(),
+            Need::CpuTime => self.command.is_some() && cfg!(target_os = "linux"),
+        }
+    }
+
+    async fn renew(&mut self) -> Result<(), Observation> {
+        if self.command.is_none() {
+            return Ok(());
+        }
+        // A server that one case has left spinning, deaf or dead must not fail the next one.
+        self.kill().await;
+        self.log_begin = self.log_length();
+        self.start().await
+    }
+
+    async fn start(&mut self) -> Result<(), Observation> {
+        let mut running = self.spawn()?;
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            if let Ok(connection) = ResettingTcp.connect(&self.address).await {
+                self.first_connection = Some(connection);
+                self.running = Some(running);
+                return Ok(());
+            }
+            if let Some(status) = running.ended() {
+                return Err(format!(
+                    "the server ended before it accepted{}",
+                    running.last_words(status).await
+                ));
+            }
+            if Instant::now() > deadline {
+                return Err(format!("the server did not accept within {START_TIMEOUT:?}"));
+            }
+            sleep(START_INTERVAL).await;
+        }
+    }
+
+    async fn start_second(&mut self) -> Result<(), Observation> {
+        let mut second = self.spawn()?;
+        match timeout(STOP_TIMEOUT, second.child.wait()).await {
+            Ok(Ok(status)) if status.success() => {
+                Err("the second server ended as if all was well".to_owned())
+            }
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!("the second server still ran after {STOP_TIMEOUT:?}")),
+        }
+    }
+
+    async fn stop(&mut self) -> Result<(), Observation> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        running.interrupt();
+        match timeout(STOP_TIMEOUT, running.child.wait()).await {
+            Ok(_) => {
+                self.running = None;
+                Ok(())
+            }
+            Err(_) => Err(format!(
+                "with a client connected, the server did not end within {STOP_TIMEOUT:?} of Ctrl-C"
+            )),
+        }
+    }
+
+    async fn kill(&mut self) {
+        self.first_connection = None;
+        if let Some(mut running) = self.running.take() {
+            // One that has ended by itself is just as well.
+            let _ = running.child.kill().await;
+        }
+    }
+
+    async fn log(&mut self) -> Result<String, Observation> {
+        self.read_log().map_err(|error| format!("the log cannot be read: {}", explain(&error)))
+    }
+
+    fn cpu_time(&self) -> Option<Duration> {
+        cpu_time(self.running.as_ref()?.child.id()?)
+    }
+
+    fn take_first_connection(&mut self) -> Option<Connection<Self>> {
+        self.first_connection.take()
+    }
+}
+
+/// A process, killed when it is dropped.
+struct Running {
+    child: Child,
+    stderr: Arc<Mutex<Vec<u8>>>,
+    stderr_ended: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn spawn(command: &str) -> io::Result<Self> {
+        let mut child = shell(command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&stderr);
+        let stderr_ended = child.stderr.take().map(|pipe| tokio::spawn(keep_the_end(pipe, kept)));
+        Ok(Self { child, stderr, stderr_ended })
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// What the process said last, which most often says why it ended.
+    async fn last_words(&mut self, status: ExitStatus) -> String {
+        if let Some(ended) = self.stderr_ended.take() {
+            // Whoever has inherited its stderr may keep it open.
+            let _ = timeout(STOP_TIMEOUT, ended).await;
+        }
+        let said = self.stderr.lock().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        match said.unwrap_or_default().lines().rfind(|line| !line.trim().is_empty()) {
+            Some(line) => format!(" ({status}): {}", line.trim().escape_debug()),
+            None => format!(" ({status})"),
+        }
+    }
+
+    #[cfg(unix)]
+    fn interrupt(&self) {
+        use rustix::process::{Pid, Signal, kill_process};
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        // One that has ended by itself needs no signal.
+        let _ = id.map(|id| kill_process(id, Signal::INT));
+    }
+
+    /// There is no Ctrl-C for a single process: it is ended.
+    #[cfg(not(unix))]
+    fn interrupt(&mut self) {
+        let _ = self.child.start_kill();
+    }
+}
+
+/// A server that says much must neither fill the memory nor wait for somebody to read it.
+async fn keep_the_end(mut pipe: ChildStderr, kept: Arc<Mutex<Vec<u8>>>) {
+    let mut buffer = [0; STDERR_BYTES];
+    while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
+        if let Ok(mut kept) = kept.lock() {
+            kept.extend_from_slice(&buffer[..length]);
+            let excess = kept.len().saturating_sub(STDERR_BYTES);
+            kept.drain(..excess);
+        }
+    }
+}
+
+/// `exec` makes the server the process that is signalled, instead of the shell before it.
+#[cfg(unix)]
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("exec {command}"));
+    shell
+}
+
+#[cfg(not(unix))]
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("cmd");
+    shell.arg("/C").arg(command);
+    shell
+}
+
+#[cfg(target_os = "linux")]
+fn cpu_time(process: u32) -> Option<Duration> {
+    let stat = std::fs::read(format!("/proc/{process}/stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    // The name in brackets may contain anything; behind it user and system time are the 12th and
+    // 13th field.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks: u64 =
+        fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Some(Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn cpu_time(_process: u32) -> Option<Duration> {
+    None
+}

@@ -1,0 +1,151 @@
+//! Robustness of the room: connections and nicknames that the report's server does not survive.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::peer::Peer;
+use super::report::{goes_on, join_all};
+use super::subject::{Observation, Subject};
+use crate::protocol::NICKNAME_REQUEST;
+
+/// So much is said while one does not read: more than the buffers of the operating system hold
+/// for a client that reads nothing.
+const STALLED_MESSAGES: usize = 6_000;
+const STALLED_TEXT_BYTES: usize = 1_000;
+
+/// How long the processor is watched, and how much of that time an idle server may use.
+const CPU_TIME_WATCHED: Duration = Duration::from_secs(1);
+const CPU_TIME_ALLOWED: Duration = Duration::from_millis(300);
+
+const LEAVERS: usize = 10;
+const MESSAGES_BETWEEN_LEAVES: usize = 10;
+
+const VANISHING_CLIENTS: usize = 200;
+
+pub async fn silent_client<S: Subject>(subject: &mut S) -> Result<(), Observation> {
+    let _silent = Peer::open(subject, "Silent").await?;
+    let mut other = Peer::join(subject, "Talkative").await?;
+    goes_on(subject, &mut other).await
+}
+
+pub async fn stalled_reader<S: Subject>(subject: &mut S) -> Result<(), Observation> {
+    let mut clients = join_all(subject, "Stall", 3).await?;
+    let _stalled = clients.pop();
+    let talker = clients[1].nickname.clone();
+    for number in 0..STALLED_MESSAGES {
+        let text = format!("{number:0>STALLED_TEXT_BYTES$}");
+        let mut heard = clients[1].say(&text).await;
+        for client in &mut clients {
+            heard = match heard {
+                Ok(()) => client.expect(&text).await,
+                Err(observation) => Err(observation),
+            };
+        }
+        if heard.is_err() {
+            let kilobytes = number * STALLED_TEXT_BYTES / 1_000;
+            return Err(format!("after {kilobytes} kB that one member did not read, {talker} was not heard"));
+        }
+    }
+    goes_on(subject, &mut clients[0]).await
+}
+
+pub async fn orderly_close<S: Subject>(subject: &mut S) -> Result<(), Observation> {
+    let mut clients = join_all(subject, "Closing", 2).await?;
+    clients[1].end().await?;
+    clients[1].listen().await;
+    let (watched, before) = (Instant::now(), subject.cpu_time());
+    sleep(CPU_TIME_WATCHED).await;
+    let (elapsed, after) = (watched.elapsed(), subject.cpu_time());
+    let used = after.zip(before).map(|(after, before)| after.saturating_sub(before)).unwrap_or_default();
+    if used > CPU_TIME_ALLOWED {
+        return Err(format!(
+            "while nobody said anything, the server used the processor for {used:.1?} of {elapsed:.1?}"
+        ));
+    }
+    goes_on(subject, &mut clients[0]).await
+}
+
+pub async fn leave_during_broadcast<S: Subject>(subject: &mut S) -> Result<(), Observation> {
+    let mut clients = join_all(subject, "Stay", 2).await?;
+    let mut leavers = join_all(subject, "Leaver", LEAVERS).await?;
+    let mut wanted: Vec<_> =
+        leavers.iter().map(|leaver| format!("{} left the chat.", leaver.nickname)).collect();
+    for number in 0..LEAVERS * MESSAGES_BETWEEN_LEAVES {
+        clients[1].say(&format!("going on {number:03}.")).await?;
+        wanted.push(format!("going on {number:03}."));
+        if number % MESSAGES_BETWEEN_LEAVES == 0 {
+            drop(leavers.pop());
+        }
+    }
+    for client in &mut clients {
+        client.expect_all(&wanted).await?;
+    }
+    Ok(())
+}
+
+pub async fn vanishing_clients<S: Subject>(subject: &mut S) -> Result<(), Observation> {
+    let mut bystander = Peer::join(subject, "Steady").await?;
+    for number in 0..VANISHING_CLIENTS {
+        let mut ghost = Peer::open(subject, &format!("Ghost{number}")).await?;
+        // Some are gone before they are asked, some in the middle of their nickname.
+        if number % 2 == 1 {
+            ghost.send(b"Gho").await?;
+        }
+    }
+    goes_on(subject, &mut bystander).await
+}
+
+pub async fn nickname_taken<S: Subject>(subject: &mut S) -> Result<(), Observation> {
+    let mut watcher = Peer::join(subject, "TwinWatcher").await?;
+    let _first = Peer::join(subject, "Twin").await?;
+    let other = Peer::join(subject, "TwinsFriend").await?;
+    watcher.expect("TwinsFriend joined the chat!").await?;
+    let mut second = Peer::open(subject, "Twin").await?;
+    second.name().await?;
+    second.listen().await;
+    drop(second);
+    watcher.listen().await;
+    // Whether the second was refused or let in: the next who leaves must leave under its own name.
+    drop(other);
+    watcher.expect("TwinsFriend left the chat.").await?;
+    goes_on(subject, &mut watcher).await
+}
+
+pub async fn nickname_with_newline<S: Subject>(subject: &mut S) -> Result<(), Observation> {
+    let mut victim = Peer::join(subject, "NewlineVictim").await?;
+    let mut forger = Peer::open(subject, "Forger\nNewlineVictim: I never said this").await?;
+    forger.name().await?;
+    forger.listen().await;
+    victim.listen().await;
+    if victim.text()?.lines().any(|line| line.starts_with("NewlineVictim: ")) {
+        return Err("a line of the nickname appears as a message of somebody else".to_owned());
+    }
+    drop(forger);
+    goes_on(subject, &mut victim).await
+}
+
+pub async fn nickname_with_control_characters<S: Subject>(subject: &mut S) -> Result<(), Observation> {
+    let mut bystander = Peer::join(subject, "Terminal").await?;
+    let mut clearer = Peer::open(subject, "\u{1b}[2J\u{7}Clearer").await?;
+    clearer.name().await?;
+    clearer.listen().await;
+    bystander.listen().await;
+    if bystander.text()?.contains(['\u{1b}', '\u{7}']) {
+        return Err("the nickname's control characters were sent to the others as they came".to_owned());
+    }
+    drop(clearer);
+    goes_on(subject, &mut bystander).await
+}
+
+pub async fn nickname_not_utf8<S: Subject>(subject: &mut S) -> Result<(), Observation> {
+    let mut bystander = Peer::join(subject, "Latin").await?;
+    let mut stranger = Peer::open(subject, "Stranger").await?;
+    stranger.expect(NICKNAME_REQUEST).await?;
+    stranger.send_message(b"Str\xe4nger").await?;
+    stranger.listen().await;
+    drop(stranger);
+    bystander.listen().await;
+    bystander.text()?;
+    goes_on(subject, &mut bystander).await
+}
