@@ -12,11 +12,8 @@ use std::process::{Command, Output};
 /// A server that breaks a promise.
 struct Broken {
     name: &'static str,
-    file: &'static str,
-    /// What stands there, exactly once.
-    right: &'static str,
-    /// What a mistake would make of it.
-    wrong: &'static str,
+    /// In which files, what stands there, exactly once, and what a mistake would make of it.
+    mistakes: &'static [(&'static str, &'static str, &'static str)],
     /// Which test catches it, within how many seeds, and what it says.
     caught_by: (&'static str, u64, &'static str),
 }
@@ -26,16 +23,20 @@ const SWEEP: &str = "sweep::every_promise_holds_for_every_seed";
 const BROKEN: &[Broken] = &[
     Broken {
         name: "skips the drain",
-        file: "src/server/session.rs",
-        right: "            let rest = deliver(outgoing, member.id, room, &taken);",
-        wrong: "            let rest = async { Ok::<(), Departure>(()) };",
+        mistakes: &[(
+            "src/server/session.rs",
+            "            let rest = deliver(outgoing, member.id, room, &taken);",
+            "            let rest = async { Ok::<(), Departure>(()) };",
+        )],
         caught_by: (SWEEP, 200, "who leaves in order is sent everything that was said before"),
     },
     Broken {
         name: "lets chance choose between hearing and sending",
-        file: "src/server/session.rs",
-        right: "        biased;\n        departure = listen(",
-        wrong: "        departure = listen(",
+        mistakes: &[(
+            "src/server/session.rs",
+            "        biased;\n        departure = listen(",
+            "        departure = listen(",
+        )],
         caught_by: (
             "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
             100,
@@ -44,78 +45,119 @@ const BROKEN: &[Broken] = &[
     },
     Broken {
         name: "announces a leaving twice",
-        file: "src/room/mod.rs",
-        right: "        let reader = self.member_mut(id)?;\n        reader.until",
-        wrong: "        let reader = self.readers.get_mut(&id)?;\n        reader.until",
+        mistakes: &[(
+            "src/room/mod.rs",
+            "        let reader = self.member_mut(id)?;\n        reader.until",
+            "        let reader = self.readers.get_mut(&id)?;\n        reader.until",
+        )],
         caught_by: (SWEEP, 20, "everyone sees one order"),
     },
     Broken {
         name: "sets the cursor one byte too far back",
-        file: "src/room/log.rs",
-        right: "            *cursor = chunk.begin + to as Position;",
-        wrong: "            *cursor = chunk.begin + to as Position - Position::from(to > CHUNK_BYTES);",
+        mistakes: &[(
+            "src/room/log.rs",
+            "            *cursor = chunk.begin + to as Position;",
+            "            *cursor = chunk.begin + to as Position - Position::from(to > CHUNK_BYTES);",
+        )],
         caught_by: (SWEEP, 200, "everyone sees one order"),
     },
     Broken {
         name: "keeps the log for ever",
-        file: "src/room/log.rs",
-        right: "        self.retire();\n",
-        wrong: "",
+        mistakes: &[("src/room/log.rs", "        self.retire();\n", "")],
         caught_by: (SWEEP, 200, "the log is kept within its bound"),
     },
     Broken {
         name: "waits for the slowest before it goes on",
-        file: "src/server/session.rs",
-        right: "            Handled::All => {}\n",
-        wrong: "            Handled::All => room.wait_for_the_slowest().await,\n",
+        mistakes: &[
+            (
+                "src/server/session.rs",
+                "            Handled::All => {}\n",
+                "            Handled::All => room.wait_for_the_slowest().await,\n",
+            ),
+            (
+                "src/server/shared.rs",
+                "    /// Slows a sender down",
+                "    /// Broken on purpose.\n    pub(super) async fn wait_for_the_slowest(&self) {\n        \
+     while self.lock().largest_lag_bytes() > 0 {\n            sleep(BACK_PRESSURE_PAUSE).await;\n        }\n    }\n\n    \
+     /// Slows a sender down",
+            ),
+        ],
         caught_by: (SWEEP, 200, "nobody's slowness delays another"),
     },
     Broken {
         name: "lets two have one nickname",
-        file: "src/room/mod.rs",
-        right: "        if keys.iter().any(|key| self.roster.contains_key(key)) {",
-        wrong: "        if self.roster.len() > 1_000 {",
-        caught_by: (SWEEP, 100, "BROKEN"),
+        mistakes: &[(
+            "src/room/mod.rs",
+            "        if keys.iter().any(|key| self.roster.contains_key(key)) {",
+            "        if self.roster.len() > 1_000 {",
+        )],
+        caught_by: (SWEEP, 100, "a nickname belongs to one member at a time"),
     },
     Broken {
         name: "says the unfinished last line of a connection that broke",
-        file: "src/server/session.rs",
-        right: "            Ok(false) => return Departure::Wish,",
-        wrong: "            Ok(false) => {\n                incoming.decoder.push(b\"\\n\");\n                \
+        mistakes: &[(
+            "src/server/session.rs",
+            "            Ok(false) => return Departure::Wish,",
+            "            Ok(false) => {\n                incoming.decoder.push(b\"\\n\");\n                \
                 room.handle_messages(member, &mut incoming.decoder);\n                return Departure::Wish;\n            }",
+        )],
         caught_by: (SWEEP, 300, "nothing is said that nobody said"),
     },
     Broken {
-        name: "forgets a member whose connection was reset without a word in the log",
-        file: "src/server/session.rs",
-        right: "    room.leave(member.id, departure);\n    let in_order",
-        wrong: "    if departure != Departure::Reset {\n        room.leave(member.id, departure);\n    }\n    let in_order",
-        caught_by: (SWEEP, 200, "BROKEN"),
+        name: "keeps a member whose connection was reset",
+        mistakes: &[(
+            "src/server/session.rs",
+            "    room.leave(member.id, departure);\n    let in_order",
+            "    if departure == Departure::Reset {\n        return false;\n    }\n    room.leave(member.id, departure);\n    let in_order",
+        )],
+        caught_by: (SWEEP, 200, "the roster equals the live members"),
     },
     Broken {
         name: "tells a newcomer that it is connected before it is",
-        file: "src/room/mod.rs",
-        right: "            let stop = reader.private.front().map_or(end, |&(position, _)| position.min(end));",
-        wrong: "            let stop = if reader.private.is_empty() { end } else { reader.cursor };",
+        mistakes: &[(
+            "src/room/mod.rs",
+            "            let stop = reader.private.front().map_or(end, |&(position, _)| position.min(end));",
+            "            let stop = if reader.private.is_empty() { end } else { reader.cursor };",
+        )],
         caught_by: (SWEEP, 20, "everyone sees one order"),
     },
     Broken {
         name: "never drops who takes nothing",
-        file: "src/server/session.rs",
-        right: "            match timeout(room.limits().write_timeout, outgoing.write_some()).await {\n                Ok(Ok(())) => {}",
-        wrong: "            match timeout(room.limits().write_timeout * 100, outgoing.write_some()).await {\n                Ok(Ok(())) => {}",
-        caught_by: (SWEEP, 300, "BROKEN"),
+        mistakes: &[(
+            "src/server/session.rs",
+            "            match timeout(room.limits().write_timeout, outgoing.write_some()).await {\n                Ok(Ok(())) => {}",
+            "            match timeout(room.limits().write_timeout * 100, outgoing.write_some()).await {\n                Ok(Ok(())) => {}",
+        )],
+        caught_by: (SWEEP, 300, "every live member receives something fresh from every other"),
+    },
+    Broken {
+        name: "loses a message now and then",
+        mistakes: &[(
+            "src/server/shared.rs",
+            "        Ok(Command::Say(text)) => {",
+            "        Ok(Command::Say(_)) if room.end() % 16 == 7 => Ok(()),\n        Ok(Command::Say(text)) => {",
+        )],
+        caught_by: (SWEEP, 20, "each sender's messages are accepted in its order, without a gap"),
+    },
+    Broken {
+        name: "panics on what it refuses",
+        mistakes: &[(
+            "src/server/shared.rs",
+            "        Err(refusal) => Err(refusal),",
+            "        Err(refusal) => panic!(\"{refusal}\"),",
+        )],
+        caught_by: (SWEEP, 100, "no internal error"),
+    },
+    Broken {
+        name: "counts connections that are gone",
+        mistakes: &[(
+            "src/server/mod.rs",
+            "            Some(ended) = sessions.join_next() => {",
+            "            Some(ended) = sessions.join_next(), if sessions.len() > 1_000 => {",
+        )],
+        caught_by: (SWEEP, 200, "every live member receives something fresh from every other"),
     },
 ];
-
-/// What the lock-step server needs beside its one line.
-const LOCK_STEP: (&str, &str, &str) = (
-    "src/server/shared.rs",
-    "    /// Slows a sender down",
-    "    /// Broken on purpose.\n    pub(super) async fn wait_for_the_slowest(&self) {\n        \
-     while self.lock().largest_lag_bytes() > 0 {\n            sleep(BACK_PRESSURE_PAUSE).await;\n        }\n    }\n\n    \
-     /// Slows a sender down",
-);
 
 #[test]
 fn every_broken_server_is_caught() {
@@ -137,9 +179,7 @@ fn every_broken_server_is_caught() {
 fn catch(broken: &Broken) -> Result<(), String> {
     let package = root().join("target/broken").join("package");
     copy_package(&package);
-    replace(&package, broken.file, broken.right, broken.wrong)?;
-    if broken.wrong.contains("wait_for_the_slowest") {
-        let (file, right, wrong) = LOCK_STEP;
+    for (file, right, wrong) in broken.mistakes {
         replace(&package, file, right, wrong)?;
     }
     let (test, seeds, says) = broken.caught_by;
@@ -171,7 +211,7 @@ fn cargo(package: &Path, arguments: &[&str], seeds: u64) -> Output {
         .args(arguments)
         .env("CARGO_TARGET_DIR", root().join("target"))
         .env("SIM_SEEDS", seeds.to_string())
-        .env("SIM_SHRINKS", "0")
+        .env("SIM_SHRINKS", std::env::var("SIM_SHRINKS").unwrap_or("0".to_owned()))
         .output()
         .expect("cargo runs")
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use commonroom::client::{Event, Receiver, Sender, connect};
 use commonroom::net::{Network, Stream};
 use commonroom::protocol::{Framing, Heard, Nickname};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -27,7 +28,7 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a member does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Act {
     /// Types a line.
     Say(String),

@@ -40,6 +40,7 @@ impl Ledger {
             ("a nickname refused", warned("the nickname")),
             ("a client that never named itself", warned("no nickname in time")),
             ("a client gone before its nickname", warned("left without a nickname")),
+            ("accepting paused for want of descriptors", warned("Cannot accept connections")),
             ("a message refused", warned("Refused a message")),
             ("the room full", warned("the room is full")),
             ("a character cut by the end of a read", inside("cut inside a character")),

@@ -6,6 +6,7 @@
 //! - [`conformance`]: the report's table, which `chat-check` runs against processes.
 //! - [`sweep`]: many [`plan`]s drawn from seeds. [`history`] is what happened in one, [`oracles`] are
 //!   the promises about it, [`ledger`] counts what must sometimes happen.
+//!   [`regressions`] are the plans that have failed once.
 //! - [`determinism`]: the same seed does the same in two processes.
 //! - [`timeline`]: a picture of a run.
 
@@ -23,6 +24,7 @@ mod partition;
 mod picture;
 mod plan;
 mod recording;
+mod regressions;
 mod report_log;
 mod restart;
 mod scenario;

@@ -7,6 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
@@ -24,6 +25,22 @@ pub struct Simulated {
     pub pieces: Option<Pieces>,
     /// The address that the last connection was made from, for whoever wants to find it in the log.
     pub last_local: Arc<Mutex<Option<SocketAddr>>>,
+    /// What a server needs to accept anybody.
+    pub descriptors: Descriptors,
+}
+
+/// Whether the operating system still has descriptors for connections that are accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Descriptors(Arc<AtomicBool>);
+
+impl Descriptors {
+    pub fn exhaust(&self, exhausted: bool) {
+        self.0.store(exhausted, Ordering::Relaxed);
+    }
+
+    fn are_exhausted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Pieces of 1 to `largest` bytes, drawn from `seed`.
@@ -52,7 +69,8 @@ impl Network for Simulated {
     type Stream = SimulatedStream;
 
     async fn bind(&self, address: &str) -> io::Result<SimulatedListener> {
-        Ok(SimulatedListener { listener: TcpListener::bind(split(address)?).await?, network: self.clone() })
+        let listener = TcpListener::bind(split(address)?).await?;
+        Ok(SimulatedListener { listener, waiting: None, network: self.clone() })
     }
 
     async fn connect(&self, address: &str) -> io::Result<SimulatedStream> {
@@ -65,6 +83,8 @@ impl Network for Simulated {
 
 pub struct SimulatedListener {
     listener: TcpListener,
+    /// The next in the queue, whom there was no descriptor for.
+    waiting: Option<(TcpStream, SocketAddr)>,
     network: Simulated,
 }
 
@@ -72,7 +92,14 @@ impl Listener for SimulatedListener {
     type Stream = SimulatedStream;
 
     async fn accept(&mut self) -> io::Result<(SimulatedStream, SocketAddr)> {
-        let (stream, peer) = self.listener.accept().await?;
+        let (stream, peer) = match self.waiting.take() {
+            Some(waiting) => waiting,
+            None => self.listener.accept().await?,
+        };
+        if self.network.descriptors.are_exhausted() {
+            self.waiting = Some((stream, peer));
+            return Err(io::Error::other("too many open files"));
+        }
         Ok((self.network.stream(stream, peer), peer))
     }
 

@@ -6,6 +6,7 @@ use commonroom::protocol::Framing;
 use commonroom::server::{Config, Limits};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
+use serde::{Deserialize, Serialize};
 
 use super::actor::{Act, Fresh, Member};
 use super::history::Terms;
@@ -22,7 +23,7 @@ pub const LIVENESS: Duration = seconds(60);
 const FRESH_EVERY: Duration = Duration::from_millis(200);
 
 /// A run, from its seed to its last fault.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     pub seed: u64,
     /// Messages are on their way from 0 to so many milliseconds.
@@ -39,7 +40,7 @@ pub struct Plan {
     pub faults: Vec<(u64, u64, Fault)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MemberPlan {
     pub report_framed: bool,
     /// It wants the nickname that all such members want.
@@ -49,7 +50,7 @@ pub struct MemberPlan {
 }
 
 /// Something that goes wrong between the server and one member, given by its index, or on a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     Hold(usize),
     Partition(usize),
@@ -58,6 +59,9 @@ pub enum Fault {
     LatencySpike(usize),
     KillMember(usize),
     CrashServer,
+    /// The operating system gives the server no more descriptors, so nobody is accepted, and the
+    /// queue of those who wait fills.
+    NoDescriptors,
 }
 
 impl Plan {
@@ -82,7 +86,8 @@ impl Plan {
             ..Limits::default()
         };
         let config = Config { history_lines: self.history_lines, limits };
-        world.start_server_on(Simulated::cut_into(self.pieces()), config);
+        let network = Simulated { descriptors: world.descriptors(), ..Simulated::cut_into(self.pieces()) };
+        world.start_server_on(network, config);
         for index in 0..self.members.len() {
             world.add(self.member(index));
         }
@@ -160,6 +165,8 @@ impl Change {
     pub fn apply(self, plan: &Plan, world: &mut World) {
         match self {
             Self::Begin(Fault::KillMember(index)) => world.kill(&plan.host(index)),
+            Self::Begin(Fault::NoDescriptors) => world.descriptors().exhaust(true),
+            Self::End(Fault::NoDescriptors) => world.descriptors().exhaust(false),
             Self::Begin(fault) => world.within(|sim| fault.begin(plan, sim)),
             Self::End(fault) => world.within(|sim| fault.end(plan, sim)),
             Self::HealEverything => world.within(|sim| {
@@ -186,7 +193,7 @@ impl Fault {
                 sim.set_link_latency(SERVER, plan.host(index), Duration::from_millis(1_500));
             }
             Self::CrashServer if sim.is_host_running(SERVER) => sim.crash(SERVER),
-            Self::CrashServer | Self::KillMember(_) => {}
+            Self::CrashServer | Self::KillMember(_) | Self::NoDescriptors => {}
         }
     }
 
@@ -204,7 +211,7 @@ impl Fault {
                 );
             }
             Self::CrashServer if !sim.is_host_running(SERVER) => sim.bounce(SERVER),
-            Self::CrashServer | Self::KillMember(_) => {}
+            Self::CrashServer | Self::KillMember(_) | Self::NoDescriptors => {}
         }
     }
 }
@@ -283,7 +290,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-const FAULT_KINDS: [fn(usize) -> Fault; 7] = [
+const FAULT_KINDS: [fn(usize) -> Fault; 8] = [
     Fault::Hold,
     Fault::Partition,
     Fault::PartitionToServer,
@@ -291,6 +298,7 @@ const FAULT_KINDS: [fn(usize) -> Fault; 7] = [
     Fault::LatencySpike,
     Fault::KillMember,
     |_| Fault::CrashServer,
+    |_| Fault::NoDescriptors,
 ];
 
 fn faults(kinds: Vec<fn(usize) -> Fault>) -> BoxedStrategy<(u64, u64, Fault)> {

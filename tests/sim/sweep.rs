@@ -11,6 +11,7 @@ use super::history::History;
 use super::ledger::Ledger;
 use super::oracles::{ALWAYS, AT_THE_END, check};
 use super::plan::{HEALED, LIVENESS, Plan, plans};
+use super::regressions;
 use super::world::seconds;
 
 /// How many seeds are run when nobody says otherwise; `SIM_SEEDS` says otherwise.
@@ -89,7 +90,8 @@ fn run_seed(seed: u64, ledger: &mut Ledger) -> Result<Duration, String> {
         }
         Err(TestError::Fail(reason, plan)) => Err(format!(
             "seed {seed} fails: {reason}\nthe smallest plan that still fails:\n{plan:#?}\n\
-             replay it with: just sim sweep {seed}"
+             it is kept as {}\nreplay it with: just sim sweep {seed}",
+            regressions::keep(&format!("seed-{seed}"), &plan)
         )),
         Err(TestError::Abort(reason)) => Err(format!("seed {seed} cannot be drawn: {reason}")),
     }

@@ -16,7 +16,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::actor::{Ending, Member, Membership, Witness, live};
-use super::network::Simulated;
+use super::network::{Descriptors, Simulated};
 use super::picture;
 use super::recording::Recording;
 use super::timeline::{Shade, ShadeKind, Timeline};
@@ -70,6 +70,7 @@ pub struct World {
     recording: Option<Recording>,
     /// What was done to the network, for the picture.
     shades: Vec<Shade>,
+    descriptors: Descriptors,
 }
 
 /// Where the server is, as seen from the members.
@@ -118,6 +119,7 @@ impl World {
             physics,
             recording,
             shades: Vec::new(),
+            descriptors: Descriptors::default(),
         }
     }
 
@@ -149,6 +151,11 @@ impl World {
                 async move { Ok(alive.await?) }
             });
         });
+    }
+
+    /// Those of the server, for whoever wants to take them away.
+    pub fn descriptors(&self) -> Descriptors {
+        self.descriptors.clone()
     }
 
     /// Kills the process of a member, for good.
