@@ -1,0 +1,41 @@
+//! Plans that have failed once, as small as they shrank, in `tests/sim/regressions/`.
+//!
+//! They are kept as the plans themselves and not as their seeds, which stand for other plans as
+//! soon as there is another kind of fault. Those that no released server has failed were left by
+//! the deliberately broken ones of `tests/broken.rs`, whose names they have.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::plan::Plan;
+use super::sweep::run;
+
+/// Keeps a plan that failed. Returns where it lies, or why it is not there.
+pub fn keep(name: &str, plan: &Plan) -> String {
+    let path = directory().join(format!("{name}.json"));
+    let json = serde_json::to_string_pretty(plan).expect("a plan is plain data");
+    match fs::create_dir_all(directory()).and_then(|()| fs::write(&path, json + "\n")) {
+        Ok(()) => path.display().to_string(),
+        Err(error) => format!("nothing, since {} cannot be written: {error}", path.display()),
+    }
+}
+
+#[test]
+fn what_has_failed_once_keeps_every_promise() {
+    let mut kept: Vec<PathBuf> = fs::read_dir(directory())
+        .expect("the directory of the kept plans")
+        .map(|entry| entry.expect("a readable directory").path())
+        .collect();
+    kept.sort();
+    assert!(!kept.is_empty());
+    for path in kept {
+        let json = fs::read_to_string(&path).expect("a readable plan");
+        let plan = serde_json::from_str(&json)
+            .unwrap_or_else(|error| panic!("{} is no plan: {error}", path.display()));
+        run(&plan, false).unwrap_or_else(|broken| panic!("{}: {broken}", path.display()));
+    }
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/regressions")
+}
