@@ -1,8 +1,7 @@
 //! Plans that have failed once, as small as they shrank, in `tests/sim/regressions/`.
 //!
 //! They are kept as the plans themselves and not as their seeds, which stand for other plans as
-//! soon as there is another kind of fault. Those that no released server has failed were left by
-//! the deliberately broken ones of `tests/broken.rs`, whose names they have.
+//! soon as there is another kind of fault. A name that is no seed says which mistake it was.
 
 use std::fs;
 use std::path::{Path, PathBuf};
