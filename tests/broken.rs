@@ -55,9 +55,9 @@ const BROKEN: &[Broken] = &[
     Broken {
         name: "sets the cursor one byte too far back",
         mistakes: &[(
-            "src/room/log.rs",
-            "            *cursor = chunk.begin + to as Position;",
-            "            *cursor = chunk.begin + to as Position - Position::from(to > CHUNK_BYTES);",
+            "src/room/mod.rs",
+            "                reader.cursor += part as Position;",
+            "                reader.cursor += part as Position - Position::from(part > 8_000);",
         )],
         caught_by: (SWEEP, 200, "everyone sees one order"),
     },
@@ -71,14 +71,14 @@ const BROKEN: &[Broken] = &[
         mistakes: &[
             (
                 "src/server/session.rs",
-                "            Handled::All => {}\n",
+                "            Handled::All => room.back_pressure().await,\n",
                 "            Handled::All => room.wait_for_the_slowest().await,\n",
             ),
             (
                 "src/server/shared.rs",
                 "    /// Slows a sender down",
                 "    /// Broken on purpose.\n    pub(super) async fn wait_for_the_slowest(&self) {\n        \
-     while self.lock().largest_lag_bytes() > 0 {\n            sleep(BACK_PRESSURE_PAUSE).await;\n        }\n    }\n\n    \
+     while self.lock().room.somebody_is_behind_by(0) {\n            sleep(BACK_PRESSURE_PAUSE).await;\n        }\n    }\n\n    \
      /// Slows a sender down",
             ),
         ],
@@ -116,8 +116,8 @@ const BROKEN: &[Broken] = &[
         name: "tells a newcomer that it is connected before it is",
         mistakes: &[(
             "src/room/mod.rs",
-            "            let stop = reader.private.front().map_or(end, |&(position, _)| position.min(end));",
-            "            let stop = if reader.private.is_empty() { end } else { reader.cursor };",
+            "            let stop = private.peek().map_or(end, |&&(position, _)| position.min(end));",
+            "            let stop = if private.peek().is_none() { end } else { cursor };",
         )],
         caught_by: (SWEEP, 20, "everyone sees one order"),
     },
@@ -125,8 +125,8 @@ const BROKEN: &[Broken] = &[
         name: "never drops who takes nothing",
         mistakes: &[(
             "src/server/session.rs",
-            "            match timeout(room.limits().write_timeout, outgoing.write_some()).await {\n                Ok(Ok(())) => {}",
-            "            match timeout(room.limits().write_timeout * 100, outgoing.write_some()).await {\n                Ok(Ok(())) => {}",
+            "timeout(room.limits().write_timeout, writable)",
+            "timeout(room.limits().write_timeout * 100, writable)",
         )],
         caught_by: (SWEEP, 300, "every live member receives something fresh from every other"),
     },

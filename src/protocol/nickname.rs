@@ -1,6 +1,7 @@
 //! Nicknames: parsed once, then always valid.
 
 use std::fmt;
+use std::sync::Arc;
 
 use precis_profiles::precis_core::profile::PrecisFastInvocation as _;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
@@ -14,7 +15,7 @@ pub const NICKNAME_CHARACTERS: usize = 32;
 /// The rules are what makes a broadcast line unforgeable: in `<nickname>: <text>` the first `: `
 /// ends the name, and no name can begin like a notice (`-- `) or an action (`* `).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nickname(String);
+pub struct Nickname(Arc<str>);
 
 impl Nickname {
     /// Normalises and checks what somebody asked to be called.
@@ -46,7 +47,7 @@ impl Nickname {
         if name.chars().count() > NICKNAME_CHARACTERS {
             return Err(NicknameError::TooLong);
         }
-        Ok(Self(name))
+        Ok(Self(name.into()))
     }
 
     /// The nickname as everyone sees it.

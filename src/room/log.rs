@@ -3,17 +3,21 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::Write as _;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
 
-/// A place in the log: how many bytes lie before it since the room began. Always at the beginning
-/// of a line. A member's cursor is such a position.
+/// A place in the log: how many bytes lie before it since the room began. A member's cursor is such
+/// a position: what lies before it has been taken by the member's socket.
 pub type Position = u64;
 
-/// How many bytes of whole lines a chunk gathers before the next one is begun (the last line may
-/// overshoot). Two of them make a stretch of the size at which a socket write is cheapest a byte.
-pub const CHUNK_BYTES: usize = 16 * 1_024;
+/// A chunk is begun when the last one holds this part of the retention, so that giving up the
+/// oldest one gives up little.
+const CHUNKS_IN_RETENTION: usize = 8;
 
 /// Lines, each ended by a newline, in chunks; the oldest chunks are given up when together they
 /// hold more than the retention.
+///
+/// Readers share the chunks: what is read is not copied, however many read it.
 #[derive(Debug)]
 pub struct RoomLog {
     chunks: VecDeque<Chunk>,
@@ -25,7 +29,30 @@ pub struct RoomLog {
 #[derive(Debug)]
 struct Chunk {
     begin: Position,
-    lines: Vec<u8>,
+    /// Shared with those who are reading it at this moment, which is why a line is appended to a
+    /// copy while there is one. On one thread there never is.
+    lines: Arc<Vec<u8>>,
+}
+
+/// Bytes of the log, or for one reader alone, that lie behind each other.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    bytes: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Deref for Stretch {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[self.range.clone()]
+    }
+}
+
+impl From<Vec<u8>> for Stretch {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { range: 0..bytes.len(), bytes: Arc::new(bytes) }
+    }
 }
 
 /// A cursor lies before what the log still holds: its reader was too slow.
@@ -33,11 +60,17 @@ struct Chunk {
 pub struct FellBehind;
 
 impl RoomLog {
-    /// An empty log that keeps at least the last `retention_bytes`, as far as there are so many,
-    /// and at most one chunk more.
+    /// An empty log that keeps at least the last `retention_bytes`, as far as there are so many.
     #[must_use]
     pub fn new(retention_bytes: usize) -> Self {
         Self { chunks: VecDeque::new(), end: 0, retained_bytes: 0, retention_bytes }
+    }
+
+    /// The most that a log of this retention ever holds, if no line is longer than `line_bytes`:
+    /// one chunk more than it must.
+    #[must_use]
+    pub fn bound_bytes(retention_bytes: usize, line_bytes: usize) -> usize {
+        retention_bytes + retention_bytes / CHUNKS_IN_RETENTION + 2 * line_bytes
     }
 
     /// The position behind the last line, where the next one will begin.
@@ -52,7 +85,7 @@ impl RoomLog {
         self.chunks.front().map_or(self.end, |chunk| chunk.begin)
     }
 
-    /// How much is there: at most the retention, one chunk and one line.
+    /// How much is there; see [`RoomLog::bound_bytes`].
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
         self.retained_bytes
@@ -61,44 +94,35 @@ impl RoomLog {
     /// Appends one line, and returns the position at which it begins.
     pub fn append(&mut self, line: impl fmt::Display) -> Position {
         let position = self.end;
-        let chunk = self.open_chunk();
-        let before = chunk.lines.len();
-        writeln!(chunk.lines, "{line}").expect("writing into memory does not fail");
-        let added = chunk.lines.len() - before;
+        let lines = Arc::make_mut(&mut self.open_chunk().lines);
+        let before = lines.len();
+        writeln!(lines, "{line}").expect("writing into memory does not fail");
+        let added = lines.len() - before;
         self.end += added as Position;
         self.retained_bytes += added;
         self.retire();
         position
     }
 
-    /// Copies lines from `cursor` on into `out`, up to `until`, about `at_most` bytes and at
-    /// least one line if there is one, and moves the cursor behind them.
+    /// The bytes from `cursor` up to `until`, or as many of them as lie together, `at_most` so many:
+    /// at least one if there is one.
     ///
     /// # Errors
     ///
-    /// [`FellBehind`] if lines between the cursor and what is retained are gone.
-    pub fn read(
-        &self,
-        cursor: &mut Position,
-        until: Position,
-        at_most: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), FellBehind> {
-        if *cursor < self.begin() {
+    /// [`FellBehind`] if bytes between the cursor and what is retained are gone.
+    pub fn read(&self, cursor: Position, until: Position, at_most: usize) -> Result<Stretch, FellBehind> {
+        if cursor < self.begin() {
             return Err(FellBehind);
         }
-        let first = self.chunks.partition_point(|chunk| chunk.begin <= *cursor).saturating_sub(1);
-        let before = out.len();
-        for chunk in self.chunks.range(first..) {
-            if *cursor >= until || out.len() - before >= at_most {
-                break;
-            }
-            let from = offset(*cursor - chunk.begin);
-            let to = offset(until - chunk.begin).min(chunk.lines.len());
-            out.extend_from_slice(&chunk.lines[from..to]);
-            *cursor = chunk.begin + to as Position;
-        }
-        Ok(())
+        // Most readers are in the last chunk.
+        let index = match self.chunks.back() {
+            Some(last) if last.begin <= cursor => self.chunks.len() - 1,
+            _ => self.chunks.partition_point(|chunk| chunk.begin <= cursor).saturating_sub(1),
+        };
+        let Some(chunk) = self.chunks.get(index) else { return Ok(Stretch::from(Vec::new())) };
+        let from = offset(cursor - chunk.begin);
+        let to = offset(until - chunk.begin).min(chunk.lines.len()).min(from.saturating_add(at_most));
+        Ok(Stretch { bytes: Arc::clone(&chunk.lines), range: from..to })
     }
 
     /// The position `lines` lines before `position`, or of the oldest line if there are fewer.
@@ -122,8 +146,11 @@ impl RoomLog {
 
     /// The chunk that takes the next line.
     fn open_chunk(&mut self) -> &mut Chunk {
-        if self.chunks.back().is_none_or(|chunk| chunk.lines.len() >= CHUNK_BYTES) {
-            self.chunks.push_back(Chunk { begin: self.end, lines: Vec::new() });
+        let chunk_bytes = self.retention_bytes / CHUNKS_IN_RETENTION;
+        if self.chunks.back().is_none_or(|chunk| chunk.lines.len() >= chunk_bytes) {
+            // The last line overshoots; the memory is used only as far as it is written to.
+            let lines = Arc::new(Vec::with_capacity(chunk_bytes + chunk_bytes / CHUNKS_IN_RETENTION));
+            self.chunks.push_back(Chunk { begin: self.end, lines });
         }
         self.chunks.back_mut().expect("a chunk was just seen or added")
     }
@@ -153,10 +180,13 @@ mod tests {
     use super::*;
 
     fn read_all(log: &RoomLog, mut cursor: Position) -> Result<String, FellBehind> {
-        let mut out = Vec::new();
-        log.read(&mut cursor, log.end(), usize::MAX, &mut out)?;
-        assert_eq!(cursor, log.end());
-        Ok(String::from_utf8(out).expect("lines are UTF-8"))
+        let mut seen = Vec::new();
+        while cursor < log.end() {
+            let stretch = log.read(cursor, log.end(), usize::MAX)?;
+            cursor += stretch.len() as Position;
+            seen.extend_from_slice(&stretch);
+        }
+        Ok(String::from_utf8(seen).expect("lines are UTF-8"))
     }
 
     #[test]
@@ -167,18 +197,35 @@ mod tests {
         log.append("three");
         assert_eq!(read_all(&log, 0).unwrap(), "one\ntwo\nthree\n");
         assert_eq!(read_all(&log, second).unwrap(), "two\nthree\n");
+        assert_eq!(read_all(&log, second + 1).unwrap(), "wo\nthree\n");
         assert_eq!(read_all(&log, log.end()).unwrap(), "");
     }
 
     #[test]
-    fn reading_stops_at_the_given_position() {
+    fn reading_stops_at_the_given_position_and_length() {
         let mut log = RoomLog::new(1_024);
         log.append("one");
         let until = log.append("two");
-        let (mut cursor, mut out) = (0, Vec::new());
-        log.read(&mut cursor, until, usize::MAX, &mut out).unwrap();
-        assert_eq!(out, b"one\n");
-        assert_eq!(cursor, until);
+        assert_eq!(&*log.read(0, until, usize::MAX).unwrap(), b"one\n");
+        assert_eq!(&*log.read(0, log.end(), 6).unwrap(), b"one\ntw");
+    }
+
+    #[test]
+    fn what_is_being_read_does_not_change_when_a_line_is_appended() {
+        let mut log = RoomLog::new(1_024);
+        log.append("one");
+        let stretch = log.read(0, log.end(), usize::MAX).unwrap();
+        log.append("two");
+        assert_eq!(&*stretch, b"one\n");
+        assert_eq!(read_all(&log, 0).unwrap(), "one\ntwo\n");
+    }
+
+    #[test]
+    fn what_many_read_is_not_copied() {
+        let mut log = RoomLog::new(1_024);
+        log.append("one");
+        let [first, second] = [0, 0].map(|cursor| log.read(cursor, log.end(), usize::MAX).unwrap());
+        assert_eq!(first.as_ptr(), second.as_ptr());
     }
 
     #[test]
@@ -196,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_cursor_before_the_retention_has_fallen_behind() {
-        let mut log = RoomLog::new(4 * CHUNK_BYTES);
+        let mut log = RoomLog::new(10_000);
         while log.begin() == 0 {
             log.append("x".repeat(100));
         }
@@ -206,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_sequence_of_reads_gives_the_lines_whole_in_order_and_within_the_bounds(
+        fn any_sequence_of_reads_gives_every_byte_in_order_and_within_the_bounds(
             lengths in proptest::collection::vec(0..2_000_usize, 1..200),
             at_most in 1..40_000_usize,
             retention in 0..100_000_usize,
@@ -219,25 +266,19 @@ mod tests {
                 log.append(&line);
                 expected.push_str(&line);
                 expected.push('\n');
-                prop_assert!(log.retained_bytes <= retention + CHUNK_BYTES + 2_100);
+                prop_assert!(log.retained_bytes <= RoomLog::bound_bytes(retention, 2_005));
                 prop_assert!(log.end() - log.begin() >= retention.min(expected.len()) as u64);
                 if index % 3 == 0 {
-                    let before = seen.len();
-                    let mut stretch = Vec::new();
-                    if log.read(&mut cursor, log.end(), at_most, &mut stretch).is_err() {
-                        return Ok(());
-                    }
-                    prop_assert!(stretch.ends_with(b"\n") && stretch.len() <= at_most + CHUNK_BYTES + 2_100);
+                    let Ok(stretch) = log.read(cursor, log.end(), at_most) else { return Ok(()) };
+                    prop_assert!(!stretch.is_empty() && stretch.len() <= at_most);
                     seen.extend_from_slice(&stretch);
-                    prop_assert!(seen.len() > before);
+                    cursor += stretch.len() as Position;
                 }
             }
-            while cursor < log.end() {
-                if log.read(&mut cursor, log.end(), at_most, &mut seen).is_err() {
-                    return Ok(());
-                }
+            match read_all(&log, cursor) {
+                Ok(rest) => prop_assert_eq!(String::from_utf8(seen).unwrap() + &rest, expected),
+                Err(FellBehind) => prop_assert!(cursor < log.begin()),
             }
-            prop_assert_eq!(String::from_utf8(seen).unwrap(), expected);
         }
     }
 }

@@ -9,7 +9,7 @@ mod log;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-pub use log::{CHUNK_BYTES, FellBehind, Position, RoomLog};
+pub use log::{FellBehind, Position, RoomLog, Stretch};
 
 use crate::protocol::{Broadcast, Nickname, Notice, Refusal, Text};
 
@@ -27,6 +27,8 @@ pub struct Room {
     /// The members, by the two keys of their nicknames ([`Nickname::keys`]).
     roster: BTreeMap<String, MemberId>,
     joined_so_far: u64,
+    /// No member's cursor lies before this; cursors only move forward, so it may lag behind.
+    slowest: Position,
     private_bytes: usize,
     /// No one joins any more.
     closed: bool,
@@ -40,13 +42,20 @@ struct Reader {
     until: Option<Position>,
     /// Lines for this one alone, each behind its position in the log.
     private: VecDeque<(Position, String)>,
+    /// How much of the first of them has been taken.
+    private_taken: usize,
 }
 
 /// What [`Room::read`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Read {
-    /// Whole lines, now in the buffer.
-    Lines,
+    /// What comes next.
+    Some {
+        /// The bytes; they need not end where a line does.
+        stretch: Stretch,
+        /// Nothing is known yet of what comes behind them.
+        is_all: bool,
+    },
     /// Nothing at the moment.
     Nothing,
     /// Nothing ever again: the member has left and was given everything that came before.
@@ -63,6 +72,7 @@ impl Room {
             readers: BTreeMap::new(),
             roster: BTreeMap::new(),
             joined_so_far: 0,
+            slowest: 0,
             private_bytes,
             closed: false,
         }
@@ -87,7 +97,8 @@ impl Room {
         self.roster.extend(keys.map(|key| (key, id)));
         let joining = self.log.append(Broadcast::Joined(&nickname));
         let cursor = self.log.lines_before(joining, history);
-        let reader = Reader { nickname, cursor, until: None, private: VecDeque::new() };
+        self.slowest = self.slowest.min(cursor);
+        let reader = Reader { nickname, cursor, until: None, private: VecDeque::new(), private_taken: 0 };
         self.readers.insert(id, reader);
         self.tell(id, &Notice::Connected);
         Ok(id)
@@ -148,20 +159,20 @@ impl Room {
         self.broadcast(id, |nickname| Broadcast::Acted(nickname, text))
     }
 
-    /// Says a text to one member alone, and gives the speaker a receipt.
+    /// Says a text to one member alone, and gives the speaker a receipt. Returns who was told.
     ///
     /// # Errors
     ///
     /// [`Refusal::NobodyOfThatName`], or [`Refusal::NotReading`] if too much is waiting for them.
-    pub fn whisper(&mut self, id: MemberId, to: &str, text: Text<'_>) -> Result<(), Refusal> {
-        let Some(from) = self.nickname(id).cloned() else { return Ok(()) };
+    pub fn whisper(&mut self, id: MemberId, to: &str, text: Text<'_>) -> Result<MemberId, Refusal> {
+        let Some(from) = self.nickname(id).cloned() else { return Ok(id) };
         let (addressee, nickname) = self.find(to).ok_or(Refusal::NobodyOfThatName)?;
         if !self.may_be_told_more(addressee) {
             return Err(Refusal::NotReading);
         }
         self.tell(addressee, &Notice::WhisperFrom(&from, text));
         self.tell(id, &Notice::WhisperTo(&nickname, text));
-        Ok(())
+        Ok(addressee)
     }
 
     /// Gives a member another nickname. Returns the old one.
@@ -202,38 +213,87 @@ impl Room {
         })
     }
 
-    /// Takes for a reader what lies between its cursor and the end, whole lines, about `at_most`
-    /// bytes, in the one order that everyone sees.
+    /// What a reader is to be sent next: what lies between its cursor and the end, at most
+    /// `at_most` bytes, in the one order that everyone sees. [`Room::advance`] moves the cursor.
     ///
     /// # Errors
     ///
     /// [`FellBehind`]: the log no longer holds what comes next for it.
-    pub fn read(&mut self, id: MemberId, at_most: usize, out: &mut Vec<u8>) -> Result<Read, FellBehind> {
-        let Some(reader) = self.readers.get_mut(&id) else { return Ok(Read::End) };
+    pub fn read(&self, id: MemberId, at_most: usize) -> Result<Read, FellBehind> {
+        let Some(reader) = self.readers.get(&id) else { return Ok(Read::End) };
         let end = reader.until.unwrap_or(self.log.end());
-        let before = out.len();
-        while out.len() - before < at_most {
+        if reader.private.is_empty() && reader.cursor < end {
+            let stretch = self.log.read(reader.cursor, end, at_most)?;
+            let is_all = reader.cursor + stretch.len() as Position == end;
+            return Ok(Read::Some { stretch, is_all });
+        }
+        let (bytes, is_all) = self.gather(reader, end, at_most)?;
+        Ok(match reader.until {
+            _ if !bytes.is_empty() => Read::Some { stretch: bytes.into(), is_all },
+            None => Read::Nothing,
+            Some(_) => Read::End,
+        })
+    }
+
+    /// Says that a reader has been sent the next `taken` bytes of what [`Room::read`] gave.
+    pub fn advance(&mut self, id: MemberId, mut taken: usize) {
+        let Some(reader) = self.readers.get_mut(&id) else { return };
+        let end = reader.until.unwrap_or(self.log.end());
+        while taken > 0 {
             let stop = reader.private.front().map_or(end, |&(position, _)| position.min(end));
             if reader.cursor < stop {
-                self.log.read(&mut reader.cursor, stop, at_most, out)?;
-            } else if let Some((_, line)) = reader.private.pop_front() {
-                out.extend_from_slice(line.as_bytes());
+                let part = taken.min(usize::try_from(stop - reader.cursor).unwrap_or(usize::MAX));
+                reader.cursor += part as Position;
+                taken -= part;
+            } else if let Some((_, line)) = reader.private.front() {
+                let part = taken.min(line.len() - reader.private_taken);
+                reader.private_taken += part;
+                taken -= part;
+                if reader.private_taken == line.len() {
+                    reader.private.pop_front();
+                    reader.private_taken = 0;
+                }
+            } else {
+                // No more can have been taken than there was.
+                return;
+            }
+        }
+    }
+
+    /// Puts together what lies in the log and what is for a reader alone. Returns it, and whether
+    /// that is all.
+    fn gather(&self, reader: &Reader, end: Position, at_most: usize) -> Result<(Vec<u8>, bool), FellBehind> {
+        let mut bytes = Vec::new();
+        let mut cursor = reader.cursor;
+        let mut private_taken = reader.private_taken;
+        let mut private = reader.private.iter().peekable();
+        while bytes.len() < at_most {
+            let stop = private.peek().map_or(end, |&&(position, _)| position.min(end));
+            if cursor < stop {
+                let stretch = self.log.read(cursor, stop, at_most - bytes.len())?;
+                cursor += stretch.len() as Position;
+                bytes.extend_from_slice(&stretch);
+            } else if let Some((_, line)) = private.next() {
+                bytes.extend_from_slice(&line.as_bytes()[private_taken..]);
+                private_taken = 0;
             } else {
                 break;
             }
         }
-        Ok(match (out.len() > before, reader.until) {
-            (true, _) => Read::Lines,
-            (false, None) => Read::Nothing,
-            (false, Some(_)) => Read::End,
-        })
+        let is_all = cursor == end && private.peek().is_none();
+        Ok((bytes, is_all))
     }
 
-    /// How far the slowest member is behind, in bytes.
-    #[must_use]
-    pub fn largest_lag_bytes(&self) -> u64 {
-        let slowest = self.members().map(|(_, reader)| reader.cursor).min();
-        slowest.map_or(0, |cursor| self.log.end() - cursor)
+    /// Whether some member is behind by more than `bytes`.
+    ///
+    /// Looking for the slowest one takes a walk over all of them, which is done only when the log
+    /// has grown by so much since the last time, or somebody really is so far behind.
+    pub fn somebody_is_behind_by(&mut self, bytes: u64) -> bool {
+        if self.log.end() - self.slowest > bytes {
+            let end = self.log.end();
+            self.slowest = self.members().map(|(_, reader)| reader.cursor).min().unwrap_or(end);
+        }
+        self.log.end() - self.slowest > bytes
     }
 
     /// The nickname of a member.
@@ -313,7 +373,11 @@ mod tests {
     /// Everything that a reader is sent until it has caught up.
     fn screen(room: &mut Room, id: MemberId) -> Vec<String> {
         let mut out = Vec::new();
-        while room.read(id, 1, &mut out).expect("not fallen behind") == Read::Lines {}
+        // Some at a time, so that reading stops and goes on within lines.
+        while let Read::Some { stretch, .. } = room.read(id, 7).expect("not fallen behind") {
+            out.extend_from_slice(&stretch);
+            room.advance(id, stretch.len());
+        }
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 
@@ -349,7 +413,7 @@ mod tests {
         let alex = join(&mut room, "Alex");
         screen(&mut room, alex);
         room.say(dinesh, text("before"));
-        assert_eq!(room.whisper(dinesh, "alex", text("psst")), Ok(()));
+        assert_eq!(room.whisper(dinesh, "alex", text("psst")), Ok(alex));
         room.say(dinesh, text("after"));
         assert_eq!(screen(&mut room, alex), ["Dinesh: before", "-- Dinesh to you: psst", "Dinesh: after"]);
         let receipt = "-- You to Alex: psst".to_owned();
@@ -371,7 +435,7 @@ mod tests {
         assert!(!room.may_be_told_more(alex));
         screen(&mut room, alex);
         assert!(room.may_be_told_more(alex));
-        assert_eq!(room.whisper(dinesh, "Alex", text("hi")), Ok(()));
+        assert_eq!(room.whisper(dinesh, "Alex", text("hi")), Ok(alex));
     }
 
     #[test]
@@ -408,8 +472,7 @@ mod tests {
         assert!(!room.say(alex, text("from beyond")));
         room.say(dinesh, text("gone"));
         assert_eq!(screen(&mut room, alex).last().map(String::as_str), Some("Alex: bye"));
-        let mut out = Vec::new();
-        assert_eq!(room.read(alex, 1, &mut out), Ok(Read::End));
+        assert!(matches!(room.read(alex, 1), Ok(Read::End)));
     }
 
     #[test]
@@ -443,7 +506,8 @@ mod tests {
 
     #[test]
     fn who_falls_off_the_end_of_the_log_is_told_so_and_nobody_else_notices() {
-        let mut room = Room::new(2 * CHUNK_BYTES, 1 << 10);
+        let retention = 32 << 10;
+        let mut room = Room::new(retention, 1 << 10);
         let slow = join(&mut room, "Slow");
         let quick = join(&mut room, "Quick");
         let line = "x".repeat(1_000);
@@ -451,13 +515,11 @@ mod tests {
             room.say(quick, text(&line));
             screen(&mut room, quick);
         }
-        let mut out = Vec::new();
-        assert_eq!(room.read(slow, 1, &mut out), Err(FellBehind));
-        assert!(out.is_empty(), "not even a part of what is no longer whole");
-        assert!(room.largest_lag_bytes() > 2 * CHUNK_BYTES as u64);
+        assert!(matches!(room.read(slow, 1), Err(FellBehind)));
+        assert!(room.somebody_is_behind_by(retention as u64));
         room.forget(slow);
         assert_eq!(screen(&mut room, quick), ["Slow left the chat."]);
-        assert_eq!(room.largest_lag_bytes(), 0);
+        assert!(!room.somebody_is_behind_by(0));
     }
 
     #[test]

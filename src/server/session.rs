@@ -11,9 +11,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite as _, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -23,7 +23,7 @@ use super::limits::{LINGER, NICKNAME_ATTEMPTS, READ_BYTES, SILENCE};
 use super::shared::{Departure, Handled, SharedRoom};
 use crate::net::{Peer, Stream};
 use crate::protocol::{Decoder, Framing, NICKNAME_REQUEST, Nickname, Notice, Refusal};
-use crate::room::{MemberId, Read};
+use crate::room::{FellBehind, MemberId, Read};
 
 /// A member, as its session knows it.
 pub(super) struct Member {
@@ -197,8 +197,7 @@ async fn listen<S: Stream>(
                 taken.notified().await;
                 continue;
             }
-            Handled::Much => room.back_pressure().await,
-            Handled::All => {}
+            Handled::All => room.back_pressure().await,
         }
         // A member that sends without a pause must not keep its own deliveries waiting.
         yield_now().await;
@@ -212,7 +211,7 @@ async fn listen<S: Stream>(
 
 /// Takes what the room has for a member to its socket, until there will never be anything more.
 ///
-/// Can be cancelled and called again: what was not written yet is kept.
+/// Can be cancelled and called again: the cursor says what has been taken.
 async fn deliver<S: Stream>(
     outgoing: &mut Outgoing<S>,
     id: MemberId,
@@ -220,17 +219,18 @@ async fn deliver<S: Stream>(
     taken: &Notify,
 ) -> Result<(), Departure> {
     loop {
-        while !outgoing.flushed {
-            match timeout(room.limits().write_timeout, outgoing.write_some()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Departure::Reset),
-                Err(_) => return Err(Departure::Stalled),
-            }
+        let mut wrote = poll_fn(|context| outgoing.poll_deliver(context, id, room)).await?;
+        if wrote == Wrote::Nothing {
+            // Only a socket that does not take at once what there is needs a timer.
+            let writable = poll_fn(|context| match outgoing.poll_deliver(context, id, room) {
+                Poll::Ready(Ok(Wrote::Nothing)) => Poll::Pending,
+                progress => progress,
+            });
+            let in_time = timeout(room.limits().write_timeout, writable).await;
+            wrote = in_time.unwrap_or(Err(Departure::Stalled))?;
         }
-        match room.read(id, outgoing.refill()).await {
-            Ok(Read::Lines | Read::Nothing) => outgoing.frame(),
-            Ok(Read::End) => return Ok(()),
-            Err(_) => return Err(Departure::TooSlow),
+        if wrote == Wrote::Everything {
+            return Ok(());
         }
         taken.notify_one();
     }
@@ -320,58 +320,89 @@ async fn read_into<R: AsyncRead + Unpin>(reader: &mut R, decoder: &mut Decoder) 
 struct Outgoing<S> {
     writer: WriteHalf<S>,
     framing: Framing,
-    bytes: Vec<u8>,
-    written: usize,
     flushed: bool,
+}
+
+/// What one attempt to write has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrote {
+    /// The socket has taken some.
+    Some,
+    /// It takes nothing at the moment.
+    Nothing,
+    /// It has taken everything that there will ever be.
+    Everything,
 }
 
 impl<S: Stream> Outgoing<S> {
     fn new(writer: WriteHalf<S>) -> Self {
-        Self { writer, framing: Framing::Lines, bytes: Vec::new(), written: 0, flushed: true }
+        Self { writer, framing: Framing::Lines, flushed: true }
     }
 
     /// Writes a text of the handshake, as it stands.
     async fn write_now(&mut self, text: &str) -> io::Result<()> {
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.flushed = false;
-        while !self.flushed {
-            self.write_some().await?;
-        }
-        Ok(())
+        self.writer.write_all(text.as_bytes()).await?;
+        self.writer.flush().await
     }
 
-    /// Makes some progress with what is not written yet. Can be cancelled: nothing is written
-    /// twice, and nothing is left out.
-    async fn write_some(&mut self) -> io::Result<()> {
-        let rest = &self.bytes[self.written..];
-        if rest.is_empty() {
-            self.writer.flush().await?;
-            self.flushed = true;
-            return Ok(());
-        }
-        match self.writer.write(rest).await? {
-            0 => Err(io::ErrorKind::WriteZero.into()),
-            written => {
-                trace!(bytes = written, "written");
-                self.written += written;
-                Ok(())
-            }
+    /// Writes once what lies behind a member's cursor. Pending while the room has nothing for it.
+    ///
+    /// Nothing is copied for the member, and nothing is kept while its socket takes nothing: the
+    /// next attempt looks again.
+    fn poll_deliver(
+        &mut self,
+        context: &mut Context<'_>,
+        id: MemberId,
+        room: &SharedRoom,
+    ) -> Poll<Result<Wrote, Departure>> {
+        match room.read(id, context) {
+            Ok(Read::Some { stretch, is_all }) => match self.poll_write(context, &stretch, is_all) {
+                Poll::Ready(Ok(written)) => {
+                    trace!(bytes = written, "written");
+                    room.advance(id, written);
+                    self.flushed = matches!(self.poll_flush(context), Poll::Ready(Ok(())));
+                    Poll::Ready(Ok(Wrote::Some))
+                }
+                Poll::Ready(Err(_)) => Poll::Ready(Err(Departure::Reset)),
+                Poll::Pending => Poll::Ready(Ok(Wrote::Nothing)),
+            },
+            Ok(Read::Nothing | Read::End) if !self.flushed => match self.poll_flush(context) {
+                Poll::Ready(Ok(())) => {
+                    self.flushed = true;
+                    Poll::Ready(Ok(Wrote::Some))
+                }
+                Poll::Ready(Err(_)) => Poll::Ready(Err(Departure::Reset)),
+                Poll::Pending => Poll::Ready(Ok(Wrote::Nothing)),
+            },
+            Ok(Read::Nothing) => Poll::Pending,
+            Ok(Read::End) => Poll::Ready(Ok(Wrote::Everything)),
+            Err(FellBehind) => Poll::Ready(Err(Departure::TooSlow)),
         }
     }
 
-    /// An empty buffer for the next lines; everything before must be written. The old one is
-    /// given back, so that a member for whom nothing comes costs none.
-    fn refill(&mut self) -> &mut Vec<u8> {
-        self.bytes = Vec::new();
-        self.written = 0;
-        &mut self.bytes
+    /// Writes what comes next, in the shape that the peer expects. Returns how much of it is done.
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+        is_all: bool,
+    ) -> Poll<io::Result<usize>> {
+        // In the report's framing, newlines stand only between the messages of one write.
+        let unended = match self.framing {
+            Framing::Report if is_all => bytes.strip_suffix(b"\n").unwrap_or(bytes),
+            _ => bytes,
+        };
+        if unended.is_empty() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        match ready!(Pin::new(&mut self.writer).poll_write(context, unended))? {
+            0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            written if written == unended.len() => Poll::Ready(Ok(bytes.len())),
+            written => Poll::Ready(Ok(written)),
+        }
     }
 
-    /// Gives the lines that have been filled in the shape that the peer expects.
-    fn frame(&mut self) {
-        if self.framing == Framing::Report && self.bytes.last() == Some(&b'\n') {
-            self.bytes.pop();
-        }
-        self.flushed = false;
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_flush(context)
     }
 }

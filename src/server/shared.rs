@@ -4,9 +4,12 @@
 //! section, so the order of the log is the order of the room. The lock is never held across an
 //! await.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -18,13 +21,20 @@ use super::limits::{
 use super::{Config, session::Member};
 use crate::net::Peer;
 use crate::protocol::{Broadcast, Command, Decoder, Nickname, Notice, Refusal};
-use crate::room::{CHUNK_BYTES, FellBehind, MemberId, Read, Room};
+use crate::room::{FellBehind, MemberId, Read, Room};
 
 pub(super) struct SharedRoom {
-    room: Mutex<Room>,
-    /// Woken whenever somebody has something new to read.
-    grown: Notify,
+    state: Mutex<State>,
+    /// Woken when the room ends.
+    closing: Notify,
     config: Config,
+}
+
+struct State {
+    room: Room,
+    /// Those who have read everything, in the order of joining, and how each is woken when there is
+    /// more: all when the log grows, one when something is for it alone.
+    waiting: BTreeMap<MemberId, Waker>,
 }
 
 /// Why somebody is no longer here.
@@ -63,8 +73,6 @@ impl fmt::Display for Departure {
 pub(super) enum Handled {
     /// All are done.
     All,
-    /// All are done, and they were so much that others may have fallen behind.
-    Much,
     /// Some wait until the member has taken the answers to the earlier ones.
     AnswersFirst,
     /// The member wishes to leave.
@@ -73,8 +81,9 @@ pub(super) enum Handled {
 
 impl SharedRoom {
     pub(super) fn new(config: Config) -> Self {
-        let room = Mutex::new(Room::new(config.limits.retention_bytes, PRIVATE_BYTES));
-        Self { room, grown: Notify::new(), config }
+        let room = Room::new(config.limits.retention_bytes, PRIVATE_BYTES);
+        let state = Mutex::new(State { room, waiting: BTreeMap::new() });
+        Self { state, closing: Notify::new(), config }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -82,108 +91,124 @@ impl SharedRoom {
     }
 
     pub(super) fn join(&self, nickname: &Nickname, peer: SocketAddr) -> Result<MemberId, Refusal> {
-        let mut room = self.lock();
-        let id = room.join(nickname.clone(), self.config.history_lines)?;
-        info!(event = "join", %nickname, %peer, "{nickname} connected from {}", Peer(peer));
-        drop(room);
-        self.grown.notify_waiters();
-        Ok(id)
+        self.change(|state| {
+            let id = state.room.join(nickname.clone(), self.config.history_lines)?;
+            info!(event = "join", %nickname, %peer, "{nickname} connected from {}", Peer(peer));
+            Ok(id)
+        })
     }
 
     /// Does what the messages ask that have come from a member.
     pub(super) fn handle_messages(&self, member: &Member, decoder: &mut Decoder) -> Handled {
-        let mut room = self.lock();
-        let mut handled = Handled::All;
-        let before = room.end();
-        while handled == Handled::All {
-            if !room.may_be_told_more(member.id) {
-                handled = Handled::AnswersFirst;
-            } else if let Some(message) = decoder.next_message() {
-                if obey(&mut room, member, message) == Some(Quit) {
-                    handled = Handled::Quit;
+        self.change(|state| {
+            let mut handled = Handled::All;
+            while handled == Handled::All {
+                if !state.room.may_be_told_more(member.id) {
+                    handled = Handled::AnswersFirst;
+                } else if let Some(message) = decoder.next_message() {
+                    if obey(state, member, message) == Some(Quit) {
+                        handled = Handled::Quit;
+                    }
+                } else {
+                    break;
                 }
-            } else {
-                break;
             }
-        }
-        debug!(peer = %member.peer, retained_bytes = room.retained_bytes(), ?handled, "handled");
-        // Looking for the slowest member takes a walk over all, so it is done once a chunk.
-        let chunk = CHUNK_BYTES as u64;
-        if handled == Handled::All && before / chunk != room.end() / chunk {
-            handled = Handled::Much;
-        }
-        drop(room);
-        self.grown.notify_waiters();
-        handled
+            debug!(peer = %member.peer, retained_bytes = state.room.retained_bytes(), ?handled, "handled");
+            handled
+        })
     }
 
-    /// Takes what a member is to be sent next; waits while there is nothing.
-    pub(super) async fn read(&self, id: MemberId, out: &mut Vec<u8>) -> Result<Read, FellBehind> {
-        loop {
-            // Made before looking, so that what grows in between is not missed.
-            let grown = self.grown.notified();
-            match self.lock().read(id, WRITE_BYTES, out)? {
-                Read::Nothing => {}
-                found => return Ok(found),
-            }
-            grown.await;
+    /// What a member is to be sent next. Where that is nothing, it is woken when there is something.
+    pub(super) fn read(&self, id: MemberId, context: &Context<'_>) -> Result<Read, FellBehind> {
+        let mut state = self.lock();
+        let found = state.room.read(id, WRITE_BYTES);
+        if let Ok(Read::Nothing) = found {
+            state.waiting.insert(id, context.waker().clone());
         }
+        found
+    }
+
+    /// Says that a member's socket has taken so much of what was read.
+    pub(super) fn advance(&self, id: MemberId, taken_bytes: usize) {
+        self.lock().room.advance(id, taken_bytes);
     }
 
     /// Slows a sender down for a bounded moment while somebody is far behind: a burst is not a
     /// reason to lose anybody.
     pub(super) async fn back_pressure(&self) {
-        let far_behind = self.limits().retention_bytes as u64 / 2;
+        let far_behind_bytes = self.limits().retention_bytes as u64 / 2;
         for pause in 0..BACK_PRESSURE_PAUSES {
-            let lag_bytes = self.lock().largest_lag_bytes();
-            if lag_bytes <= far_behind {
+            if !self.lock().room.somebody_is_behind_by(far_behind_bytes) {
                 return;
             }
             if pause == 0 {
-                debug!(lag_bytes, "back-pressure");
+                debug!("back-pressure");
             }
             sleep(BACK_PRESSURE_PAUSE).await;
         }
     }
 
     pub(super) fn leave(&self, id: MemberId, departure: Departure) {
-        let mut room = self.lock();
-        if let Some(nickname) = room.leave(id) {
-            log_leave(&nickname, departure);
-        }
-        drop(room);
-        self.grown.notify_waiters();
+        self.change(|state| {
+            if let Some(nickname) = state.room.leave(id) {
+                log_leave(&nickname, departure);
+            }
+        });
     }
 
     /// Gives up what a member that has left could still read.
     pub(super) fn forget(&self, id: MemberId) {
-        self.lock().forget(id);
+        let mut state = self.lock();
+        state.room.forget(id);
+        state.waiting.remove(&id);
     }
 
     pub(super) fn close(&self) {
-        let mut room = self.lock();
-        for nickname in room.close() {
-            log_leave(&nickname, Departure::ServerStopped);
-        }
-        drop(room);
-        self.grown.notify_waiters();
+        self.change(|state| {
+            for nickname in state.room.close() {
+                log_leave(&nickname, Departure::ServerStopped);
+            }
+            state.wake_all();
+        });
+        self.closing.notify_waiters();
     }
 
     /// Waits until the room has ended.
     pub(super) async fn closed(&self) {
-        loop {
-            let grown = self.grown.notified();
-            if self.lock().is_closed() {
-                return;
-            }
-            grown.await;
+        // Made before looking, so that an end in between is not missed.
+        let closing = self.closing.notified();
+        if !self.lock().room.is_closed() {
+            closing.await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Room> {
+    /// Changes the room, and wakes those who have something to read by it.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let before = state.room.end();
+        let changed = change(&mut state);
+        if state.room.end() != before {
+            state.wake_all();
+        }
+        changed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         // A session that panics while it holds the lock leaves a room that is still a room: every
         // change of it is complete before the next begins.
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake_all(&mut self) {
+        mem::take(&mut self.waiting).into_values().for_each(Waker::wake);
+    }
+
+    fn wake(&mut self, id: MemberId) {
+        if let Some(waker) = self.waiting.remove(&id) {
+            waker.wake();
+        }
     }
 }
 
@@ -192,7 +217,8 @@ impl SharedRoom {
 struct Quit;
 
 /// Does what one message asks, and says in the journal what happened.
-fn obey(room: &mut Room, member: &Member, message: Result<&str, Refusal>) -> Option<Quit> {
+fn obey(state: &mut State, member: &Member, message: Result<&str, Refusal>) -> Option<Quit> {
+    let State { room, .. } = state;
     let nickname = room.nickname(member.id)?.clone();
     let prefixes = [&nickname, &member.chosen];
     let command = message.and_then(|message| Command::parse(message, &prefixes));
@@ -208,7 +234,9 @@ fn obey(room: &mut Room, member: &Member, message: Result<&str, Refusal>) -> Opt
             log_message(&Broadcast::Acted(&nickname, text));
             Ok(())
         }
-        Ok(Command::Whisper { to, text }) => room.whisper(member.id, to, text),
+        Ok(Command::Whisper { to, text }) => {
+            room.whisper(member.id, to, text).map(|addressee| state.wake(addressee))
+        }
         Ok(Command::Rename(name)) => rename(room, member.id, name),
         Ok(Command::Who) => {
             tell_who_is_here(room, member.id);
@@ -226,7 +254,7 @@ fn obey(room: &mut Room, member: &Member, message: Result<&str, Refusal>) -> Opt
         Err(refusal) => Err(refusal),
     };
     if let Err(refusal) = done {
-        room.tell(member.id, &Notice::NotSent(refusal));
+        state.room.tell(member.id, &Notice::NotSent(refusal));
         log_refusal(&nickname, member.peer, refusal);
     }
     None

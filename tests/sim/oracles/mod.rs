@@ -12,7 +12,7 @@ mod prompt;
 pub use accepted::lost_in_flight;
 
 use commonroom::protocol::LINE_BYTES;
-use commonroom::room::CHUNK_BYTES;
+use commonroom::room::RoomLog;
 
 use super::history::History;
 
@@ -46,7 +46,8 @@ pub fn check(oracles: &[Oracle], history: &History) -> Result<(), String> {
 }
 
 fn the_log_is_bounded(history: &History) -> Result<(), String> {
-    let bound = history.terms.retention_bytes + CHUNK_BYTES + 2 * LINE_BYTES;
+    // No line is longer than what a member may send and a nickname in front of it.
+    let bound = RoomLog::bound_bytes(history.terms.retention_bytes, 2 * LINE_BYTES);
     if history.retained_bytes <= bound {
         return Ok(());
     }
