@@ -25,7 +25,7 @@ const BROKEN: &[Broken] = &[
         name: "skips the drain",
         mistakes: &[(
             "src/server/session.rs",
-            "            let rest = deliver(outgoing, member.id, room, &taken);",
+            "            let rest = deliver(outgoing, id, room, &taken);",
             "            let rest = async { Ok::<(), Departure>(()) };",
         )],
         caught_by: (SWEEP, 200, "who leaves in order is sent everything that was said before"),
@@ -97,8 +97,8 @@ const BROKEN: &[Broken] = &[
         name: "says the unfinished last line of a connection that broke",
         mistakes: &[(
             "src/server/session.rs",
-            "            Ok(false) => return Departure::Wish,",
-            "            Ok(false) => {\n                incoming.decoder.push(b\"\\n\");\n                \
+            "            Ok(Ok(false)) => return Departure::Wish,",
+            "            Ok(Ok(false)) => {\n                incoming.decoder.push(b\"\\n\");\n                \
                 room.handle_messages(member, &mut incoming.decoder);\n                return Departure::Wish;\n            }",
         )],
         caught_by: (SWEEP, 300, "nothing is said that nobody said"),
@@ -107,8 +107,8 @@ const BROKEN: &[Broken] = &[
         name: "keeps a member whose connection was reset",
         mistakes: &[(
             "src/server/session.rs",
-            "    room.leave(member.id, departure);\n    let in_order",
-            "    if departure == Departure::Reset {\n        return false;\n    }\n    room.leave(member.id, departure);\n    let in_order",
+            "    room.leave(id, departure);\n    let in_order",
+            "    if departure == Departure::Reset {\n        return false;\n    }\n    room.leave(id, departure);\n    let in_order",
         )],
         caught_by: (SWEEP, 200, "the roster equals the live members"),
     },

@@ -14,6 +14,10 @@ pub const NICKNAME_ATTEMPTS: usize = 3;
 /// a newline, which is what the report's client sends.
 pub const SILENCE: Duration = Duration::from_millis(250);
 
+/// How long a member that has once sent `/ping` may send nothing at all. Who pings goes on pinging,
+/// so its silence means that its host is gone, which TCP alone finds out much later, or never.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How long a member's socket may take nothing of what waits for it.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -67,6 +71,8 @@ const _: () = assert!(READ_BYTES > LINE_BYTES);
 pub struct Limits {
     /// See [`REGISTRATION_TIMEOUT`].
     pub registration_timeout: Duration,
+    /// See [`PING_TIMEOUT`].
+    pub ping_timeout: Duration,
     /// See [`WRITE_TIMEOUT`].
     pub write_timeout: Duration,
     /// See [`RETENTION_BYTES`].
@@ -81,6 +87,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             registration_timeout: REGISTRATION_TIMEOUT,
+            ping_timeout: PING_TIMEOUT,
             write_timeout: WRITE_TIMEOUT,
             retention_bytes: RETENTION_BYTES,
             connections: CONNECTIONS,

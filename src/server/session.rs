@@ -32,6 +32,8 @@ pub(super) struct Member {
     /// The nickname it chose when it came: what the report's client will put in front of its
     /// messages for ever, whatever `/nick` has made of it since.
     pub(super) chosen: Nickname,
+    /// It has sent `/ping`, and so will go on sending something.
+    pub(super) pings: bool,
 }
 
 /// Takes a connection on, until it ends for whatever reason.
@@ -48,7 +50,7 @@ pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, room: Arc<Shared
         () = room.closed() => Ok(Err(Unregistered::ServerStopped)),
     };
     let in_order = match registered.unwrap_or(Err(Unregistered::TooLate)) {
-        Ok(member) => converse(&mut incoming, &mut outgoing, &member, &room).await,
+        Ok(member) => converse(&mut incoming, &mut outgoing, member, &room).await,
         Err(unregistered) => part(&mut outgoing, peer, unregistered, &room).await,
     };
     if in_order {
@@ -106,7 +108,7 @@ async fn register<S: Stream>(
             Ok((id, chosen)) => {
                 debug!(%peer, framing = ?outgoing.framing, "registered");
                 incoming.decoder.set_report_prefix(&format!("{chosen}: "));
-                return Ok(Member { id, peer, chosen });
+                return Ok(Member { id, peer, chosen, pings: false });
             }
             Err(refusal) => {
                 warn!(event = "refusal", %peer, "Refused {} the nickname \"{wanted}\": {refusal}", Peer(peer));
@@ -158,35 +160,36 @@ async fn part<S: Stream>(
 async fn converse<S: Stream>(
     incoming: &mut Incoming<S>,
     outgoing: &mut Outgoing<S>,
-    member: &Member,
+    mut member: Member,
     room: &SharedRoom,
 ) -> bool {
-    let _guard = LeaveOnPanic { id: member.id, room };
+    let id = member.id;
+    let _guard = LeaveOnPanic { id, room };
     let taken = Notify::new();
     let departure = tokio::select! {
         biased;
-        departure = listen(incoming, member, room, &taken) => departure,
-        delivered = deliver(outgoing, member.id, room, &taken) => match delivered {
+        departure = listen(incoming, &mut member, room, &taken) => departure,
+        delivered = deliver(outgoing, id, room, &taken) => match delivered {
             Ok(()) => Departure::ServerStopped,
             Err(departure) => departure,
         },
     };
-    room.leave(member.id, departure);
+    room.leave(id, departure);
     let in_order = match departure {
         Departure::Wish | Departure::ServerStopped => {
-            let rest = deliver(outgoing, member.id, room, &taken);
+            let rest = deliver(outgoing, id, room, &taken);
             matches!(timeout(room.limits().shutdown_grace, rest).await, Ok(Ok(())))
         }
         _ => false,
     };
-    room.forget(member.id);
+    room.forget(id);
     in_order
 }
 
 /// Brings what a member sends to the room.
 async fn listen<S: Stream>(
     incoming: &mut Incoming<S>,
-    member: &Member,
+    member: &mut Member,
     room: &SharedRoom,
     taken: &Notify,
 ) -> Departure {
@@ -201,10 +204,16 @@ async fn listen<S: Stream>(
         }
         // A member that sends without a pause must not keep its own deliveries waiting.
         yield_now().await;
-        match incoming.read().await {
-            Ok(true) => {}
-            Ok(false) => return Departure::Wish,
-            Err(_) => return Departure::Reset,
+        let read = if member.pings {
+            timeout(room.limits().ping_timeout, incoming.read()).await
+        } else {
+            Ok(incoming.read().await)
+        };
+        match read {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Departure::Wish,
+            Ok(Err(_)) => return Departure::Reset,
+            Err(_) => return Departure::TimedOut,
         }
     }
 }

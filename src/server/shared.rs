@@ -44,6 +44,8 @@ pub(super) enum Departure {
     Wish,
     /// The connection broke.
     Reset,
+    /// It used to ping, and then was silent for the ping timeout.
+    TimedOut,
     /// Its socket has taken nothing for the write timeout.
     Stalled,
     /// It fell further behind than the log reaches back.
@@ -60,6 +62,7 @@ impl fmt::Display for Departure {
         formatter.write_str(match self {
             Self::Wish => "",
             Self::Reset => " (connection reset)",
+            Self::TimedOut => " (timed out)",
             Self::Stalled => " (stalled)",
             Self::TooSlow => " (too slow)",
             Self::ServerStopped => " (server stopped)",
@@ -99,7 +102,7 @@ impl SharedRoom {
     }
 
     /// Does what the messages ask that have come from a member.
-    pub(super) fn handle_messages(&self, member: &Member, decoder: &mut Decoder) -> Handled {
+    pub(super) fn handle_messages(&self, member: &mut Member, decoder: &mut Decoder) -> Handled {
         self.change(|state| {
             let mut handled = Handled::All;
             while handled == Handled::All {
@@ -217,7 +220,7 @@ impl State {
 struct Quit;
 
 /// Does what one message asks, and says in the journal what happened.
-fn obey(state: &mut State, member: &Member, message: Result<&str, Refusal>) -> Option<Quit> {
+fn obey(state: &mut State, member: &mut Member, message: Result<&str, Refusal>) -> Option<Quit> {
     let State { room, .. } = state;
     let nickname = room.nickname(member.id)?.clone();
     let prefixes = [&nickname, &member.chosen];
@@ -243,6 +246,7 @@ fn obey(state: &mut State, member: &Member, message: Result<&str, Refusal>) -> O
             Ok(())
         }
         Ok(Command::Ping(token)) => {
+            member.pings = true;
             room.tell(member.id, &Notice::Pong(token));
             Ok(())
         }

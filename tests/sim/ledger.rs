@@ -34,6 +34,8 @@ impl Ledger {
             ("a member spoke the report's framing", report_framed.count()),
             ("a member left by its own wish", left("")),
             ("a stalled member dropped", left("stalled")),
+            ("a member that pinged fell silent", left("timed out")),
+            ("a connection found dead by its keepalive", inside("keepalive")),
             ("a member too slow for the log", left("too slow")),
             ("a connection reset", left("connection reset")),
             ("a nickname race lost", warned("somebody here has that nickname")),

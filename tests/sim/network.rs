@@ -4,15 +4,19 @@
 //! through it into seeded pieces, also in the middle of a character. Whatever a stream delivers is
 //! an event at `TRACE`, which is what two runs of one seed are compared by.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use commonroom::net::{Listener, Network};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Interval, interval_at};
 use tracing::{debug, trace};
 use turmoil::net::{TcpListener, TcpStream};
 
@@ -43,6 +47,15 @@ impl Descriptors {
     }
 }
 
+/// How often the server's side of a connection looks whether the other side is still there.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+thread_local! {
+    /// Who has a connection to the server open, in the simulations on this thread. turmoil has no
+    /// keepalive: it never tells the server that a member is gone whose last segment was lost.
+    static OPEN: RefCell<BTreeSet<SocketAddr>> = const { RefCell::new(BTreeSet::new()) };
+}
+
 /// Pieces of 1 to `largest` bytes, drawn from `seed`.
 #[derive(Clone, Copy, Debug)]
 pub struct Pieces {
@@ -55,12 +68,12 @@ impl Simulated {
         Self { pieces, ..Self::default() }
     }
 
-    fn stream(&self, stream: TcpStream, peer: SocketAddr) -> SimulatedStream {
+    fn stream(&self, stream: TcpStream, peer: SocketAddr, end: End) -> SimulatedStream {
         // Both sides of a connection draw their own pieces, and every connection others.
         let pieces =
             self.pieces.map(|pieces| Pieces { seed: pieces.seed ^ u64::from(peer.port()), ..pieces });
         let local = stream.local_addr().expect("a connection has two ends");
-        SimulatedStream { stream, local, peer, pieces }
+        SimulatedStream { stream, local, peer, pieces, end }
     }
 }
 
@@ -75,9 +88,10 @@ impl Network for Simulated {
 
     async fn connect(&self, address: &str) -> io::Result<SimulatedStream> {
         let stream = TcpStream::connect(split(address)?).await?;
-        *self.last_local.lock().unwrap() = Some(stream.local_addr()?);
-        let peer = stream.peer_addr()?;
-        Ok(self.stream(stream, peer))
+        let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
+        *self.last_local.lock().unwrap() = Some(local);
+        OPEN.with_borrow_mut(|open| open.insert(local));
+        Ok(self.stream(stream, peer, End::Connected(local)))
     }
 }
 
@@ -100,7 +114,8 @@ impl Listener for SimulatedListener {
             self.waiting = Some((stream, peer));
             return Err(io::Error::other("too many open files"));
         }
-        Ok((self.network.stream(stream, peer), peer))
+        let keepalive = interval_at(Instant::now() + KEEPALIVE, KEEPALIVE);
+        Ok((self.network.stream(stream, peer, End::Accepted(keepalive)), peer))
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
@@ -113,6 +128,23 @@ pub struct SimulatedStream {
     local: SocketAddr,
     peer: SocketAddr,
     pieces: Option<Pieces>,
+    end: End,
+}
+
+/// Which end of a connection this is.
+enum End {
+    /// The one that connected, from this address.
+    Connected(SocketAddr),
+    /// The one that accepted, and looks now and then whether the other is still there.
+    Accepted(Interval),
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Self::Connected(local) = self {
+            OPEN.with_borrow_mut(|open| open.remove(local));
+        }
+    }
 }
 
 impl AsyncRead for SimulatedStream {
@@ -123,7 +155,9 @@ impl AsyncRead for SimulatedStream {
     ) -> Poll<io::Result<()>> {
         let length = buffer.remaining().min(self.pieces.as_ref().map_or(usize::MAX, Pieces::peek));
         let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(length));
-        ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
+        if Pin::new(&mut self.stream).poll_read(context, &mut piece)?.is_pending() {
+            return self.poll_keepalive(context);
+        }
         trace!(target: "network", peer = %self.peer, bytes = %piece.filled().escape_ascii(), "delivered");
         recording::delivered(self.peer, self.local, piece.filled().len());
         if ends_inside_a_character(piece.filled()) {
@@ -160,6 +194,18 @@ impl AsyncWrite for SimulatedStream {
 }
 
 impl SimulatedStream {
+    /// Fails when the other side is found to be gone, as TCP does when its probes are not answered.
+    fn poll_keepalive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let End::Accepted(keepalive) = &mut self.end else { return Poll::Pending };
+        while keepalive.poll_tick(context).is_ready() {
+            if !OPEN.with_borrow(|open| open.contains(&self.peer)) {
+                debug!(target: "network", peer = %self.peer, "keepalive");
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        Poll::Pending
+    }
+
     /// Draws the length of the next piece; only after a piece went through, so that polling in
     /// vain changes nothing.
     fn draw(&mut self) {

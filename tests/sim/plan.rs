@@ -81,6 +81,7 @@ impl Plan {
         let limits = Limits {
             registration_timeout: seconds(4),
             write_timeout: seconds(3),
+            ping_timeout: seconds(8),
             retention_bytes: self.retention_bytes,
             connections: self.connections,
             ..Limits::default()
