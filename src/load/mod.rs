@@ -54,7 +54,10 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(120);
 const QUIET: Duration = Duration::from_millis(100);
 
 /// How long what has been said may take to arrive once nobody speaks any more.
-const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long nothing arrives at all before what has not arrived is lost.
+const ARRIVAL_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long a line that seems lost may take to come late.
 const LATE_LINE_GRACE: Duration = Duration::from_secs(1);
@@ -213,6 +216,9 @@ impl Run<'_> {
         let after = self.used();
         self.crowd.speaking = false;
         self.arrive()?;
+        if after.deliveries == before.deliveries {
+            return Err("nothing arrived while it was measured; measure longer with --seconds".to_owned());
+        }
         Ok(Talking {
             elapsed: Duration::from_nanos(after.time - before.time),
             lines: after.lines - before.lines,
@@ -235,13 +241,20 @@ impl Run<'_> {
 
     /// Waits for what is on its way, and a moment longer for what should not be.
     fn arrive(&mut self) -> Result<(), String> {
-        let deadline = self.crowd.now() + nanoseconds(ARRIVAL_TIMEOUT);
+        let begin = self.crowd.now();
         while !self.crowd.all_heard() {
-            if self.crowd.now() > deadline {
+            let now = self.crowd.now();
+            if now > self.crowd.last_heard.max(begin) + nanoseconds(ARRIVAL_PAUSE) {
                 let missing = self.crowd.first_missing().map(|fault| fault.to_string());
                 return Err(missing.unwrap_or_else(|| "a sender did not hear all that was said".to_owned()));
             }
-            self.turn(deadline, "waiting for what is on its way")?;
+            if now > begin + nanoseconds(ARRIVAL_TIMEOUT) {
+                return Err(format!(
+                    "not all had arrived {} s after the last line",
+                    ARRIVAL_TIMEOUT.as_secs()
+                ));
+            }
+            self.turn(now + nanoseconds(QUIET), "waiting for what is on its way")?;
         }
         self.go_on_for(QUIET, "waiting for what is on its way")
     }
