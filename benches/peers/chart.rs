@@ -9,7 +9,7 @@ use crate::servers::{KINDS, Kind};
 
 const LABEL_WIDTH: u32 = 170;
 const BAR_WIDTH: u32 = 420;
-const FIGURE_WIDTH: u32 = 80;
+const FIGURE_WIDTH: u32 = 110;
 const BAR_HEIGHT: u32 = 12;
 const GROUP_GAP: u32 = 10;
 const TOP: u32 = 48;

@@ -12,6 +12,7 @@ mod machine;
 mod page;
 mod results;
 mod servers;
+mod targets;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::cases::{self, Case, Load};
 use crate::results::Results;
 use crate::servers::{KINDS, Kind};
+use crate::targets;
 
 const BEGIN: &str = "<!-- results -->";
 const END: &str = "<!-- end -->";
@@ -17,6 +18,8 @@ const SERVER_LIMIT: f64 = 0.90;
 /// Everything between the markers.
 pub fn render(results: &Results) -> String {
     let mut page = format!("Measured by `{}` on: {}.\n", results.command, results.machine);
+    page.push_str("\n![Deliveries a second beside the floor's](performance.svg)\n");
+    targets::push_table(&mut page, results);
     let windows = |case: &Case| matches!(case.load, Load::Window(_));
     table(&mut page, results, windows, &DELIVERIES_RATIO);
     table(&mut page, results, windows, &CPU_RATIO);
@@ -130,12 +133,13 @@ fn cell(results: &Results, case: &Case, kind: Kind, figure: &Figure) -> String {
         results.figure(&case.name, kind.name(), figure.name)
     };
     let Some(value) = value else { return String::new() };
-    let limited = figure.name == DELIVERIES.name && generator_was_the_limit(results, case, kind);
+    let limited = figure.name == DELIVERIES.name && generator_was_the_limit(results, &case.name, kind.name());
     format!("{}{}", (figure.show)(value), if limited { " †" } else { "" })
 }
 
-fn generator_was_the_limit(results: &Results, case: &Case, kind: Kind) -> bool {
-    let busy = |figure| results.figure(&case.name, kind.name(), figure);
+/// Whether the server could have done more than it was asked.
+pub fn generator_was_the_limit(results: &Results, case: &str, server: &str) -> bool {
+    let busy = |figure| results.figure(case, server, figure);
     busy("generator_busy").is_some_and(|busy| busy >= GENERATOR_LIMIT)
         && busy("server_busy").is_some_and(|busy| busy < SERVER_LIMIT)
 }
