@@ -66,9 +66,9 @@ impl Case {
                     && self.stalled == 0
                     && self.load == Load::Window(PYTHON_WINDOW)
             }
-            // It lets ten wait to be accepted, and takes ever longer with a join: 5,000 do not get in.
-            Kind::Ngircd => self.line_bytes <= IRC_LINE_BYTES && self.receivers < CROWD,
-            Kind::Inspircd => self.line_bytes <= IRC_LINE_BYTES,
+            // Ten can wait to be accepted by one, and the other lets everyone wait for a second: 5,000
+            // take minutes.
+            Kind::Ngircd | Kind::Inspircd => self.line_bytes <= IRC_LINE_BYTES && self.receivers < CROWD,
             Kind::Floor | Kind::ChatServer | Kind::Redis | Kind::Nats => true,
         }
     }

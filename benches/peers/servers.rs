@@ -93,7 +93,7 @@ impl Kind {
             }
             Self::Inspircd => {
                 let configuration = directory.join("inspircd.conf");
-                std::fs::write(&configuration, inspircd_configuration(&ip, &port))?;
+                std::fs::write(&configuration, inspircd_configuration(&ip, &port, directory))?;
                 let configuration = format!("--config={}", configuration.display());
                 (self.name().into(), strings(&["--nofork", "--nolog", "--runasroot", &configuration]))
             }
@@ -205,7 +205,7 @@ fn ngircd_configuration(ip: &str, port: &str) -> String {
 }
 
 /// Without its limits, and without looking anybody up.
-fn inspircd_configuration(ip: &str, port: &str) -> String {
+fn inspircd_configuration(ip: &str, port: &str, directory: &Path) -> String {
     format!(
         "<config format=\"xml\">\n<server name=\"irc.test\" description=\"bench\" network=\"bench\">\n\
          <admin name=\"bench\" nick=\"bench\" email=\"bench@irc.test\">\n\
@@ -213,6 +213,8 @@ fn inspircd_configuration(ip: &str, port: &str) -> String {
          <connect name=\"main\" allow=\"*\" maxchans=\"1\" timeout=\"60\" pingfreq=\"600\" resolvehostnames=\"no\" \
          localmax=\"20000\" globalmax=\"20000\" threshold=\"1000000\" commandrate=\"100000000\" fakelag=\"no\" \
          hardsendq=\"100M\" softsendq=\"100M\" recvq=\"10M\">\n\
-         <performance softlimit=\"20000\" somaxconn=\"4096\" quietbursts=\"yes\">\n"
+         <performance softlimit=\"20000\" somaxconn=\"4096\" quietbursts=\"yes\">\n\
+         <pid file=\"{}/pid\">\n",
+        directory.display()
     )
 }
