@@ -30,6 +30,10 @@ soak seeds="1000":
 timelines:
     SIM_DRAW=1 cargo test --quiet --test sim -- --skip sweep:: --skip determinism::
 
+# Measure the server beside the peers on PATH and the floor: just bench --quick; just bench --only n1000
+bench *arguments:
+    cargo bench --locked --quiet --bench peers -- {{arguments}}
+
 # See that deliberately broken servers are caught
 broken:
     cargo test --test broken -- --nocapture

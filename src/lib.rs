@@ -16,10 +16,12 @@
 //! | [`client`] | the client without a terminal: connect, hear, speak |
 //! | [`terminal`] | what a person or a script sees |
 //! | [`conformance`] | the report's test table as code, for any server on any network |
+//! | [`load`] | a load generator that checks every delivery, for chat servers and their peers |
+//! | [`usage`] | what a process has used |
 //! | [`background`] | writing to a disk or a pipe without waiting for it |
 //!
-//! Dependencies point one way: binaries → `terminal`, `server`, `client`, `conformance` → `room`,
-//! `journal`, `net` → `protocol`. What must never be is written down in `docs/architecture.md` and held by
+//! Dependencies point one way: binaries → `terminal`, `server`, `client`, `conformance`, `load` → `room`,
+//! `journal`, `net`, `usage` → `protocol`. What must never be is written down in `docs/architecture.md` and held by
 //! `tests/tidy.rs`.
 //!
 //! A whole chat in a few lines, on any [`Network`](net::Network):
@@ -61,8 +63,10 @@ pub mod background;
 pub mod client;
 pub mod conformance;
 pub mod journal;
+pub mod load;
 pub mod net;
 pub mod protocol;
 pub mod room;
 pub mod server;
 pub mod terminal;
+pub mod usage;

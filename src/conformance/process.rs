@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::subject::{Connection, Need, Observation, Subject};
 use crate::net::{Network as _, ResettingTcp, explain};
 use crate::protocol::Framing;
+use crate::usage::cpu_time;
 
 /// How long a server may take until it accepts.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -299,21 +300,4 @@ fn shell(command: &str) -> Command {
     let mut shell = Command::new("cmd");
     shell.arg("/C").arg(command);
     shell
-}
-
-#[cfg(target_os = "linux")]
-fn cpu_time(process: u32) -> Option<Duration> {
-    let stat = std::fs::read(format!("/proc/{process}/stat")).ok()?;
-    let stat = String::from_utf8_lossy(&stat);
-    // The name in brackets may contain anything; behind it user and system time are the 12th and
-    // 13th field.
-    let (_, fields) = stat.rsplit_once(')')?;
-    let ticks: u64 =
-        fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    Some(Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second()))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn cpu_time(_process: u32) -> Option<Duration> {
-    None
 }

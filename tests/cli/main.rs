@@ -7,6 +7,7 @@ mod chat;
 #[cfg(unix)]
 mod check;
 mod documents;
+mod load;
 mod peers;
 mod pipe;
 mod rapid;

@@ -17,6 +17,7 @@ pub fn command(name: &str) -> Command {
     let mut command = Command::new(match name {
         "chat-server" => assert_cmd::cargo::cargo_bin!("chat-server"),
         "chat-check" => assert_cmd::cargo::cargo_bin!("chat-check"),
+        "chat-load" => assert_cmd::cargo::cargo_bin!("chat-load"),
         "chat-client" => assert_cmd::cargo::cargo_bin!("chat-client"),
         other => panic!("{other} is not a binary of this package"),
     });

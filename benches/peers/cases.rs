@@ -1,0 +1,98 @@
+//! What is measured, and of whom.
+
+use crate::servers::Kind;
+
+/// Receivers, what the senders do, the length of a line.
+pub struct Case {
+    pub name: String,
+    pub receivers: u32,
+    pub load: Load,
+    pub line_bytes: u32,
+    /// How many members more never read.
+    pub stalled: u32,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Load {
+    /// Lines of each sender in flight.
+    Window(u32),
+    /// Deliveries a second.
+    Rate(u32),
+    Idle,
+}
+
+/// The report's server writes to one client after the other, each on a thread of its own: beyond
+/// this the run takes minutes.
+const PYTHON_RECEIVERS: u32 = 100;
+
+/// Reading 1,024 bytes at a time, it tears lines of several senders unless each waits for its echo.
+const PYTHON_WINDOW: u32 = 1;
+
+/// The longest line that IRC has room for, in bytes.
+const IRC_LINE_BYTES: u32 = 400;
+
+/// From here on a crowd is large.
+const CROWD: u32 = 5_000;
+
+/// All cases, in the order of the tables.
+pub fn all() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for receivers in [10, 100, 1_000, 5_000] {
+        for window in [1, 64, 1_024] {
+            cases.push(Case::new(format!("n{receivers}-w{window}"), receivers, Load::Window(window)));
+        }
+    }
+    cases.push(Case { line_bytes: 512, ..Case::new("n1000-w64-512b".to_owned(), 1_000, Load::Window(64)) });
+    for rate in [10_000, 100_000] {
+        cases.push(Case::new(format!("n1000-rate{rate}"), 1_000, Load::Rate(rate)));
+    }
+    cases.push(Case { stalled: 1, ..Case::new("n100-w64-stalled".to_owned(), 100, Load::Window(64)) });
+    for receivers in [1_000, 5_000] {
+        cases.push(Case::new(format!("n{receivers}-idle"), receivers, Load::Idle));
+    }
+    cases
+}
+
+impl Case {
+    fn new(name: String, receivers: u32, load: Load) -> Self {
+        Self { name, receivers, load, line_bytes: 64, stalled: 0 }
+    }
+
+    /// Whether it can be asked of such a server.
+    pub fn fits(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Python => {
+                self.receivers <= PYTHON_RECEIVERS
+                    && self.stalled == 0
+                    && self.load == Load::Window(PYTHON_WINDOW)
+            }
+            // Ten can wait to be accepted by one, and the other lets everyone wait for a second: 5,000
+            // take minutes.
+            Kind::Ngircd | Kind::Inspircd => self.line_bytes <= IRC_LINE_BYTES && self.receivers < CROWD,
+            Kind::Floor | Kind::ChatServer | Kind::Redis | Kind::Nats => true,
+        }
+    }
+
+    /// How much longer it is measured: what a slow server takes for one window of so many members
+    /// must be short against it.
+    pub fn longer(&self) -> f64 {
+        if self.receivers >= CROWD && self.load != Load::Idle { 2.0 } else { 1.0 }
+    }
+
+    /// The arguments for `chat-load`.
+    pub fn arguments(&self, seconds: f64, warm_up: f64) -> Vec<String> {
+        let mut arguments = vec![
+            format!("--receivers={}", self.receivers),
+            format!("--bytes={}", self.line_bytes),
+            format!("--stalled={}", self.stalled),
+            format!("--seconds={}", seconds * self.longer()),
+            format!("--warm-up={warm_up}"),
+        ];
+        arguments.push(match self.load {
+            Load::Window(lines) => format!("--window={lines}"),
+            Load::Rate(rate) => format!("--rate={rate}"),
+            Load::Idle => "--idle".to_owned(),
+        });
+        arguments
+    }
+}

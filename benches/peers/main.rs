@@ -1,0 +1,228 @@
+//! `just bench`: our server, its peers that are on this machine, and the floor, measured side by
+//! side by `chat-load`.
+//!
+//! Rounds are interleaved: every server is measured once before any is measured again, so that what
+//! else the machine does meets all of them. A ratio is the median of the rounds' ratios.
+
+mod cases;
+mod chart;
+#[path = "../floor.rs"]
+mod floor;
+mod machine;
+mod page;
+mod results;
+mod servers;
+mod targets;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use cases::Case;
+use clap::Parser;
+use results::Results;
+use servers::{GENERATOR_CORE, KINDS, Kind, Running, pinned, pins};
+
+const PAGE: &str = "docs/performance.md";
+const CHART: &str = "docs/performance.svg";
+const DATA: &str = "docs/performance.json";
+
+/// How long a run takes beside what it measures: start, joining, waiting, end; and a receiver more.
+const OVERHEAD_SECONDS: f64 = 0.8;
+const RECEIVER_SECONDS: f64 = 0.0008;
+
+/// Measure our server, its peers that are on PATH, and the floor.
+#[derive(Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags of a command line")]
+struct Arguments {
+    /// One short round
+    #[arg(long)]
+    quick: bool,
+
+    /// Only cases whose names contain this; can be given several times
+    #[arg(long, value_name = "PART")]
+    only: Vec<String>,
+
+    /// Only servers whose names contain this, beside the floor and ours; can be given several times
+    #[arg(long, value_name = "PART")]
+    peer: Vec<String>,
+
+    /// How often each is measured
+    #[arg(long, value_name = "ROUNDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
+    rounds: u32,
+
+    /// How long each is measured
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+
+    /// How long each is run before that
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
+    warm_up: f64,
+
+    /// Put what was measured into docs/performance.md, beside the cases that were not
+    #[arg(long)]
+    write: bool,
+
+    /// Measure nothing; draw docs/performance.md anew from docs/performance.json
+    #[arg(long)]
+    render: bool,
+
+    /// List the cases and do nothing else
+    #[arg(long)]
+    list: bool,
+
+    /// Be the floor
+    #[arg(long, hide = true)]
+    floor: Option<SocketAddr>,
+
+    /// What cargo adds by itself
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("bench: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut arguments: Arguments) -> Result<(), String> {
+    if let Some(address) = arguments.floor {
+        return floor::serve(address).map_err(|error| format!("the floor: {error}"));
+    }
+    if arguments.quick {
+        (arguments.rounds, arguments.seconds, arguments.warm_up) = (1, 0.5, 0.1);
+    }
+    let cases: Vec<Case> =
+        cases::all().into_iter().filter(|case| matches(&case.name, &arguments.only)).collect();
+    if arguments.list {
+        for case in cases {
+            println!("{}", case.name);
+        }
+        return Ok(());
+    }
+    let path = in_repository(DATA);
+    if arguments.render {
+        return write_documents(&Results::load(&path)?);
+    }
+    let kinds = kinds_here(&arguments.peer);
+    announce(&cases, &kinds, &arguments);
+    let mut results =
+        if arguments.write { Results::load(&path).unwrap_or_default() } else { Results::default() };
+    results.begin(&cases, machine::describe(), &arguments.command());
+    measure(&cases, &kinds, &arguments, &mut results);
+    println!("{}", page::render(&results));
+    if arguments.write {
+        results.save(&path)?;
+        write_documents(&results)?;
+    }
+    Ok(())
+}
+
+impl Arguments {
+    /// What to type to measure the same again.
+    fn command(&self) -> String {
+        format!(
+            "just bench --rounds {} --seconds {} --warm-up {} --write",
+            self.rounds, self.seconds, self.warm_up
+        )
+    }
+}
+
+fn matches(name: &str, parts: &[String]) -> bool {
+    parts.is_empty() || parts.iter().any(|part| name.contains(part))
+}
+
+/// The servers that there are and that are wanted; says which there are not.
+fn kinds_here(wanted: &[String]) -> Vec<Kind> {
+    let always = |kind| kind == Kind::Floor || kind == Kind::ChatServer;
+    let (here, missing): (Vec<Kind>, Vec<Kind>) = KINDS
+        .into_iter()
+        .filter(|&kind| always(kind) || matches(kind.name(), wanted))
+        .partition(|kind| kind.is_here());
+    for kind in missing {
+        println!("missing: {} is not on PATH", kind.name());
+    }
+    if !pins() {
+        println!("missing: taskset is not on PATH, so server and generator are not kept on a core each");
+    }
+    here
+}
+
+fn announce(cases: &[Case], kinds: &[Kind], arguments: &Arguments) {
+    let runs = |case: &Case| kinds.iter().filter(|&&kind| case.fits(kind)).count();
+    let run_seconds = |case: &Case| {
+        arguments.seconds
+            + arguments.warm_up
+            + OVERHEAD_SECONDS
+            + RECEIVER_SECONDS * f64::from(case.receivers)
+    };
+    let round: f64 = cases.iter().flat_map(|case| std::iter::repeat_n(run_seconds(case), runs(case))).sum();
+    let minutes = round * f64::from(arguments.rounds) / 60.0;
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    println!(
+        "{} cases, {} rounds of {} s: {}; about {minutes:.0} minutes",
+        cases.len(),
+        arguments.rounds,
+        arguments.seconds,
+        names.join(", ")
+    );
+}
+
+fn measure(cases: &[Case], kinds: &[Kind], arguments: &Arguments, results: &mut Results) {
+    for round in 1..=arguments.rounds {
+        for case in cases {
+            for &kind in kinds.iter().filter(|&&kind| case.fits(kind)) {
+                show_progress(&format!(
+                    "round {round} of {}: {}, {}",
+                    arguments.rounds,
+                    case.name,
+                    kind.name()
+                ));
+                match measure_one(case, kind, arguments) {
+                    Ok(measured) => results.add(&case.name, kind.name(), &measured),
+                    Err(reason) => results.fail(&case.name, kind.name(), &reason),
+                }
+            }
+        }
+    }
+    show_progress("");
+}
+
+/// One server, one run of the generator.
+fn measure_one(case: &Case, kind: Kind, arguments: &Arguments) -> Result<serde_json::Value, String> {
+    let server = Running::start(kind)?;
+    let output = pinned(Path::new(env!("CARGO_BIN_EXE_chat-load")), GENERATOR_CORE)
+        .args([&server.address.to_string(), "--format=json", "--protocol", kind.protocol()])
+        .args(["--pid", &server.id().to_string()])
+        .args(case.arguments(arguments.seconds, arguments.warm_up))
+        .output()
+        .map_err(|error| format!("cannot start chat-load: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("chat-load printed no results: {error}"))
+}
+
+fn write_documents(results: &Results) -> Result<(), String> {
+    page::replace_results(&in_repository(PAGE), &page::render(results))?;
+    std::fs::write(in_repository(CHART), chart::render(results))
+        .map_err(|error| format!("cannot write {CHART}: {error}"))
+}
+
+fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn show_progress(text: &str) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        // Who cannot be shown it goes without.
+        let _ = write!(stderr, "\r\u{1b}[K{text}").and_then(|()| stderr.flush());
+    }
+}

@@ -1,0 +1,220 @@
+//! The servers that are measured: how each is started, and that none outlives its measurement.
+
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// What `chat-server` is given beside its address and its log, which is on, as users run it.
+const CHAT_SERVER_ARGUMENTS: [&str; 1] = ["--quiet"];
+
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+const START_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The cores that the server and the generator are kept on.
+pub const SERVER_CORE: &str = "0";
+pub const GENERATOR_CORE: &str = "1";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Floor,
+    ChatServer,
+    Redis,
+    Nats,
+    Ngircd,
+    Inspircd,
+    Python,
+}
+
+/// In the order of the tables; the floor first, because the others are measured against it.
+pub const KINDS: [Kind; 7] =
+    [Kind::Floor, Kind::ChatServer, Kind::Redis, Kind::Nats, Kind::Ngircd, Kind::Inspircd, Kind::Python];
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::ChatServer => "chat-server",
+            Self::Redis => "redis-server",
+            Self::Nats => "nats-server",
+            Self::Ngircd => "ngircd",
+            Self::Inspircd => "inspircd",
+            Self::Python => "server.py",
+        }
+    }
+
+    /// For `--protocol`.
+    pub fn protocol(self) -> &'static str {
+        match self {
+            Self::Floor | Self::ChatServer | Self::Python => "report",
+            Self::Redis => "redis",
+            Self::Nats => "nats",
+            Self::Ngircd | Self::Inspircd => "irc",
+        }
+    }
+
+    /// Whether it can be run on this machine.
+    pub fn is_here(self) -> bool {
+        match self {
+            Self::Floor | Self::ChatServer => true,
+            Self::Python => on_path("python3").is_some(),
+            other => on_path(other.name()).is_some(),
+        }
+    }
+
+    fn command(self, address: SocketAddr, directory: &Path) -> io::Result<Command> {
+        let (ip, port) = (address.ip().to_string(), address.port().to_string());
+        let (program, arguments): (PathBuf, Vec<String>) = match self {
+            Self::Floor => (std::env::current_exe()?, strings(&["--floor", &address.to_string()])),
+            Self::ChatServer => {
+                let log = directory.join("server.log").display().to_string();
+                let mut arguments = strings(&["--listen", &address.to_string(), "--log", &log]);
+                arguments.extend(strings(&CHAT_SERVER_ARGUMENTS));
+                (env!("CARGO_BIN_EXE_chat-server").into(), arguments)
+            }
+            Self::Redis => (
+                self.name().into(),
+                strings(&["--bind", &ip, "--port", &port, "--save", "", "--maxclients", "20000"])
+                    .into_iter()
+                    // As we do not, it shall not drop anybody for a burst.
+                    .chain(strings(&["--client-output-buffer-limit", "pubsub 0 0 0"]))
+                    .collect(),
+            ),
+            Self::Nats => (self.name().into(), strings(&["--addr", &ip, "--port", &port])),
+            Self::Ngircd => {
+                let configuration = directory.join("ngircd.conf");
+                std::fs::write(&configuration, ngircd_configuration(&ip, &port))?;
+                (self.name().into(), strings(&["-n", "-f", &configuration.display().to_string()]))
+            }
+            Self::Inspircd => {
+                let configuration = directory.join("inspircd.conf");
+                std::fs::write(&configuration, inspircd_configuration(&ip, &port, directory))?;
+                let configuration = format!("--config={}", configuration.display());
+                (self.name().into(), strings(&["--nofork", "--nolog", "--runasroot", &configuration]))
+            }
+            Self::Python => {
+                let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/peers/server.py");
+                let log = directory.join("server.log").display().to_string();
+                ("python3".into(), strings(&[script, &port, &log]))
+            }
+        };
+        let mut command = pinned(&program, SERVER_CORE);
+        command.args(arguments).current_dir(directory);
+        Ok(command)
+    }
+}
+
+/// A server that runs, in a directory of its own; ends when this is dropped.
+pub struct Running {
+    child: Child,
+    pub address: SocketAddr,
+    directory: TempDir,
+}
+
+impl Running {
+    pub fn start(kind: Kind) -> Result<Self, String> {
+        let cannot_start = |error: io::Error| format!("cannot start {}: {error}", kind.name());
+        let directory = tempfile::tempdir().map_err(cannot_start)?;
+        let address = free_address().map_err(cannot_start)?;
+        let output = File::create(directory.path().join("output")).map_err(cannot_start)?;
+        let mut command = kind.command(address, directory.path()).map_err(cannot_start)?;
+        command.stdin(Stdio::null()).stderr(output.try_clone().map_err(cannot_start)?).stdout(output);
+        let child = command.spawn().map_err(cannot_start)?;
+        let mut running = Self { child, address, directory };
+        running.wait_until_it_accepts(kind).map_err(|reason| format!("{} {reason}", kind.name()))?;
+        Ok(running)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_until_it_accepts(&mut self, kind: Kind) -> Result<(), String> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !self.accepts(kind) {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!("ended at its start ({status})"));
+            }
+            if Instant::now() > deadline {
+                return Err(format!("did not accept within {} s", START_TIMEOUT.as_secs()));
+            }
+            sleep(START_INTERVAL);
+        }
+        Ok(())
+    }
+
+    fn accepts(&self, kind: Kind) -> bool {
+        if kind == Kind::Python {
+            // A connection that goes away would make the report's server spin.
+            let output = std::fs::read_to_string(self.directory.path().join("output"));
+            return output.is_ok_and(|output| output.contains("Server running"));
+        }
+        TcpStream::connect(self.address).is_ok()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The command for a program on one core, where `taskset` is there to see to it.
+pub fn pinned(program: &Path, core: &str) -> Command {
+    if !pins() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", core]).arg(program);
+    command
+}
+
+pub fn pins() -> bool {
+    on_path("taskset").is_some()
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
+}
+
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+fn strings(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// Without its limits, and without looking anybody up.
+fn ngircd_configuration(ip: &str, port: &str) -> String {
+    format!(
+        "[Global]\nName = irc.test\nInfo = bench\nListen = {ip}\nPorts = {port}\nMotdPhrase = hello\n\
+         [Limits]\nMaxConnections = 0\nMaxConnectionsIP = 0\nMaxJoins = 0\nMaxPenaltyTime = 0\n\
+         PingTimeout = 600\nPongTimeout = 600\n\
+         [Options]\nDNS = no\nIdent = no\nPAM = no\n\
+         [Channel]\nName = #room\nMaxUsers = 0\n"
+    )
+}
+
+/// Without its limits, and without looking anybody up.
+fn inspircd_configuration(ip: &str, port: &str, directory: &Path) -> String {
+    format!(
+        "<config format=\"xml\">\n<server name=\"irc.test\" description=\"bench\" network=\"bench\">\n\
+         <admin name=\"bench\" nick=\"bench\" email=\"bench@irc.test\">\n\
+         <bind address=\"{ip}\" port=\"{port}\" type=\"clients\">\n\
+         <connect name=\"main\" allow=\"*\" maxchans=\"1\" timeout=\"60\" pingfreq=\"600\" resolvehostnames=\"no\" \
+         localmax=\"20000\" globalmax=\"20000\" threshold=\"1000000\" commandrate=\"100000000\" fakelag=\"no\" \
+         hardsendq=\"100M\" softsendq=\"100M\" recvq=\"10M\">\n\
+         <performance softlimit=\"20000\" somaxconn=\"4096\" quietbursts=\"yes\">\n\
+         <pid file=\"{}/pid\">\n",
+        directory.display()
+    )
+}

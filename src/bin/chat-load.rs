@@ -1,0 +1,196 @@
+//! `chat-load`: one line in, N lines out, counted, checked and timed.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, ValueEnum};
+use commonroom::load::{
+    LONGEST_LINE_BYTES, LONGEST_SECONDS, MEMBERS, Pace, Plan, Protocol, RATE_DELIVERIES, SENDERS,
+    SHORTEST_LINE_BYTES, WINDOW_LINES, run,
+};
+use commonroom::net::{explain, parse_address};
+
+/// Let many members join a chat server, let some of them talk, and measure how what they say gets to
+/// all. Every delivery is checked: none lost, none twice, each sender's in order.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "\
+Examples:
+  chat-load                                  1,000 receivers, 4 senders with 64 lines each in flight
+  chat-load --rate 10000                     an open loop: latency counts from when a line was due
+  chat-load --idle --receivers 5000          what joining and being here cost, with --pid
+  chat-load --pid $(pidof chat-server)       with the server's processor time and memory
+  chat-load 127.0.0.1:6379 --protocol redis  the same for a peer
+
+A line has its sender's name, a number and its end in its length; what a protocol puts around it comes on top.
+In a closed loop a line that comes back to its sender (in irc: to the last receiver) makes room for the next.
+Exit codes: 0 measured, and nothing was wrong; 1 something was, or it could not be measured; 2 usage."
+)]
+struct Arguments {
+    /// The server
+    #[arg(env = "CHAT_LOAD_SERVER", value_name = "HOST:PORT", default_value = "127.0.0.1:5555", value_parser = parse_address)]
+    server: String,
+
+    /// How it is spoken to: as in the report, but each message ended by a newline; or as a peer
+    #[arg(long, env = "CHAT_LOAD_PROTOCOL", value_name = "PROTOCOL", default_value = "report")]
+    protocol: Spoken,
+
+    /// How many members only receive
+    #[arg(long, env = "CHAT_LOAD_RECEIVERS", value_name = "MEMBERS", default_value_t = 1_000, value_parser = count(1, MEMBERS))]
+    receivers: u64,
+
+    /// How many send
+    #[arg(long, env = "CHAT_LOAD_SENDERS", value_name = "MEMBERS", default_value_t = 4, value_parser = count(1, SENDERS))]
+    senders: u64,
+
+    /// How many more join and never read
+    #[arg(long, env = "CHAT_LOAD_STALLED", value_name = "MEMBERS", default_value_t = 0, value_parser = count(0, MEMBERS))]
+    stalled: u64,
+
+    /// How long a line is
+    #[arg(long, env = "CHAT_LOAD_BYTES", value_name = "BYTES", default_value_t = 64, value_parser = count(SHORTEST_LINE_BYTES, LONGEST_LINE_BYTES))]
+    bytes: u64,
+
+    /// How many lines of each sender are in flight
+    #[arg(long, env = "CHAT_LOAD_WINDOW", value_name = "LINES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=i64::from(WINDOW_LINES)))]
+    window: u32,
+
+    /// Send so much, however long it takes to arrive
+    #[arg(long, env = "CHAT_LOAD_RATE", value_name = "DELIVERIES/S", conflicts_with = "idle", value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_DELIVERIES)))]
+    rate: Option<u32>,
+
+    /// Send nothing, only join and be there
+    #[arg(long, env = "CHAT_LOAD_IDLE")]
+    idle: bool,
+
+    /// How long to measure
+    #[arg(long, env = "CHAT_LOAD_SECONDS", value_name = "SECONDS", default_value = "5", value_parser = some_seconds)]
+    seconds: Duration,
+
+    /// How long to send before that
+    #[arg(long, env = "CHAT_LOAD_WARM_UP", value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    warm_up: Duration,
+
+    /// The process of the server, for its processor time and memory (on Linux)
+    #[arg(long, env = "CHAT_LOAD_PID", value_name = "PID")]
+    pid: Option<u32>,
+
+    /// How the results are printed
+    #[arg(long, env = "CHAT_LOAD_FORMAT", value_name = "FORMAT", default_value = "table")]
+    format: Format,
+
+    /// Load a server that is not on this machine
+    #[arg(long)]
+    i_own_this_server: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Spoken {
+    Report,
+    Irc,
+    Redis,
+    Nats,
+}
+
+impl From<Spoken> for Protocol {
+    fn from(spoken: Spoken) -> Self {
+        match spoken {
+            Spoken::Report => Self::Report,
+            Spoken::Irc => Self::Irc,
+            Spoken::Redis => Self::Redis,
+            Spoken::Nats => Self::Nats,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+fn count(least: usize, most: usize) -> clap::builder::RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(least as u64..=most as u64)
+}
+
+fn seconds(input: &str) -> Result<Duration, String> {
+    let duration = input.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration
+        .filter(|duration| duration.as_secs() < u64::from(LONGEST_SECONDS))
+        .ok_or_else(|| format!("a number of seconds from 0 to less than {LONGEST_SECONDS} is needed"))
+}
+
+fn some_seconds(input: &str) -> Result<Duration, String> {
+    let duration = seconds(input)?;
+    if duration.is_zero() { Err("no time is too short to measure anything".to_owned()) } else { Ok(duration) }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match measure(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            // Where stderr is closed, nobody wants to know.
+            let _ = writeln!(io::stderr(), "chat-load: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> Result<(), String> {
+    let address = resolve(&arguments.server)?;
+    if !address.ip().to_canonical().is_loopback() && !arguments.i_own_this_server {
+        let refusal =
+            format!("{address} is not on this machine: give --i-own-this-server if it is yours to be loaded");
+        Arguments::command().error(ErrorKind::ValueValidation, refusal).exit();
+    }
+    let results = run(&plan(arguments, address), &mut show_progress);
+    show_progress("");
+    let results = results?;
+    let text = match arguments.format {
+        Format::Table => results.table(),
+        Format::Json => results.json(),
+    };
+    let written = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+    written.map_err(|error| format!("cannot print the results: {}", explain(&error)))
+}
+
+fn resolve(server: &str) -> Result<SocketAddr, String> {
+    let resolved = server.to_socket_addrs().map(|mut addresses| addresses.next());
+    let address = resolved.map_err(|error| format!("cannot connect to {server}: {}", explain(&error)))?;
+    address.ok_or_else(|| format!("cannot connect to {server}: it has no address"))
+}
+
+fn plan(arguments: &Arguments, address: SocketAddr) -> Plan {
+    // The parsers of the arguments keep them far below what a machine can address.
+    let size = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    Plan {
+        address,
+        protocol: arguments.protocol.into(),
+        receivers: size(arguments.receivers),
+        senders: if arguments.idle { 0 } else { size(arguments.senders) },
+        stalled: size(arguments.stalled),
+        line_bytes: size(arguments.bytes),
+        pace: match arguments.rate {
+            _ if arguments.idle => Pace::Idle,
+            Some(rate) => Pace::Rate(rate),
+            None => Pace::Window(arguments.window),
+        },
+        warm_up: arguments.warm_up,
+        duration: arguments.seconds,
+        server_process: arguments.pid,
+    }
+}
+
+/// Shows on a terminal what is being done, in place of what was shown before.
+fn show_progress(text: &str) {
+    let mut stderr = io::stderr();
+    if stderr.is_terminal() {
+        // Who cannot be shown it goes without.
+        let _ = write!(stderr, "\r\u{1b}[K{text}").and_then(|()| stderr.flush());
+    }
+}

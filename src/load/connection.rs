@@ -1,0 +1,120 @@
+//! One connection to the server under load: a socket that never blocks, what is still to be
+//! written to it, and the beginning of a line whose end has not come yet.
+//!
+//! The only file of the generator that names an operating-system socket.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+/// How much is read at once: far more than a server writes at once.
+pub(super) const READ_BYTES: usize = 256 * 1_024;
+
+/// How much of an unfinished line is kept. Longer than any line of any of the protocols, and than
+/// what the report's server says without an end while thousands join.
+pub(super) const UNFINISHED_BYTES: usize = 128 * 1_024;
+
+pub(super) struct Connection {
+    stream: TcpStream,
+    outgoing: Vec<u8>,
+    written: usize,
+    unfinished: Vec<u8>,
+}
+
+/// What one read brought.
+pub(super) enum Received {
+    /// So many bytes lie in the buffer, what was unfinished before first. There may be more.
+    Bytes(usize),
+    /// So many bytes lie in the buffer, and for now there is nothing more.
+    LastBytes(usize),
+    /// Nothing for now.
+    Nothing,
+    /// The server has closed the connection.
+    End,
+}
+
+impl Connection {
+    /// Begins to connect. Events of the socket come with `token`, each once.
+    pub(super) fn open(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<Self> {
+        let mut stream = TcpStream::connect(address)?;
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self { stream, outgoing: Vec::new(), written: 0, unfinished: Vec::new() })
+    }
+
+    /// Why it could not connect, where that is so.
+    pub(super) fn established(&self) -> io::Result<()> {
+        match self.stream.take_error()? {
+            Some(error) => Err(error),
+            None => self.stream.set_nodelay(true),
+        }
+    }
+
+    /// What will be written by the next [`Connection::flush`]. Whoever puts something here sees to
+    /// it that it is bounded: greetings are, and so are windows.
+    pub(super) fn outgoing(&mut self) -> &mut Vec<u8> {
+        &mut self.outgoing
+    }
+
+    /// Writes as much as the socket takes; the rest goes when it becomes writable.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        while self.written < self.outgoing.len() {
+            match self.stream.write(&self.outgoing[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.written += written,
+                Err(error) if is_for_now(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.outgoing.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// How many bytes wait to be written.
+    pub(super) fn outgoing_bytes(&self) -> usize {
+        self.outgoing.len() - self.written
+    }
+
+    /// Reads once. `buffer` has room for [`UNFINISHED_BYTES`] and [`READ_BYTES`].
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        let kept = self.unfinished.len();
+        buffer[..kept].copy_from_slice(&self.unfinished);
+        loop {
+            return match self.stream.read(&mut buffer[kept..kept + READ_BYTES]) {
+                Ok(0) => Ok(Received::End),
+                // A read that the socket cannot fill has emptied it, except on Windows, where only
+                // the refusal of the next one makes it tell again.
+                Ok(length) if length < READ_BYTES && cfg!(unix) => Ok(Received::LastBytes(kept + length)),
+                Ok(length) => Ok(Received::Bytes(kept + length)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if is_for_now(&error) => Ok(Received::Nothing),
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    /// Keeps the beginning of a line until the rest of it comes. Returns false if it is too long.
+    pub(super) fn keep_unfinished(&mut self, bytes: &[u8]) -> bool {
+        self.unfinished.clear();
+        if bytes.len() > UNFINISHED_BYTES {
+            return false;
+        }
+        self.unfinished.extend_from_slice(bytes);
+        true
+    }
+
+    /// Hears nothing of the socket any more, and never reads from it again.
+    pub(super) fn abandon(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.stream)
+    }
+}
+
+/// Whether it only means that the socket is not ready, or not connected yet.
+fn is_for_now(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::NotConnected
+    )
+}

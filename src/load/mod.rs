@@ -1,0 +1,347 @@
+//! A load generator for chat servers, and for what else brings one line to many.
+//!
+//! One thread and as many sockets as there are members; whatever is ready is read in large
+//! pieces. Every delivery is counted and checked: none lost, none twice, each sender's in order.
+//! [`run`] joins, lets the senders speak for a while, and waits until all has arrived.
+
+mod connection;
+mod crowd;
+mod hearing;
+mod line;
+mod protocol;
+mod results;
+mod sender;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::{Events, Poll};
+
+pub use line::{SENDERS, SHORTEST_LINE_BYTES};
+pub use protocol::Protocol;
+pub use results::Results;
+
+use crate::net::explain;
+use crate::protocol::TEXT_BYTES;
+use crate::usage;
+use connection::{READ_BYTES, UNFINISHED_BYTES};
+use crowd::Crowd;
+use results::{Joining, Talking};
+
+/// How many receivers there can be, and how many that stall.
+pub const MEMBERS: usize = 20_000;
+
+/// The longest line, in bytes: what our server takes for a text, and the end.
+pub const LONGEST_LINE_BYTES: usize = TEXT_BYTES;
+
+/// How many lines of a sender can be in flight.
+pub const WINDOW_LINES: u32 = 16 * 1_024;
+
+/// How many deliveries a second can be asked for.
+pub const RATE_DELIVERIES: u32 = 100_000_000;
+
+/// How long a run can speak, and how long it can warm up, in seconds.
+pub const LONGEST_SECONDS: u32 = 600;
+
+/// How many connections are being opened at once.
+const JOINING_AT_ONCE: usize = 64;
+
+/// How long all together may take to join, and to be told that all have joined.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long it is quiet when all has been heard that is still on its way.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How long what has been said may take to arrive once nobody speaks any more.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long nothing arrives at all before what has not arrived is lost.
+const ARRIVAL_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a line that seems lost may take to come late.
+const LATE_LINE_GRACE: Duration = Duration::from_secs(1);
+
+/// How often progress is told.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A pause below this is too short for the operating system's timer.
+const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
+
+/// How many sockets are asked about at once.
+const EVENTS: usize = 1_024;
+
+/// How many descriptors a run needs beside those of its connections.
+#[cfg(unix)]
+const OTHER_DESCRIPTORS: u64 = 16;
+
+/// What a run does. The bounds are the constants of this module; who makes one keeps to them.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The server.
+    pub address: SocketAddr,
+    /// How it is spoken to.
+    pub protocol: Protocol,
+    /// How many members only receive; at least one, at most [`MEMBERS`].
+    pub receivers: usize,
+    /// How many send (and receive, where the protocol has it so); at most [`SENDERS`].
+    pub senders: usize,
+    /// How many join and then never read; at most [`MEMBERS`].
+    pub stalled: usize,
+    /// The length of a line in bytes, with its sender's name and its end, from
+    /// [`SHORTEST_LINE_BYTES`] to [`LONGEST_LINE_BYTES`].
+    pub line_bytes: usize,
+    /// When senders send.
+    pub pace: Pace,
+    /// How long they send before it counts.
+    pub warm_up: Duration,
+    /// How long they send while it counts; how long an idle crowd is held.
+    pub duration: Duration,
+    /// The process of the server, to be asked what it has used.
+    pub server_process: Option<u32>,
+}
+
+/// When senders send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Not at all.
+    Idle,
+    /// So many lines of each sender are in flight: a line that comes back makes room for the next.
+    Window(u32),
+    /// So many deliveries a second, however long they take.
+    Rate(u32),
+}
+
+impl Plan {
+    fn connections(&self) -> usize {
+        self.receivers + self.senders + self.stalled
+    }
+
+    /// How many members hear a line.
+    fn hearers(&self) -> usize {
+        let others = if self.protocol.echoes() { self.senders } else { self.senders.saturating_sub(1) };
+        self.receivers + others
+    }
+}
+
+/// Does what the plan says, and returns what was measured. `progress` is shown now and then what
+/// is being done.
+///
+/// # Errors
+///
+/// A sentence that says what went wrong: no connection, a server that refused something, a line
+/// that was lost, came twice or out of order, or something that has taken too long.
+pub fn run(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Results, String> {
+    allow_connections(plan.connections())?;
+    let poll = Poll::new().map_err(|error| cannot_wait(&error))?;
+    let mut run = Run {
+        poll,
+        events: Events::with_capacity(EVENTS),
+        buffer: vec![0; UNFINISHED_BYTES + READ_BYTES],
+        crowd: Crowd::new(plan)?,
+        plan,
+        progress,
+        progress_due: 0,
+        fault_deadline: None,
+    };
+    let joining = run.join()?;
+    let talking = if plan.pace == Pace::Idle {
+        run.go_on_for(plan.duration, "holding")?;
+        None
+    } else {
+        Some(run.talk()?)
+    };
+    let resident_bytes_at_end = plan.server_process.and_then(usage::resident_bytes);
+    Ok(Results { plan: plan.clone(), joining, talking, resident_bytes_at_end })
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    crowd: Crowd,
+    progress: &'a mut dyn FnMut(&str),
+    progress_due: u64,
+    fault_deadline: Option<u64>,
+}
+
+impl Run<'_> {
+    /// Opens all connections, some at a time, and waits until everyone has heard of everyone.
+    fn join(&mut self) -> Result<Joining, String> {
+        let total = self.plan.connections();
+        let before = self.used();
+        let mut joined_at = None;
+        let deadline = self.crowd.now() + nanoseconds(JOIN_TIMEOUT);
+        loop {
+            while self.crowd.members() < total && self.crowd.joining < JOINING_AT_ONCE {
+                self.crowd.open_next(self.poll.registry())?;
+            }
+            let (joined, now) = (self.crowd.members() - self.crowd.joining, self.crowd.now());
+            self.turn(now + nanoseconds(QUIET), &format!("joining: {joined} of {total}"))?;
+            if joined == total {
+                let joined_at = *joined_at.get_or_insert(now);
+                if self.crowd.now() >= self.crowd.last_heard.max(joined_at) + nanoseconds(QUIET) {
+                    return Ok(self.joining_since(&before, joined_at));
+                }
+            }
+            if now > deadline {
+                return Err(format!(
+                    "only {joined} of {total} had joined after {} s",
+                    JOIN_TIMEOUT.as_secs()
+                ));
+            }
+        }
+    }
+
+    fn joining_since(&self, before: &Used, joined_at: u64) -> Joining {
+        let after = self.used();
+        Joining {
+            elapsed: Duration::from_nanos(joined_at - before.time),
+            announcements: self.crowd.announcements,
+            server_cpu: difference(after.server_cpu, before.server_cpu),
+            resident_bytes_before: before.resident_bytes,
+            resident_bytes: after.resident_bytes,
+        }
+    }
+
+    /// Lets the senders speak, and waits until everything has arrived.
+    fn talk(&mut self) -> Result<Talking, String> {
+        self.crowd.begin_speaking()?;
+        self.go_on_for(self.plan.warm_up, "warming up")?;
+        let before = self.used();
+        self.crowd.recording = true;
+        self.go_on_for(self.plan.duration, "measuring")?;
+        self.crowd.recording = false;
+        let after = self.used();
+        self.crowd.speaking = false;
+        self.arrive()?;
+        if after.deliveries == before.deliveries {
+            return Err("nothing arrived while it was measured; measure longer with --seconds".to_owned());
+        }
+        Ok(Talking {
+            elapsed: Duration::from_nanos(after.time - before.time),
+            lines: after.lines - before.lines,
+            deliveries: after.deliveries - before.deliveries,
+            latency: self.crowd.latency.clone(),
+            server_cpu: difference(after.server_cpu, before.server_cpu),
+            own_cpu: difference(after.own_cpu, before.own_cpu),
+            checked_deliveries: self.crowd.deliveries,
+            one_order: self.crowd.one_order(),
+        })
+    }
+
+    fn go_on_for(&mut self, duration: Duration, what: &str) -> Result<(), String> {
+        let end = self.crowd.now() + nanoseconds(duration);
+        while self.crowd.now() < end {
+            self.turn(end, what)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is on its way, and a moment longer for what should not be.
+    fn arrive(&mut self) -> Result<(), String> {
+        let begin = self.crowd.now();
+        while !self.crowd.all_heard() {
+            let now = self.crowd.now();
+            if now > self.crowd.last_heard.max(begin) + nanoseconds(ARRIVAL_PAUSE) {
+                let missing = self.crowd.first_missing().map(|fault| fault.to_string());
+                return Err(missing.unwrap_or_else(|| "a sender did not hear all that was said".to_owned()));
+            }
+            if now > begin + nanoseconds(ARRIVAL_TIMEOUT) {
+                return Err(format!(
+                    "not all had arrived {} s after the last line",
+                    ARRIVAL_TIMEOUT.as_secs()
+                ));
+            }
+            self.turn(now + nanoseconds(QUIET), "waiting for what is on its way")?;
+        }
+        self.go_on_for(QUIET, "waiting for what is on its way")
+    }
+
+    /// Waits until a socket is ready, a line is due or the time has come, and does what there is
+    /// to do.
+    fn turn(&mut self, until: u64, what: &str) -> Result<(), String> {
+        let due = self.crowd.speak_on_time()?;
+        let now = self.crowd.now();
+        let wait = Duration::from_nanos(until.min(due.unwrap_or(until)).saturating_sub(now));
+        // The timer is coarser than what is to be measured: near the time it is awaited awake.
+        let wait = if due.is_some() { wait.saturating_sub(TIMER_RESOLUTION) } else { wait };
+        let wait = wait.min(PROGRESS_INTERVAL);
+        match self.poll.poll(&mut self.events, Some(wait)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(cannot_wait(&error)),
+            _ => {}
+        }
+        for event in &self.events {
+            self.crowd.handle(event, self.poll.registry(), &mut self.buffer)?;
+        }
+        if now >= self.progress_due {
+            self.progress_due = now + nanoseconds(PROGRESS_INTERVAL);
+            (self.progress)(&format!("{what}: {} deliveries", self.crowd.deliveries));
+        }
+        self.judge_fault(now)
+    }
+
+    /// What is wrong ends the run; what is missing is given a moment, to see whether it is lost.
+    fn judge_fault(&mut self, now: u64) -> Result<(), String> {
+        let Some(fault) = &self.crowd.fault else { return Ok(()) };
+        let deadline = *self.fault_deadline.get_or_insert(now + nanoseconds(LATE_LINE_GRACE));
+        if fault.may_be_explained() && now < deadline { Ok(()) } else { Err(fault.to_string()) }
+    }
+
+    /// What has been used and done so far.
+    fn used(&self) -> Used {
+        Used {
+            time: self.crowd.now(),
+            lines: self.crowd.lines_said(),
+            deliveries: self.crowd.deliveries,
+            own_cpu: usage::cpu_time(std::process::id()),
+            server_cpu: self.plan.server_process.and_then(usage::cpu_time),
+            resident_bytes: self.plan.server_process.and_then(usage::resident_bytes),
+        }
+    }
+}
+
+struct Used {
+    /// In nanoseconds of the run.
+    time: u64,
+    lines: u64,
+    deliveries: u64,
+    own_cpu: Option<Duration>,
+    server_cpu: Option<Duration>,
+    resident_bytes: Option<u64>,
+}
+
+fn difference(after: Option<Duration>, before: Option<Duration>) -> Option<Duration> {
+    Some(after?.saturating_sub(before?))
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn cannot_wait(error: &io::Error) -> String {
+    format!("cannot wait for connections: {}", explain(error))
+}
+
+/// Asks the operating system for as many descriptors as there will be connections.
+#[cfg(unix)]
+fn allow_connections(connections: usize) -> Result<(), String> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let needed = connections as u64 + OTHER_DESCRIPTORS;
+    let limit = getrlimit(Resource::Nofile);
+    // Where there is no number there is no limit.
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    let raised = Rlimit { current: Some(needed), maximum: limit.maximum };
+    setrlimit(Resource::Nofile, raised).map_err(|_| {
+        let maximum = limit.maximum.unwrap_or(u64::MAX);
+        format!("{connections} connections need more descriptors than the {maximum} that are allowed; see ulimit -n")
+    })
+}
+
+#[cfg(not(unix))]
+fn allow_connections(_connections: usize) -> Result<(), String> {
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! A sender: what it says next, and when it said what it has said.
+
+use super::line::{self, Tag};
+use super::protocol::Protocol;
+
+/// For how many lines of a sender the time of sending is kept. Who is further behind has its
+/// latency reckoned from the oldest of them, which is too little, never too much.
+const TIMES_LINES: usize = 64 * 1_024;
+
+pub(super) struct Sender {
+    before: Vec<u8>,
+    text: Vec<u8>,
+    end: &'static [u8],
+    next: Tag,
+    said: u64,
+    /// How many of its lines have come back.
+    pub(super) echoed: u64,
+    /// When line n was said, at n modulo the length, in nanoseconds of the run.
+    times: Box<[u64]>,
+}
+
+impl Sender {
+    pub(super) fn new(index: usize, protocol: Protocol, line_bytes: usize) -> Self {
+        let text = line::text(index, line_bytes);
+        Self {
+            before: protocol.before_text(text.len()).into_bytes(),
+            text,
+            end: protocol.end().as_bytes(),
+            next: Tag::first(index),
+            said: 0,
+            echoed: 0,
+            times: vec![0; TIMES_LINES].into(),
+        }
+    }
+
+    /// Says so many lines into `out`, at this time in nanoseconds of the run.
+    pub(super) fn say(&mut self, lines: u64, time: u64, out: &mut Vec<u8>) {
+        for _ in 0..lines {
+            line::set_tag(&mut self.text, self.next);
+            for part in [&self.before, &self.text, self.end] {
+                out.extend_from_slice(part);
+            }
+            let slot = self.slot(self.said);
+            self.times[slot] = time;
+            self.next = self.next.next();
+            self.said += 1;
+        }
+    }
+
+    /// How many lines it has said.
+    pub(super) fn said(&self) -> u64 {
+        self.said
+    }
+
+    /// How many lines are on their way.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.said - self.echoed
+    }
+
+    /// When a line was said that has been said.
+    pub(super) fn time_of(&self, number: u64) -> u64 {
+        self.times[self.slot(number.max(self.said.saturating_sub(TIMES_LINES as u64)))]
+    }
+
+    fn slot(&self, number: u64) -> usize {
+        // The remainder is below a length, so it fits.
+        usize::try_from(number % self.times.len() as u64).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_kept_for_as_many_lines_as_there_is_room_for() {
+        let mut sender = Sender::new(0, Protocol::Report, 64);
+        let mut out = Vec::new();
+        let lines = TIMES_LINES as u64 + 10;
+        for time in 0..lines {
+            sender.say(1, time, &mut out);
+        }
+        assert_eq!(out.len() as u64, 64 * lines);
+        assert_eq!(sender.time_of(lines - 1), lines - 1);
+        assert_eq!(sender.time_of(10), 10, "the oldest that is kept");
+        assert_eq!(sender.time_of(9), 10, "rather too little than too much");
+    }
+}
