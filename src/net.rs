@@ -155,7 +155,7 @@ pub fn parse_address(input: &str) -> Result<String, String> {
     Ok(format!("{host}:{port}"))
 }
 
-/// Says in words for people what went wrong with a socket.
+/// Says in words for people what went wrong with a socket or a file.
 #[must_use]
 pub fn explain(error: &io::Error) -> String {
     match error.kind() {
@@ -168,6 +168,7 @@ pub fn explain(error: &io::Error) -> String {
         io::ErrorKind::TimedOut => "timed out".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way to reach it".to_owned(),
+        io::ErrorKind::StorageFull => "no space left on device".to_owned(),
         // Every other text of the operating system, without the number it appends.
         _ => {
             let text = error.to_string();

@@ -7,6 +7,8 @@ mod chat;
 #[cfg(unix)]
 mod check;
 mod documents;
+#[cfg(unix)]
+mod log_file;
 mod peers;
 mod pipe;
 mod rapid;
