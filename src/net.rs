@@ -1,7 +1,10 @@
 //! The seam between the chat and the network: everything above it runs on any [`Network`].
 //!
-//! Production is [`Tcp`]; the simulation is an adapter in `tests/sim/`. This is the only module
-//! that names an operating-system socket.
+//! Production is [`Tcp`], or [`Tls`] over it; the simulation is an adapter in `tests/sim/`. This is
+//! the only module that names an operating-system socket.
+
+mod tls;
+mod tls_errors;
 
 use std::fmt;
 use std::io;
@@ -9,6 +12,8 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+pub use tls::{ENCRYPTED_AHEAD_BYTES, Identity, Tls, TlsListener, TlsStream, Trust};
 
 use crate::protocol::DEFAULT_PORT;
 

@@ -9,7 +9,7 @@ use clap::{ArgAction, Parser, ValueEnum};
 use commonroom::background::{BackgroundWriter, Handle, WhenFull};
 use commonroom::journal::{self, LogFormat};
 use commonroom::logfile::LogFile;
-use commonroom::net::{Listener, Network, Peer, Tcp, explain, parse_address};
+use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
 use commonroom::server::{Config, serve};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
@@ -27,6 +27,7 @@ Examples:
   chat-server                                a room for this machine, on 127.0.0.1:5555
   chat-server --listen 0.0.0.0:5555          a room for everyone who can reach this machine
   chat-server --history 20                   newcomers see the last 20 lines
+  chat-server --tls-cert CERT --tls-key KEY  encrypted; members connect with chat-client --tls
   nc 127.0.0.1 5555                          a client that is everywhere: type a nickname, then talk
 
 Ctrl-C or SIGTERM tells the members, writes what is pending, and ends with exit code 0.
@@ -48,6 +49,14 @@ struct Arguments {
     /// How many earlier lines a newcomer is shown
     #[arg(long, env = "CHAT_HISTORY", value_name = "LINES", default_value_t = 0)]
     history: usize,
+
+    /// The certificate of the server for TLS, in PEM, with those of intermediate authorities behind it
+    #[arg(long, env = "CHAT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of that certificate, in PEM
+    #[arg(long, env = "CHAT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 
     /// Say on stderr what happens inside; twice for every read and write
     #[arg(short, long, env = "CHAT_VERBOSE", action = ArgAction::Count)]
@@ -90,16 +99,25 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {}", explain(&error)))?;
-    runtime.block_on(serve_until_signalled(arguments))
+    match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => {
+            let identity = Identity::load(certificate, key)?;
+            runtime.block_on(serve_until_signalled(&Tls::server(Tcp, identity), arguments))
+        }
+        _ => runtime.block_on(serve_until_signalled(&Tcp, arguments)),
+    }
 }
 
-async fn serve_until_signalled(arguments: &Arguments) -> Result<(), String> {
+async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -> Result<(), String> {
     let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {}", explain(&error)))?;
     let listener =
-        Tcp.bind(&arguments.listen).await.map_err(|error| cannot_listen(&arguments.listen, &error))?;
+        network.bind(&arguments.listen).await.map_err(|error| cannot_listen(&arguments.listen, &error))?;
     let address = listener.local_address().map_err(|error| cannot_listen(&arguments.listen, &error))?;
     let log = open_log(arguments)?;
     start_logging(arguments, &log);
+    if let Some(warning) = exposure(address, arguments.tls_cert.is_some()) {
+        say_on_stderr(&warning);
+    }
 
     // stdout may be a pipe that nobody reads or that has gone away: neither may hold up the chat.
     let stdout = BackgroundWriter::spawn(io::stdout(), WhenFull::Drop);
@@ -119,6 +137,15 @@ fn cannot_listen(address: &str, error: &io::Error) -> String {
         _ => "",
     };
     format!("cannot listen on {address}: {}{advice}", explain(error))
+}
+
+/// What to think about when others than this machine can reach the server.
+fn exposure(address: SocketAddr, has_tls: bool) -> Option<String> {
+    let guards = [(has_tls, "encryption (--tls-cert, --tls-key)")];
+    let missing: Vec<_> = guards.iter().filter(|(is_there, _)| !is_there).map(|&(_, guard)| guard).collect();
+    (!address.ip().is_loopback() && !missing.is_empty()).then(|| {
+        format!("{address} can be reached from other machines, and there is no {}", missing.join(" and no "))
+    })
 }
 
 fn open_log(arguments: &Arguments) -> Result<BackgroundWriter, String> {

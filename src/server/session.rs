@@ -148,6 +148,11 @@ async fn part<S: Stream>(
         }
     };
     warn!(event = "refusal", %peer, "Closed {}: {reason}", Peer(peer));
+    // Who has not even taken the request for its nickname, or has not come through the handshake
+    // of an encrypted connection, would not take this either.
+    if !outgoing.flushed {
+        return false;
+    }
     let line = format!("{notice}\n");
     let told = timeout(room.limits().write_timeout, outgoing.write_now(&line)).await;
     matches!(told, Ok(Ok(())))

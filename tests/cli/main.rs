@@ -3,6 +3,8 @@
 //! Nothing here sleeps to synchronise: every test waits for what it awaits, with a deadline.
 
 mod bad_input;
+#[path = "../certificates.rs"]
+mod certificates;
 mod chat;
 #[cfg(unix)]
 mod check;
@@ -16,3 +18,4 @@ mod start_and_stop;
 mod support;
 #[cfg(unix)]
 mod terminal;
+mod tls;

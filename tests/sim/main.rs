@@ -6,11 +6,14 @@
 //! - [`conformance`]: the report's table, which `chat-check` runs against processes.
 //! - [`sweep`]: many [`plan`]s drawn from seeds. [`history`] is what happened in one, [`oracles`] are
 //!   the promises about it, [`ledger`] counts what must sometimes happen.
+//! - [`tls`]: the same over TLS, apart from the others because its randomness is not drawn from a seed.
 //! - [`determinism`]: the same seed does the same in two processes.
 //! - [`timeline`]: a picture of a run.
 
 mod abrupt_disconnect;
 mod actor;
+#[path = "../certificates.rs"]
+mod certificates;
 mod conformance;
 mod determinism;
 mod history;
@@ -30,4 +33,5 @@ mod stall;
 mod sweep;
 mod thundering_herd;
 mod timeline;
+mod tls;
 mod world;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use commonroom::net::{Identity, Network, Tls, Trust};
 use commonroom::protocol::Framing;
 use commonroom::server::{Config, Limits};
 use proptest::prelude::*;
@@ -73,6 +74,16 @@ impl Plan {
 
     /// The world before anything has happened.
     pub fn world(&self, traced: bool) -> World {
+        self.world_over(Simulated::cut_into(self.pieces()), None, traced)
+    }
+
+    /// The same over TLS.
+    pub fn encrypted_world(&self, identity: Identity, trust: &Trust) -> World {
+        let network = Tls::server(Simulated::cut_into(self.pieces()), identity);
+        self.world_over(network, Some(trust), false)
+    }
+
+    fn world_over<N: Network>(&self, network: N, tls: Option<&Trust>, traced: bool) -> World {
         let mut world = World::with(self.physics(traced));
         let limits = Limits {
             registration_timeout: seconds(4),
@@ -82,9 +93,9 @@ impl Plan {
             ..Limits::default()
         };
         let config = Config { history_lines: self.history_lines, limits };
-        world.start_server_on(Simulated::cut_into(self.pieces()), config);
+        world.start_server_on(network, config);
         for index in 0..self.members.len() {
-            world.add(self.member(index));
+            world.add(Member { tls: tls.cloned(), ..self.member(index) });
         }
         world
     }
