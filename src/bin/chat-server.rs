@@ -126,7 +126,12 @@ async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -
     let listener = Announcing { listener, console: (!arguments.quiet).then_some(console) };
 
     let config = Config { history_lines: arguments.history, ..Config::default() };
-    serve(listener, config, signals.until_the_end(&log)).await;
+    let shutdown = async {
+        signals.until_the_end(&log).await;
+        tell_systemd(State::Stopping);
+    };
+    tell_systemd(State::Ready);
+    serve(listener, config, shutdown).await;
     Ok(())
 }
 
@@ -205,6 +210,27 @@ fn say_on_stderr(message: &str) {
     // Where even stderr is closed, nobody wants to know.
     let _ = writeln!(io::stderr(), "chat-server: {message}");
 }
+
+/// What systemd wants to know.
+#[derive(Clone, Copy)]
+enum State {
+    Ready,
+    Stopping,
+}
+
+/// Tells systemd how far the server is, if it has started it with `Type=notify`.
+#[cfg(target_os = "linux")]
+fn tell_systemd(state: State) {
+    let state = match state {
+        State::Ready => sd_notify::NotifyState::Ready,
+        State::Stopping => sd_notify::NotifyState::Stopping,
+    };
+    // The chat does not depend on whether systemd listens.
+    let _ = sd_notify::notify(&[state]);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tell_systemd(_: State) {}
 
 /// What a person or the system asks of the running server. The handlers are in place as soon as this
 /// is there.
