@@ -10,16 +10,41 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How many bytes may wait to be written.
 pub const WAITING_BYTES: usize = 4 * 1_024 * 1_024;
 
+/// How long somebody waits for room among them, if it may wait at all. A disk that does not take
+/// so much in that time does not work.
+pub const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long the end waits for a target that takes nothing.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What happens to a line while [`WAITING_BYTES`] are waiting already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// Whoever writes it waits until there is room: no line is lost.
+    /// Whoever writes it waits until there is room. When there is none within [`ROOM_TIMEOUT`] the
+    /// target hangs: from then on lines are dropped at once, and counted, until there is room again.
     Wait,
     /// It is dropped: nobody waits for somebody who does not read.
     Drop,
+}
+
+/// Where a [`BackgroundWriter`] writes to. It is called on the writer's thread only, which may wait.
+pub trait Target: Send + 'static {
+    /// Takes whole lines. What becomes of those that cannot be written is the target's business.
+    fn write_lines(&mut self, lines: &[u8]);
+
+    /// So many lines that would come next have been dropped, because the target took nothing.
+    fn miss_lines(&mut self, _count: u64) {}
+
+    /// Lines that come from now on belong to a new file, if the target is one.
+    fn reopen(&mut self) {}
+}
+
+/// Everything that can be written to is a target; what fails to be written is gone.
+impl<W: Write + Send + 'static> Target for W {
+    fn write_lines(&mut self, lines: &[u8]) {
+        // Later lines are tried again: a pipe stays broken, but a terminal may come back.
+        let _ = self.write_all(lines).and_then(|()| self.flush());
+    }
 }
 
 /// Writes lines to a slow target on a thread of its own, in order, many at once if they come fast.
@@ -44,21 +69,27 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Vec<u8>,
+    /// What nobody has written yet.
+    batch: Batch,
     /// Nothing more will come.
     ended: bool,
     /// And all that came is written.
     drained: bool,
 }
 
+/// What is written in one go.
+#[derive(Debug, Default)]
+struct Batch {
+    lines: Vec<u8>,
+    /// Where in `lines` the target is to be reopened.
+    reopen_at: Option<usize>,
+    /// How many lines were dropped behind them.
+    missed: u64,
+}
+
 impl BackgroundWriter {
-    /// Starts the thread. `on_error` is told about the first failure of a series; what failed to
-    /// be written is gone, and later lines are tried again.
-    pub fn spawn<W, E>(target: W, when_full: WhenFull, on_error: E) -> Self
-    where
-        W: Write + Send + 'static,
-        E: FnMut(io::Error) + Send + 'static,
-    {
+    /// Starts the thread.
+    pub fn spawn(target: impl Target, when_full: WhenFull) -> Self {
         let queue = Arc::new(Queue {
             state: Mutex::default(),
             when_full,
@@ -67,7 +98,7 @@ impl BackgroundWriter {
         });
         thread::spawn({
             let queue = Arc::clone(&queue);
-            move || queue.write_all_to(target, on_error)
+            move || queue.write_all_to(target)
         });
         Self { queue }
     }
@@ -76,6 +107,14 @@ impl BackgroundWriter {
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.queue))
+    }
+
+    /// Has the target reopened between the lines that have been written by now and those that
+    /// will be.
+    pub fn reopen(&self) {
+        let mut state = self.queue.lock();
+        state.batch.reopen_at = Some(state.batch.lines.len());
+        self.queue.filled.notify_one();
     }
 }
 
@@ -111,53 +150,69 @@ impl<'a> MakeWriter<'a> for Handle {
 impl Queue {
     fn push(&self, line: &[u8]) {
         let mut state = self.lock();
-        while state.waiting.len() >= WAITING_BYTES {
-            match self.when_full {
-                WhenFull::Drop => return,
-                WhenFull::Wait => {
-                    state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-            }
+        // Who has just waited in vain does not wait for each further line as well.
+        if state.batch.is_full() && state.batch.missed == 0 && self.when_full == WhenFull::Wait {
+            let room = self.emptied.wait_timeout_while(state, ROOM_TIMEOUT, |state| state.batch.is_full());
+            state = room.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let was_empty = state.waiting.is_empty();
-        state.waiting.extend_from_slice(line);
+        if state.batch.is_full() {
+            state.batch.missed += 1;
+            return;
+        }
+        state.batch.lines.extend_from_slice(line);
         drop(state);
-        if was_empty {
-            self.filled.notify_one();
-        }
+        self.filled.notify_one();
     }
 
     /// The thread: takes everything that waits and writes it in one piece, until the end.
-    fn write_all_to(&self, mut target: impl Write, mut on_error: impl FnMut(io::Error)) {
-        let mut batch = Vec::new();
-        let mut failing = false;
-        loop {
-            batch.clear();
-            let mut state = self.lock();
-            while state.waiting.is_empty() && !state.ended {
-                state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+    fn write_all_to(&self, mut target: impl Target) {
+        let mut batch = Batch::default();
+        while self.take(&mut batch) {
+            let (before, behind) = batch.lines.split_at(batch.reopen_at.unwrap_or(0));
+            if !before.is_empty() {
+                target.write_lines(before);
             }
-            if state.waiting.is_empty() {
-                state.drained = true;
-                self.emptied.notify_all();
-                return;
+            if batch.reopen_at.is_some() {
+                target.reopen();
             }
-            std::mem::swap(&mut batch, &mut state.waiting);
-            drop(state);
-            self.emptied.notify_all();
-            match target.write_all(&batch).and_then(|()| target.flush()) {
-                Ok(()) => failing = false,
-                Err(error) if !failing => {
-                    failing = true;
-                    on_error(error);
-                }
-                Err(_) => {}
+            if !behind.is_empty() {
+                target.write_lines(behind);
+            }
+            if batch.missed > 0 {
+                target.miss_lines(batch.missed);
             }
         }
+        drop(target);
+        self.lock().drained = true;
+        self.emptied.notify_all();
+    }
+
+    /// Exchanges a batch that is written for the next one. Returns false at the end.
+    fn take(&self, batch: &mut Batch) -> bool {
+        batch.lines.clear();
+        *batch = Batch { lines: std::mem::take(&mut batch.lines), ..Batch::default() };
+        let mut state = self.lock();
+        while state.batch.is_empty() && !state.ended {
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(batch, &mut state.batch);
+        drop(state);
+        self.emptied.notify_all();
+        !batch.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.reopen_at.is_none() && self.missed == 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.lines.len() >= WAITING_BYTES
     }
 }
 
@@ -188,7 +243,7 @@ mod tests {
     fn gated(when_full: WhenFull) -> (BackgroundWriter, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
         let (open, opened) = mpsc::channel();
         let (written, seen) = mpsc::channel();
-        let writer = BackgroundWriter::spawn(Gate { opened, written }, when_full, |_| {});
+        let writer = BackgroundWriter::spawn(Gate { opened, written }, when_full);
         (writer, open, seen)
     }
 
@@ -216,7 +271,7 @@ mod tests {
         for _ in 0..(3 * WAITING_BYTES / line.len()) {
             handle.write_all(&line).unwrap();
         }
-        assert!(writer.queue.lock().waiting.len() < WAITING_BYTES + line.len());
+        assert!(writer.queue.lock().batch.lines.len() < WAITING_BYTES + line.len());
         drop(open);
     }
 
@@ -239,28 +294,67 @@ mod tests {
         assert_eq!(written, total);
     }
 
+    /// A target that tells what it is asked, and hangs in it until the test lets it go.
+    struct Hanging {
+        asked: mpsc::Sender<String>,
+        freed: mpsc::Receiver<()>,
+    }
+
+    impl Hanging {
+        fn ask(&self, what: String) {
+            self.asked.send(what).expect("the test listens");
+            // Once the test has dropped its end, nothing hangs any more.
+            let _ = self.freed.recv();
+        }
+    }
+
+    impl Target for Hanging {
+        fn write_lines(&mut self, lines: &[u8]) {
+            let first = lines.split(|&byte| byte == b'\n').next().unwrap_or_default();
+            self.ask(String::from_utf8_lossy(&first[..first.len().min(10)]).into_owned());
+        }
+
+        fn miss_lines(&mut self, count: u64) {
+            self.ask(format!("{count} missed"));
+        }
+
+        fn reopen(&mut self) {
+            self.ask("reopen".to_owned());
+        }
+    }
+
+    /// A writer whose target hangs in its first line.
+    fn hanging() -> (BackgroundWriter, mpsc::Sender<()>, mpsc::Receiver<String>) {
+        let (asked, requests) = mpsc::channel();
+        let (free, freed) = mpsc::channel();
+        let writer = BackgroundWriter::spawn(Hanging { asked, freed }, WhenFull::Wait);
+        writer.handle().write_all(b"first\n").unwrap();
+        assert_eq!(requests.recv().as_deref(), Ok("first"));
+        (writer, free, requests)
+    }
+
     #[test]
-    fn a_failing_target_is_told_once_and_tried_again() {
-        struct Failing(mpsc::Sender<()>);
-        impl Write for Failing {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                self.0.send(()).map_err(io::Error::other)?;
-                Err(io::Error::other("no space"))
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
+    fn who_waits_for_a_target_that_hangs_goes_on_and_the_lines_dropped_are_counted() {
+        let (writer, free, requests) = hanging();
+        let mut handle = writer.handle();
+        handle.write_all(&vec![b'x'; WAITING_BYTES]).unwrap();
+        for _ in 0..1_000 {
+            handle.write_all(b"no room\n").unwrap();
         }
-        let (tried, attempts) = mpsc::channel();
-        let (told, errors) = mpsc::channel();
-        let writer = BackgroundWriter::spawn(Failing(tried), WhenFull::Wait, move |error| {
-            told.send(error.to_string()).expect("the test listens");
-        });
-        for _ in 0..3 {
-            writer.handle().write_all(b"line\n").unwrap();
-            attempts.recv().expect("each line is tried");
-        }
+        drop(free);
         drop(writer);
-        assert_eq!(errors.iter().collect::<Vec<_>>(), ["no space"]);
+        assert_eq!(requests.iter().collect::<Vec<_>>(), ["xxxxxxxxxx", "1000 missed"]);
+    }
+
+    #[test]
+    fn a_target_is_reopened_exactly_between_the_lines_before_and_the_lines_after() {
+        let (writer, free, requests) = hanging();
+        let mut handle = writer.handle();
+        handle.write_all(b"before\n").unwrap();
+        writer.reopen();
+        handle.write_all(b"after\n").unwrap();
+        drop(free);
+        drop(writer);
+        assert_eq!(requests.iter().collect::<Vec<_>>(), ["before", "reopen", "after"]);
     }
 }

@@ -10,6 +10,8 @@
 //! meaning: `docs/protocol.md`, "server.log".
 
 use std::fmt::{self, Write as _};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Zoned;
 use tracing::field::{Field, Visit};
@@ -20,6 +22,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::protocol::Harmless;
@@ -61,6 +64,30 @@ where
             .with_timer(JsonTime(clock))
             .with_filter(events)
             .boxed(),
+    }
+}
+
+/// The lines that the journal makes of the events of `happening`, for whoever cannot send them the
+/// usual way.
+pub fn lines_of(format: LogFormat, clock: impl Clock, happening: impl FnOnce()) -> Vec<u8> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let target = Arc::clone(&lines);
+    let layer = layer(format, clock, move || Lines(Arc::clone(&target)));
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), happening);
+    std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Lines that are kept.
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -144,37 +171,14 @@ impl<C: Clock> FormatTime for JsonTime<C> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use tracing::{debug, error, info, warn};
-    use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     /// What the journal makes of the events of `happening`, at a fixed time in India.
     fn journal(format: LogFormat, happening: impl FnOnce()) -> String {
-        let lines = Lines::default();
-        let target = lines.clone();
         let now: Zoned = "2026-02-23T02:58:31.231999+05:30[+05:30]".parse().unwrap();
-        let layer = layer(format, move || now.clone(), move || target.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), happening);
-        let written = lines.0.lock().unwrap().clone();
-        String::from_utf8(written).unwrap()
+        String::from_utf8(lines_of(format, move || now.clone(), happening)).unwrap()
     }
 
     #[test]

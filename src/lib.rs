@@ -16,6 +16,7 @@
 //! | [`client`] | the client without a terminal: connect, hear, speak |
 //! | [`terminal`] | what a person or a script sees |
 //! | [`conformance`] | the report's test table as code, for any server on any network |
+//! | [`logfile`] | the file of the journal: its lock, its rotation, and what happens when the disk is full |
 //! | [`load`] | a load generator that checks every delivery, for chat servers and their peers |
 //! | [`usage`] | what a process has used |
 //! | [`background`] | writing to a disk or a pipe without waiting for it |
@@ -64,6 +65,7 @@ pub mod client;
 pub mod conformance;
 pub mod journal;
 pub mod load;
+pub mod logfile;
 pub mod net;
 pub mod protocol;
 pub mod room;

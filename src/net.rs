@@ -1,7 +1,10 @@
 //! The seam between the chat and the network: everything above it runs on any [`Network`].
 //!
-//! Production is [`Tcp`]; the simulation is an adapter in `tests/sim/`. This is the only module
-//! that names an operating-system socket.
+//! Production is [`Tcp`], or [`Tls`] over it; the simulation is an adapter in `tests/sim/`. This is
+//! the only module that names an operating-system socket.
+
+mod tls;
+mod tls_errors;
 
 use std::fmt;
 use std::io;
@@ -9,6 +12,8 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+pub use tls::{ENCRYPTED_AHEAD_BYTES, Identity, Tls, TlsListener, TlsStream, Trust};
 
 use crate::protocol::DEFAULT_PORT;
 
@@ -155,7 +160,7 @@ pub fn parse_address(input: &str) -> Result<String, String> {
     Ok(format!("{host}:{port}"))
 }
 
-/// Says in words for people what went wrong with a socket.
+/// Says in words for people what went wrong with a socket or a file.
 #[must_use]
 pub fn explain(error: &io::Error) -> String {
     match error.kind() {
@@ -168,6 +173,7 @@ pub fn explain(error: &io::Error) -> String {
         io::ErrorKind::TimedOut => "timed out".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way to reach it".to_owned(),
+        io::ErrorKind::StorageFull => "no space left on device".to_owned(),
         // Every other text of the operating system, without the number it appends.
         _ => {
             let text = error.to_string();

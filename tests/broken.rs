@@ -78,7 +78,7 @@ const BROKEN: &[Broken] = &[
                 "src/server/shared.rs",
                 "    /// Slows a sender down",
                 "    /// Broken on purpose.\n    pub(super) async fn wait_for_the_slowest(&self) {\n        \
-     while self.lock().room.somebody_is_behind_by(0) {\n            sleep(BACK_PRESSURE_PAUSE).await;\n        }\n    }\n\n    \
+     while self.lock().room.somebody_is_behind_by(0, |_| false) {\n            sleep(BACK_PRESSURE_PAUSE).await;\n        }\n    }\n\n    \
      /// Slows a sender down",
             ),
         ],

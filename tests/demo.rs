@@ -21,7 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 async fn main() -> io::Result<()> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("server.log");
-    let log = BackgroundWriter::spawn(File::create(&path)?, WhenFull::Wait, |error| eprintln!("{error}"));
+    let log = BackgroundWriter::spawn(File::create(&path)?, WhenFull::Wait);
     tracing_subscriber::registry()
         .with(journal::layer(LogFormat::Report, jiff::Zoned::now, log.handle()))
         .init();

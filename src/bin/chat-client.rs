@@ -1,11 +1,12 @@
 //! `chat-client`: a member of a room, on a terminal or in a script.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use commonroom::client::connect;
-use commonroom::net::{Tcp, explain, parse_address};
+use commonroom::net::{Network, Tcp, Tls, Trust, explain, parse_address};
 use commonroom::protocol::{Framing, LINE_BYTES, Nickname};
 use commonroom::terminal::Failure;
 use commonroom::terminal::editor::{self, NICKNAME_PROMPT};
@@ -25,6 +26,7 @@ Examples:
   chat-client chat.example:5555 --nickname Dinesh       a room elsewhere
   printf 'hello\\n' | chat-client --nickname bot          say it and be sure that it was taken
   chat-client --framing report                          the report's own server
+  chat-client chat.example --tls                        an encrypted connection
 
 Exit codes: 0 done; 1 a line was refused or not confirmed, or the connection failed; 2 usage.
 In a pipe a line that begins with a slash is no command, but said as it stands."
@@ -41,6 +43,14 @@ struct Arguments {
     /// How messages are delimited: lines, or as the report's own server expects it
     #[arg(long, env = "CHAT_FRAMING", value_name = "FRAMING", default_value = "lines")]
     framing: Delimited,
+
+    /// Encrypt the connection, and make sure that the server is the one it says it is
+    #[arg(long, env = "CHAT_TLS")]
+    tls: bool,
+
+    /// Trust this authority to say so, in PEM, instead of those that this machine trusts; implies --tls
+    #[arg(long, env = "CHAT_TLS_CA", value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -74,21 +84,47 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::Input(error.to_string()))?;
-    let framing = arguments.framing.into();
-    let result = if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        runtime.block_on(editor::run(&Tcp, &arguments.address, framing, arguments.nickname))
-    } else {
-        runtime.block_on(run_pipe(arguments.address, framing, arguments.nickname))
+    let result = match arguments.trust().map_err(Failure::Input)? {
+        Some(trust) => runtime.block_on(talk(&Tls::client(Tcp, trust), arguments)),
+        None => runtime.block_on(talk(&Tcp, arguments)),
     };
     // A read of stdin that nobody waits for any more must not hold up the end.
     runtime.shutdown_background();
     result
 }
 
-async fn run_pipe(address: String, framing: Framing, nickname: Option<Nickname>) -> Result<(), Failure> {
+impl Arguments {
+    /// Whom to trust, if the connection is to be encrypted.
+    fn trust(&self) -> Result<Option<Trust>, String> {
+        match &self.tls_ca {
+            Some(authorities) => Trust::load(authorities).map(Some),
+            None if self.tls => Trust::of_this_machine()
+                .map(Some)
+                .map_err(|reason| format!("{reason}; --tls-ca names a file with the certificate of one")),
+            None => Ok(None),
+        }
+    }
+}
+
+async fn talk<N: Network>(network: &N, arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { address, nickname, framing, .. } = arguments;
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        editor::run(network, &address, framing.into(), nickname).await
+    } else {
+        run_pipe(network, address, framing.into(), nickname).await
+    }
+}
+
+async fn run_pipe<N: Network>(
+    network: &N,
+    address: String,
+    framing: Framing,
+    nickname: Option<Nickname>,
+) -> Result<(), Failure> {
     let nickname = nickname.map_or_else(read_nickname, Ok)?;
-    let connection =
-        connect(&Tcp, &address, framing).await.map_err(|error| Failure::CannotConnect { address, error })?;
+    let connection = connect(network, &address, framing)
+        .await
+        .map_err(|error| Failure::CannotConnect { address, error })?;
     let streams = Streams {
         input: tokio::io::stdin(),
         output: io::stdout(),

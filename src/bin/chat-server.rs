@@ -1,15 +1,15 @@
 //! `chat-server`: one room on a TCP port.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, ValueEnum};
 use commonroom::background::{BackgroundWriter, Handle, WhenFull};
 use commonroom::journal::{self, LogFormat};
-use commonroom::net::{Listener, Network, Peer, Tcp, explain, parse_address};
+use commonroom::logfile::LogFile;
+use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
 use commonroom::server::{Config, serve};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
@@ -27,9 +27,11 @@ Examples:
   chat-server                                a room for this machine, on 127.0.0.1:5555
   chat-server --listen 0.0.0.0:5555          a room for everyone who can reach this machine
   chat-server --history 20                   newcomers see the last 20 lines
+  chat-server --tls-cert CERT --tls-key KEY  encrypted; members connect with chat-client --tls
   nc 127.0.0.1 5555                          a client that is everywhere: type a nickname, then talk
 
-Ctrl-C or SIGTERM tells the members, writes what is pending, and ends with exit code 0."
+Ctrl-C or SIGTERM tells the members, writes what is pending, and ends with exit code 0.
+SIGHUP reopens the log, for logrotate."
 )]
 struct Arguments {
     /// Where to listen; port 0 takes a free one
@@ -47,6 +49,14 @@ struct Arguments {
     /// How many earlier lines a newcomer is shown
     #[arg(long, env = "CHAT_HISTORY", value_name = "LINES", default_value_t = 0)]
     history: usize,
+
+    /// The certificate of the server for TLS, in PEM, with those of intermediate authorities behind it
+    #[arg(long, env = "CHAT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of that certificate, in PEM
+    #[arg(long, env = "CHAT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 
     /// Say on stderr what happens inside; twice for every read and write
     #[arg(short, long, env = "CHAT_VERBOSE", action = ArgAction::Count)]
@@ -89,24 +99,38 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {}", explain(&error)))?;
-    runtime.block_on(serve_until_signalled(arguments))
+    match (&arguments.tls_cert, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => {
+            let identity = Identity::load(certificate, key)?;
+            runtime.block_on(serve_until_signalled(&Tls::server(Tcp, identity), arguments))
+        }
+        _ => runtime.block_on(serve_until_signalled(&Tcp, arguments)),
+    }
 }
 
-async fn serve_until_signalled(arguments: &Arguments) -> Result<(), String> {
-    let shutdown = shutdown_signal().map_err(|error| format!("cannot catch signals: {}", explain(&error)))?;
+async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -> Result<(), String> {
+    let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {}", explain(&error)))?;
     let listener =
-        Tcp.bind(&arguments.listen).await.map_err(|error| cannot_listen(&arguments.listen, &error))?;
+        network.bind(&arguments.listen).await.map_err(|error| cannot_listen(&arguments.listen, &error))?;
     let address = listener.local_address().map_err(|error| cannot_listen(&arguments.listen, &error))?;
-    let log = open_log(&arguments.log)?;
+    let log = open_log(arguments)?;
     start_logging(arguments, &log);
+    if let Some(warning) = exposure(address, arguments.tls_cert.is_some()) {
+        say_on_stderr(&warning);
+    }
 
     // stdout may be a pipe that nobody reads or that has gone away: neither may hold up the chat.
-    let stdout = BackgroundWriter::spawn(io::stdout(), WhenFull::Drop, |_| {});
+    let stdout = BackgroundWriter::spawn(io::stdout(), WhenFull::Drop);
     let mut console = stdout.handle();
     print_line(&mut console, &format!("Server running on {address}"));
     let listener = Announcing { listener, console: (!arguments.quiet).then_some(console) };
 
     let config = Config { history_lines: arguments.history, ..Config::default() };
+    let shutdown = async {
+        signals.until_the_end(&log).await;
+        tell_systemd(State::Stopping);
+    };
+    tell_systemd(State::Ready);
     serve(listener, config, shutdown).await;
     Ok(())
 }
@@ -120,19 +144,22 @@ fn cannot_listen(address: &str, error: &io::Error) -> String {
     format!("cannot listen on {address}: {}{advice}", explain(error))
 }
 
-fn open_log(path: &Path) -> Result<BackgroundWriter, String> {
-    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-        format!("cannot open the log {}: {}; choose another with --log", path.display(), explain(&error))
+/// What to think about when others than this machine can reach the server.
+fn exposure(address: SocketAddr, has_tls: bool) -> Option<String> {
+    let guards = [(has_tls, "encryption (--tls-cert, --tls-key)")];
+    let missing: Vec<_> = guards.iter().filter(|(is_there, _)| !is_there).map(|&(_, guard)| guard).collect();
+    (!address.ip().is_loopback() && !missing.is_empty()).then(|| {
+        format!("{address} can be reached from other machines, and there is no {}", missing.join(" and no "))
+    })
+}
+
+fn open_log(arguments: &Arguments) -> Result<BackgroundWriter, String> {
+    let path = &arguments.log;
+    let file = LogFile::open(path, arguments.log_format.into(), jiff::Zoned::now, say_on_stderr);
+    let file = file.map_err(|reason| {
+        format!("cannot open the log {}: {reason}; choose another with --log", path.display())
     })?;
-    let path = path.to_owned();
-    let on_error = move |error: io::Error| {
-        say_on_stderr(&format!(
-            "cannot write the log {}: {}; the chat goes on without it",
-            path.display(),
-            explain(&error)
-        ));
-    };
-    Ok(BackgroundWriter::spawn(file, WhenFull::Wait, on_error))
+    Ok(BackgroundWriter::spawn(file, WhenFull::Wait))
 }
 
 fn start_logging(arguments: &Arguments, log: &BackgroundWriter) {
@@ -184,26 +211,72 @@ fn say_on_stderr(message: &str) {
     let _ = writeln!(io::stderr(), "chat-server: {message}");
 }
 
-/// Completes when the server is asked to end: Ctrl-C, or SIGTERM where there is one. The handlers
-/// are in place when this returns.
-#[cfg(unix)]
-fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
+/// What systemd wants to know.
+#[derive(Clone, Copy)]
+enum State {
+    Ready,
+    Stopping,
 }
 
-#[cfg(not(unix))]
-fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c()?;
-    Ok(async move {
-        interrupt.recv().await;
-    })
+/// Tells systemd how far the server is, if it has started it with `Type=notify`.
+#[cfg(target_os = "linux")]
+fn tell_systemd(state: State) {
+    let state = match state {
+        State::Ready => sd_notify::NotifyState::Ready,
+        State::Stopping => sd_notify::NotifyState::Stopping,
+    };
+    // The chat does not depend on whether systemd listens.
+    let _ = sd_notify::notify(&[state]);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tell_systemd(_: State) {}
+
+/// What a person or the system asks of the running server. The handlers are in place as soon as this
+/// is there.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Completes when the server is asked to end, by Ctrl-C or SIGTERM. Until then each SIGHUP has the
+    /// log reopened.
+    async fn until_the_end(mut self, log: &BackgroundWriter) {
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hang_up.recv() => log.reopen(),
+            }
+        }
+    }
+}
+
+/// Elsewhere there is only Ctrl-C.
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    async fn until_the_end(mut self, _log: &BackgroundWriter) {
+        self.0.recv().await;
+    }
 }

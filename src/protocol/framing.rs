@@ -90,6 +90,12 @@ impl Decoder {
         self.framing != Some(Framing::Lines) && (self.discarding || self.start < self.buffer.len())
     }
 
+    /// How many bytes are held that are part of no message yet.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.pending().len()
+    }
+
     /// Adds what one read brought.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.start);

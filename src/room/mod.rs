@@ -27,7 +27,7 @@ pub struct Room {
     /// The members, by the two keys of their nicknames ([`Nickname::keys`]).
     roster: BTreeMap<String, MemberId>,
     joined_so_far: u64,
-    /// No member's cursor lies before this; cursors only move forward, so it may lag behind.
+    /// No cursor that moves lies before this. Cursors only move forward, so it may lag behind.
     slowest: Position,
     private_bytes: usize,
     /// No one joins any more.
@@ -239,6 +239,7 @@ impl Room {
     pub fn advance(&mut self, id: MemberId, mut taken: usize) {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         let end = reader.until.unwrap_or(self.log.end());
+        self.slowest = self.slowest.min(reader.cursor);
         while taken > 0 {
             let stop = reader.private.front().map_or(end, |&(position, _)| position.min(end));
             if reader.cursor < stop {
@@ -284,14 +285,20 @@ impl Room {
         Ok((bytes, is_all))
     }
 
-    /// Whether some member is behind by more than `bytes`.
+    /// Whether the log no longer holds what comes next for a reader.
+    #[must_use]
+    pub fn has_fallen_behind(&self, id: MemberId) -> bool {
+        self.readers.get(&id).is_some_and(|reader| reader.cursor < self.log.begin())
+    }
+
+    /// Whether some member is behind by more than `bytes`, beside those that are `ignored`.
     ///
     /// Looking for the slowest one takes a walk over all of them, which is done only when the log
     /// has grown by so much since the last time, or somebody really is so far behind.
-    pub fn somebody_is_behind_by(&mut self, bytes: u64) -> bool {
+    pub fn somebody_is_behind_by(&mut self, bytes: u64, ignored: impl Fn(MemberId) -> bool) -> bool {
         if self.log.end() - self.slowest > bytes {
-            let end = self.log.end();
-            self.slowest = self.members().map(|(_, reader)| reader.cursor).min().unwrap_or(end);
+            let counted = self.members().filter(|&(id, _)| !ignored(id));
+            self.slowest = counted.map(|(_, reader)| reader.cursor).min().unwrap_or(self.log.end());
         }
         self.log.end() - self.slowest > bytes
     }
@@ -312,6 +319,12 @@ impl Room {
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
         self.log.retained_bytes()
+    }
+
+    /// The position of the oldest line that the log still holds.
+    #[must_use]
+    pub fn begin(&self) -> Position {
+        self.log.begin()
     }
 
     /// The position behind the last line of the log.
@@ -516,10 +529,11 @@ mod tests {
             screen(&mut room, quick);
         }
         assert!(matches!(room.read(slow, 1), Err(FellBehind)));
-        assert!(room.somebody_is_behind_by(retention as u64));
+        assert!(room.somebody_is_behind_by(retention as u64, |_| false));
+        assert!(!room.somebody_is_behind_by(retention as u64, |id| id == slow));
         room.forget(slow);
         assert_eq!(screen(&mut room, quick), ["Slow left the chat."]);
-        assert!(!room.somebody_is_behind_by(0));
+        assert!(!room.somebody_is_behind_by(0, |_| false));
     }
 
     #[test]

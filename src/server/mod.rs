@@ -4,6 +4,7 @@
 //! (virtual in a simulation) and reports what happens as `tracing` events, of which
 //! [`journal`](crate::journal) makes `server.log`.
 
+mod connection;
 pub mod limits;
 mod session;
 mod shared;

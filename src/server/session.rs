@@ -1,29 +1,27 @@
 //! One connection, from its first byte to its last.
 //!
 //! A session registers (the nickname), then runs two loops side by side until one of them ends:
-//! [`Session::listen`] brings what the member sends to the room, [`Session::deliver`] takes what
+//! [`listen`] brings what the member sends to the room, [`deliver`] takes what
 //! the room has for the member to the socket. Neither waits for the other, and none of them for
 //! another session.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 
-use tokio::io::{AsyncRead, AsyncWrite as _, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::timeout;
-use tracing::{debug, trace, warn};
+use tracing::{debug, warn};
 
-use super::limits::{LINGER, NICKNAME_ATTEMPTS, READ_BYTES, SILENCE};
+use super::connection::{self, Incoming, Outgoing, Wrote};
+use super::limits::NICKNAME_ATTEMPTS;
 use super::shared::{Departure, Handled, SharedRoom};
 use crate::net::{Peer, Stream};
-use crate::protocol::{Decoder, Framing, NICKNAME_REQUEST, Nickname, Notice, Refusal};
-use crate::room::{FellBehind, MemberId, Read};
+use crate::protocol::{Framing, NICKNAME_REQUEST, Nickname, Notice, Refusal};
+use crate::room::MemberId;
 
 /// A member, as its session knows it.
 pub(super) struct Member {
@@ -39,10 +37,7 @@ pub(super) struct Member {
 /// Takes a connection on, until it ends for whatever reason.
 pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, room: Arc<SharedRoom>) {
     debug!(%peer, "accepted");
-    let (reader, writer) = tokio::io::split(stream);
-    let mut incoming = Incoming { reader, decoder: Decoder::new() };
-    let mut outgoing = Outgoing::new(writer);
-
+    let (mut incoming, mut outgoing) = connection::open(stream);
     let patience = room.limits().registration_timeout;
     let registered = tokio::select! {
         biased;
@@ -54,19 +49,19 @@ pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, room: Arc<Shared
         Err(unregistered) => part(&mut outgoing, peer, unregistered, &room).await,
     };
     if in_order {
-        linger(incoming.reader, outgoing.writer).await;
+        connection::close(incoming, outgoing).await;
     }
     debug!(%peer, "closed");
 }
 
 /// Tells somebody that there is no place for it.
 pub(super) async fn turn_away<S: Stream>(stream: S, peer: SocketAddr, room: Arc<SharedRoom>) {
-    let (reader, mut writer) = tokio::io::split(stream);
+    let (incoming, mut outgoing) = connection::open(stream);
     warn!(event = "refusal", %peer, "Refused {}: {}", Peer(peer), Refusal::Full);
     let line = format!("{}\n", Notice::NotConnected(Refusal::Full));
-    let told = timeout(room.limits().write_timeout, writer.write_all(line.as_bytes())).await;
+    let told = timeout(room.limits().write_timeout, outgoing.write_now(&line)).await;
     if matches!(told, Ok(Ok(()))) {
-        linger(reader, writer).await;
+        connection::close(incoming, outgoing).await;
     }
 }
 
@@ -150,6 +145,11 @@ async fn part<S: Stream>(
         }
     };
     warn!(event = "refusal", %peer, "Closed {}: {reason}", Peer(peer));
+    // Who has not even taken the request for its nickname, or has not come through the handshake
+    // of an encrypted connection, would not take this either.
+    if !outgoing.flushed {
+        return false;
+    }
     let line = format!("{notice}\n");
     let told = timeout(room.limits().write_timeout, outgoing.write_now(&line)).await;
     matches!(told, Ok(Ok(())))
@@ -245,17 +245,6 @@ async fn deliver<S: Stream>(
     }
 }
 
-/// Closes a connection so that what was written last arrives: a socket that is dropped with
-/// unread input resets the connection, and the reset overtakes the data.
-async fn linger<S: Stream>(mut reader: ReadHalf<S>, mut writer: WriteHalf<S>) {
-    let in_order = async {
-        writer.shutdown().await?;
-        tokio::io::copy(&mut reader, &mut tokio::io::sink()).await
-    };
-    // However it ends, there is nothing more to be done for this peer.
-    let _ = timeout(LINGER, in_order).await;
-}
-
 /// Sees to it that a member whose session panics does not stay in the room as a ghost.
 struct LeaveOnPanic<'a> {
     id: MemberId,
@@ -268,150 +257,5 @@ impl Drop for LeaveOnPanic<'_> {
             self.room.leave(self.id, Departure::InternalError);
             self.room.forget(self.id);
         }
-    }
-}
-
-/// What comes from a peer.
-struct Incoming<S> {
-    reader: ReadHalf<S>,
-    decoder: Decoder,
-}
-
-thread_local! {
-    /// One buffer to read into for all sessions of a thread: an idle member costs none. It is
-    /// borrowed only while a read is polled, never across an await.
-    static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
-}
-
-impl<S: Stream> Incoming<S> {
-    /// The next whole message, as a nickname needs it.
-    async fn message(&mut self) -> Result<Result<String, Refusal>, Unregistered> {
-        loop {
-            if let Some(message) = self.decoder.next_message() {
-                return Ok(message.map(str::to_owned));
-            }
-            match self.read().await {
-                Ok(true) => {}
-                Ok(false) | Err(_) => return Err(Unregistered::Gone),
-            }
-        }
-    }
-
-    /// Waits for bytes, or for the silence that completes what has come, and gives them to the
-    /// decoder. Returns false at the end of the stream.
-    async fn read(&mut self) -> io::Result<bool> {
-        let Self { reader, decoder } = self;
-        if !decoder.awaits_silence() {
-            return read_into(reader, decoder).await;
-        }
-        let read = timeout(SILENCE, read_into(reader, decoder)).await;
-        read.unwrap_or_else(|_| {
-            decoder.quiet();
-            Ok(true)
-        })
-    }
-}
-
-async fn read_into<R: AsyncRead + Unpin>(reader: &mut R, decoder: &mut Decoder) -> io::Result<bool> {
-    poll_fn(|context| {
-        READ_BUFFER.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut *reader).poll_read(context, &mut buffer))?;
-            decoder.push(buffer.filled());
-            trace!(bytes = buffer.filled().len(), "read");
-            Poll::Ready(Ok(!buffer.filled().is_empty()))
-        })
-    })
-    .await
-}
-
-/// What goes to a peer.
-struct Outgoing<S> {
-    writer: WriteHalf<S>,
-    framing: Framing,
-    flushed: bool,
-}
-
-/// What one attempt to write has brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wrote {
-    /// The socket has taken some.
-    Some,
-    /// It takes nothing at the moment.
-    Nothing,
-    /// It has taken everything that there will ever be.
-    Everything,
-}
-
-impl<S: Stream> Outgoing<S> {
-    fn new(writer: WriteHalf<S>) -> Self {
-        Self { writer, framing: Framing::Lines, flushed: true }
-    }
-
-    /// Writes a text of the handshake, as it stands.
-    async fn write_now(&mut self, text: &str) -> io::Result<()> {
-        self.writer.write_all(text.as_bytes()).await?;
-        self.writer.flush().await
-    }
-
-    /// Writes once what lies behind a member's cursor. Pending while the room has nothing for it.
-    ///
-    /// Nothing is copied for the member, and nothing is kept while its socket takes nothing: the
-    /// next attempt looks again.
-    fn poll_deliver(
-        &mut self,
-        context: &mut Context<'_>,
-        id: MemberId,
-        room: &SharedRoom,
-    ) -> Poll<Result<Wrote, Departure>> {
-        match room.read(id, context) {
-            Ok(Read::Some { stretch, is_all }) => match self.poll_write(context, &stretch, is_all) {
-                Poll::Ready(Ok(written)) => {
-                    trace!(bytes = written, "written");
-                    room.advance(id, written);
-                    self.flushed = matches!(self.poll_flush(context), Poll::Ready(Ok(())));
-                    Poll::Ready(Ok(Wrote::Some))
-                }
-                Poll::Ready(Err(_)) => Poll::Ready(Err(Departure::Reset)),
-                Poll::Pending => Poll::Ready(Ok(Wrote::Nothing)),
-            },
-            Ok(Read::Nothing | Read::End) if !self.flushed => match self.poll_flush(context) {
-                Poll::Ready(Ok(())) => {
-                    self.flushed = true;
-                    Poll::Ready(Ok(Wrote::Some))
-                }
-                Poll::Ready(Err(_)) => Poll::Ready(Err(Departure::Reset)),
-                Poll::Pending => Poll::Ready(Ok(Wrote::Nothing)),
-            },
-            Ok(Read::Nothing) => Poll::Pending,
-            Ok(Read::End) => Poll::Ready(Ok(Wrote::Everything)),
-            Err(FellBehind) => Poll::Ready(Err(Departure::TooSlow)),
-        }
-    }
-
-    /// Writes what comes next, in the shape that the peer expects. Returns how much of it is done.
-    fn poll_write(
-        &mut self,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-        is_all: bool,
-    ) -> Poll<io::Result<usize>> {
-        // In the report's framing, newlines stand only between the messages of one write.
-        let unended = match self.framing {
-            Framing::Report if is_all => bytes.strip_suffix(b"\n").unwrap_or(bytes),
-            _ => bytes,
-        };
-        if unended.is_empty() {
-            return Poll::Ready(Ok(bytes.len()));
-        }
-        match ready!(Pin::new(&mut self.writer).poll_write(context, unended))? {
-            0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            written if written == unended.len() => Poll::Ready(Ok(bytes.len())),
-            written => Poll::Ready(Ok(written)),
-        }
-    }
-
-    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_flush(context)
     }
 }

@@ -12,11 +12,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use super::limits::{
-    BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, Limits, NAMES_LISTED, PRIVATE_BYTES, WRITE_BYTES,
+    BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, Limits, NAMES_LISTED, PRIVATE_BYTES, STALLED_PATIENCE,
+    WRITE_BYTES,
 };
 use super::{Config, session::Member};
 use crate::net::Peer;
@@ -35,6 +36,15 @@ struct State {
     /// Those who have read everything, in the order of joining, and how each is woken when there is
     /// more: all when the log grows, one when something is for it alone.
     waiting: BTreeMap<MemberId, Waker>,
+    /// Those whose sockets take nothing at the moment. Each is woken by its socket, or when the log
+    /// no longer holds what comes next for it.
+    blocked: BTreeMap<MemberId, Blocked>,
+}
+
+/// A member whose socket takes nothing.
+struct Blocked {
+    waker: Waker,
+    since: Instant,
 }
 
 /// Why somebody is no longer here.
@@ -85,7 +95,7 @@ pub(super) enum Handled {
 impl SharedRoom {
     pub(super) fn new(config: Config) -> Self {
         let room = Room::new(config.limits.retention_bytes, PRIVATE_BYTES);
-        let state = Mutex::new(State { room, waiting: BTreeMap::new() });
+        let state = Mutex::new(State { room, waiting: BTreeMap::new(), blocked: BTreeMap::new() });
         Self { state, closing: Notify::new(), config }
     }
 
@@ -133,15 +143,26 @@ impl SharedRoom {
 
     /// Says that a member's socket has taken so much of what was read.
     pub(super) fn advance(&self, id: MemberId, taken_bytes: usize) {
-        self.lock().room.advance(id, taken_bytes);
+        let mut state = self.lock();
+        state.room.advance(id, taken_bytes);
+        state.blocked.remove(&id);
     }
 
-    /// Slows a sender down for a bounded moment while somebody is far behind: a burst is not a
-    /// reason to lose anybody.
+    /// Says that a member's socket takes nothing at the moment.
+    pub(super) fn wait_for_the_socket(&self, id: MemberId, context: &Context<'_>) {
+        let waker = context.waker().clone();
+        let since = Instant::now();
+        let mut state = self.lock();
+        let since = state.blocked.get(&id).map_or(since, |blocked| blocked.since);
+        state.blocked.insert(id, Blocked { waker, since });
+    }
+
+    /// Slows a sender down for a bounded moment while somebody who reads is far behind: a burst is
+    /// not a reason to lose anybody, and who does not read is not a reason to slow anybody down.
     pub(super) async fn back_pressure(&self) {
         let far_behind_bytes = self.limits().retention_bytes as u64 / 2;
         for pause in 0..BACK_PRESSURE_PAUSES {
-            if !self.lock().room.somebody_is_behind_by(far_behind_bytes) {
+            if !self.lock().somebody_who_reads_is_behind_by(far_behind_bytes) {
                 return;
             }
             if pause == 0 {
@@ -164,6 +185,7 @@ impl SharedRoom {
         let mut state = self.lock();
         state.room.forget(id);
         state.waiting.remove(&id);
+        state.blocked.remove(&id);
     }
 
     pub(super) fn close(&self) {
@@ -188,10 +210,13 @@ impl SharedRoom {
     /// Changes the room, and wakes those who have something to read by it.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
-        let before = state.room.end();
+        let (begin, end) = (state.room.begin(), state.room.end());
         let changed = change(&mut state);
-        if state.room.end() != before {
+        if state.room.end() != end {
             state.wake_all();
+        }
+        if state.room.begin() != begin {
+            state.wake_who_fell_behind();
         }
         changed
     }
@@ -206,6 +231,21 @@ impl SharedRoom {
 impl State {
     fn wake_all(&mut self) {
         mem::take(&mut self.waiting).into_values().for_each(Waker::wake);
+    }
+
+    fn somebody_who_reads_is_behind_by(&mut self, bytes: u64) -> bool {
+        let Self { room, blocked, .. } = self;
+        room.somebody_is_behind_by(bytes, |id| {
+            blocked.get(&id).is_some_and(|blocked| blocked.since.elapsed() > STALLED_PATIENCE)
+        })
+    }
+
+    fn wake_who_fell_behind(&mut self) {
+        for (&id, blocked) in &self.blocked {
+            if self.room.has_fallen_behind(id) {
+                blocked.waker.wake_by_ref();
+            }
+        }
     }
 
     fn wake(&mut self, id: MemberId) {

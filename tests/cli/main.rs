@@ -3,11 +3,15 @@
 //! Nothing here sleeps to synchronise: every test waits for what it awaits, with a deadline.
 
 mod bad_input;
+#[path = "../certificates.rs"]
+mod certificates;
 mod chat;
 #[cfg(unix)]
 mod check;
 mod documents;
 mod load;
+#[cfg(unix)]
+mod log_file;
 mod peers;
 mod pipe;
 mod rapid;
@@ -15,3 +19,4 @@ mod start_and_stop;
 mod support;
 #[cfg(unix)]
 mod terminal;
+mod tls;

@@ -177,7 +177,7 @@ mod signals {
     use commonroom::server::limits::SHUTDOWN_GRACE;
     use rustix::process::Signal;
 
-    use super::super::support::read_log;
+    use super::super::support::{DEADLINE, read_log};
     use super::*;
 
     #[test]
@@ -250,5 +250,32 @@ mod signals {
         alex.signal(Signal::INT);
         dinesh.expect("Alex left the chat.");
         assert_eq!(alex.wait().code(), Some(0));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn systemd_is_told_when_the_server_listens_and_when_it_stops() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let systemd = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        systemd.set_read_timeout(Some(DEADLINE)).unwrap();
+        let heard = || {
+            let mut buffer = [0; 64];
+            let length = systemd.recv(&mut buffer).expect("a message before the deadline");
+            String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
+        };
+        let mut running = Running::start(
+            command("chat-server")
+                .current_dir(&directory)
+                .args(["--listen", "127.0.0.1:0"])
+                .env("NOTIFY_SOCKET", &path),
+        );
+        let line = running.stdout.expect("Server running on ");
+        assert_eq!(heard(), "READY=1");
+        let address = line.trim_start_matches("Server running on ").parse().unwrap();
+        Peer::connect(address).join("Dinesh");
+        running.signal(Signal::TERM);
+        assert_eq!(heard(), "STOPPING=1");
+        assert_eq!(running.wait().code(), Some(0));
     }
 }

@@ -214,11 +214,7 @@ impl Server {
     /// so only an orderly end writes all of it.
     #[track_caller]
     pub fn wait_for_log(&self, wanted: &str) {
-        let deadline = Instant::now() + DEADLINE;
-        while !std::fs::read_to_string(self.log_path()).expect("the log is there").contains(wanted) {
-            assert!(Instant::now() < deadline, "{wanted:?} was not logged within {DEADLINE:?}");
-            std::thread::yield_now();
-        }
+        wait_for(wanted, || std::fs::read_to_string(self.log_path()).is_ok_and(|log| log.contains(wanted)));
     }
 
     /// Ends the server in order, and returns its log without the times and the ports, which are
@@ -229,6 +225,16 @@ impl Server {
         let status = self.running.wait();
         assert_eq!(status.code(), Some(0), "{:#?}", self.running.stderr.seen);
         read_log(&self.log_path())
+    }
+}
+
+/// Waits until something is so of which nobody tells.
+#[track_caller]
+pub fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what:?} was waited for in vain, for {DEADLINE:?}");
+        std::thread::yield_now();
     }
 }
 

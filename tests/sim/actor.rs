@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use commonroom::client::{Event, Receiver, Sender, connect};
-use commonroom::net::{Network, Stream};
+use commonroom::net::{Network, Stream, Tls, Trust};
 use commonroom::protocol::{Framing, Heard, Nickname};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -56,6 +56,8 @@ pub struct Member {
     pub connects: Duration,
     /// Into how small pieces its connection cuts what goes through.
     pub pieces: Option<Pieces>,
+    /// It speaks TLS, and whom it trusts.
+    pub tls: Option<Trust>,
     /// Connects again, under another nickname, whenever its connection has ended or is dead.
     pub returns: bool,
     /// Says something fresh from some time on, again and again.
@@ -80,6 +82,7 @@ impl Member {
             framing: Framing::Lines,
             connects: Duration::ZERO,
             pieces: None,
+            tls: None,
             returns: false,
             fresh: None,
             acts: Vec::new(),
@@ -92,6 +95,10 @@ impl Member {
 
     pub fn report_framed(self) -> Self {
         Self { framing: Framing::Report, ..self }
+    }
+
+    pub fn trusts(self, trust: Trust) -> Self {
+        Self { tls: Some(trust), ..self }
     }
 
     pub fn connects(self, at: Duration) -> Self {
@@ -193,8 +200,16 @@ impl Actor {
     /// One connection, from its beginning to its end.
     async fn visit(&mut self) -> io::Result<Ending> {
         let network = Simulated::cut_into(self.member.pieces);
-        let (mut receiver, mut sender) = connect(&network, &address(), self.member.framing).await?;
-        let from = network.last_local.lock().unwrap().expect("it has just connected");
+        match self.member.tls.clone() {
+            None => self.visit_over(&network, &network).await,
+            Some(trust) => self.visit_over(&Tls::client(network.clone(), trust), &network).await,
+        }
+    }
+
+    /// The same over the simulated network, or another one that is over it.
+    async fn visit_over<N: Network>(&mut self, network: &N, simulated: &Simulated) -> io::Result<Ending> {
+        let (mut receiver, mut sender) = connect(network, &address(), self.member.framing).await?;
+        let from = simulated.last_local.lock().unwrap().expect("it has just connected");
         self.witness.0.lock().unwrap().push(Membership {
             host: self.member.host.clone(),
             framing: self.member.framing,

@@ -7,11 +7,14 @@
 //! - [`sweep`]: many [`plan`]s drawn from seeds. [`history`] is what happened in one, [`oracles`] are
 //!   the promises about it, [`ledger`] counts what must sometimes happen.
 //!   [`regressions`] are the plans that have failed once.
+//! - [`tls`]: the same over TLS, apart from the others because its randomness is not drawn from a seed.
 //! - [`determinism`]: the same seed does the same in two processes.
 //! - [`timeline`]: a picture of a run.
 
 mod abrupt_disconnect;
 mod actor;
+#[path = "../certificates.rs"]
+mod certificates;
 mod conformance;
 mod determinism;
 mod history;
@@ -32,4 +35,5 @@ mod stall;
 mod sweep;
 mod thundering_herd;
 mod timeline;
+mod tls;
 mod world;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use commonroom::net::{Identity, Network, Tls, Trust};
 use commonroom::protocol::Framing;
 use commonroom::server::{Config, Limits};
 use proptest::prelude::*;
@@ -77,6 +78,20 @@ impl Plan {
 
     /// The world before anything has happened.
     pub fn world(&self, traced: bool) -> World {
+        self.world_over(|network| network, None, traced)
+    }
+
+    /// The same over TLS.
+    pub fn encrypted_world(&self, identity: Identity, trust: &Trust) -> World {
+        self.world_over(|network| Tls::server(network, identity), Some(trust), false)
+    }
+
+    fn world_over<N: Network>(
+        &self,
+        wrapped: impl FnOnce(Simulated) -> N,
+        tls: Option<&Trust>,
+        traced: bool,
+    ) -> World {
         let mut world = World::with(self.physics(traced));
         let limits = Limits {
             registration_timeout: seconds(4),
@@ -88,9 +103,9 @@ impl Plan {
         };
         let config = Config { history_lines: self.history_lines, limits };
         let network = Simulated { descriptors: world.descriptors(), ..Simulated::cut_into(self.pieces()) };
-        world.start_server_on(network, config);
+        world.start_server_on(wrapped(network), config);
         for index in 0..self.members.len() {
-            world.add(self.member(index));
+            world.add(Member { tls: tls.cloned(), ..self.member(index) });
         }
         world
     }

@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 use super::oracles::{ALWAYS, AT_THE_END, check};
 use super::plan::{HEALED, LIVENESS, Plan, plans};
 use super::regressions;
-use super::world::seconds;
+use super::world::{World, seconds};
 
 /// How many seeds are run when nobody says otherwise; `SIM_SEEDS` says otherwise.
 const SEEDS: u64 = 1_000;
@@ -30,7 +30,11 @@ pub struct Outcome {
 
 /// Runs a plan and checks it at every second of its time.
 pub fn run(plan: &Plan, traced: bool) -> Result<Outcome, String> {
-    let mut world = plan.world(traced);
+    run_in(plan.world(traced), plan)
+}
+
+/// The same in a world of that plan.
+pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
     let mut changes = plan.changes().into_iter().peekable();
     let mut now = Duration::ZERO;
     loop {

@@ -1,0 +1,308 @@
+//! The file of the journal: for one server alone, begun anew on demand. When it fails nobody waits
+//! for it, and what is missing from it is said.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use crate::background::Target;
+use crate::journal::{self, Clock, LogFormat};
+use crate::net::explain;
+
+/// A log file that is open, and while it is, locked.
+///
+/// Lines that cannot be written, as when the disk is full, are counted. The first failure of a
+/// series and then the count are said to the operator; the count stands in the log, too, where the
+/// lines are missing. A file that has been removed is created again.
+pub struct LogFile {
+    path: PathBuf,
+    file: File,
+    gaps: Gaps,
+}
+
+impl LogFile {
+    /// Opens the file at `path` to append to it, and locks it: a second server is refused. What is
+    /// no regular file (a terminal, a pipe, `/dev/null`) is not locked, and where the file system
+    /// knows no locks nobody is refused.
+    ///
+    /// `format` and `clock` are those of the journal; `say` tells the operator a sentence.
+    ///
+    /// # Errors
+    ///
+    /// Says in words why the file cannot be had.
+    pub fn open(
+        path: &Path,
+        format: LogFormat,
+        clock: impl Clock + Clone,
+        say: impl Fn(&str) + Send + 'static,
+    ) -> Result<Self, String> {
+        let note = move |lines: u64, reason: &str| {
+            journal::lines_of(format, clock.clone(), || {
+                warn!(event = "log", lines, "{} not written: {reason}", lines_were(lines));
+            })
+        };
+        let name = path.display().to_string();
+        Ok(Self {
+            path: path.to_owned(),
+            file: open_and_lock(path)?,
+            gaps: Gaps { name, note: Box::new(note), say: Box::new(say), torn: false, missing: None },
+        })
+    }
+
+    /// Goes over to what is at the path now, which is created if it is not there.
+    fn open_again(&mut self) -> Result<(), String> {
+        if !is_at(&self.file, &self.path) {
+            self.file = open_and_lock(&self.path)?;
+            self.gaps.torn = false;
+        }
+        Ok(())
+    }
+}
+
+impl Target for LogFile {
+    fn write_lines(&mut self, lines: &[u8]) {
+        let opened = if is_removed(&self.file) { self.open_again() } else { Ok(()) };
+        match opened {
+            Ok(()) => self.gaps.write(&mut self.file, lines),
+            Err(reason) => self.gaps.miss(count(lines), reason),
+        }
+    }
+
+    fn miss_lines(&mut self, count: u64) {
+        self.gaps.miss(count, "nothing was taken for too long".to_owned());
+    }
+
+    fn reopen(&mut self) {
+        if let Err(reason) = self.open_again() {
+            let name = &self.gaps.name;
+            (self.gaps.say)(&format!(
+                "cannot reopen the log {name}: {reason}; the old one is still written to"
+            ));
+        }
+    }
+}
+
+/// What is missing from a log, and who is told about it.
+struct Gaps {
+    name: String,
+    note: Note,
+    say: Box<dyn Fn(&str) + Send>,
+    /// The last line in the file is not whole.
+    torn: bool,
+    missing: Option<Missing>,
+}
+
+/// Makes the line of the log that says how many lines are missing, and why.
+type Note = Box<dyn Fn(u64, &str) -> Vec<u8> + Send>;
+
+struct Missing {
+    lines: u64,
+    /// Why the first of them is.
+    reason: String,
+}
+
+impl Gaps {
+    /// Writes lines, and before them a note about those that are missing.
+    fn write(&mut self, file: &mut impl Write, lines: &[u8]) {
+        if let Some(missing) = &self.missing {
+            let note = (self.note)(missing.lines, &missing.reason);
+            if let Err((_, reason)) = self.append(file, &note) {
+                return self.miss(count(lines), reason);
+            }
+            self.tell();
+        }
+        if let Err((lines, reason)) = self.append(file, lines) {
+            self.miss(lines, reason);
+        }
+    }
+
+    /// Writes lines on a line of their own, or says how many were not written whole, and why.
+    fn append(&mut self, file: &mut impl Write, lines: &[u8]) -> Result<(), (u64, String)> {
+        if self.torn {
+            write_as_much(file, b"\n").1.map_err(|error| (count(lines), explain(&error)))?;
+            self.torn = false;
+        }
+        let (length, result) = write_as_much(file, lines);
+        let (written, rest) = lines.split_at(length);
+        self.torn = written.last().is_some_and(|&last| last != b'\n');
+        result.map_err(|error| (count(rest), explain(&error)))
+    }
+
+    /// Counts lines that are not written; the operator is told when it begins.
+    fn miss(&mut self, lines: u64, reason: String) {
+        if let Some(missing) = &mut self.missing {
+            missing.lines += lines;
+            return;
+        }
+        (self.say)(&format!("cannot write the log {}: {reason}; the chat goes on without it", self.name));
+        self.missing = Some(Missing { lines, reason });
+    }
+
+    /// Tells the operator how many lines are missing, if any are, and begins to count anew.
+    fn tell(&mut self) {
+        if let Some(Missing { lines, reason }) = self.missing.take() {
+            (self.say)(&format!("{} not written to the log {}: {reason}", lines_were(lines), self.name));
+        }
+    }
+}
+
+impl Drop for Gaps {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+/// Writes until all is written or nothing more is taken; how many bytes have been is known also then.
+fn write_as_much(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(length) => written += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, file.flush())
+}
+
+fn count(lines: &[u8]) -> u64 {
+    lines.iter().map(|&byte| u64::from(byte == b'\n')).sum()
+}
+
+fn lines_were(count: u64) -> String {
+    if count == 1 { "1 line was".to_owned() } else { format!("{count} lines were") }
+}
+
+#[cfg(unix)]
+fn open_and_lock(path: &Path) -> Result<File, String> {
+    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| explain(&error))?;
+    let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    if is_regular && let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
+        return Err("another server writes to it".to_owned());
+    }
+    Ok(file)
+}
+
+/// A lock would keep others from reading the file as well, so it is opened for one writer instead.
+#[cfg(windows)]
+fn open_and_lock(path: &Path) -> Result<File, String> {
+    use std::os::windows::fs::OpenOptionsExt as _;
+    const SHARE_READ_AND_DELETE: u32 = 1 | 4;
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).share_mode(SHARE_READ_AND_DELETE);
+    options.open(path).map_err(|error| explain(&error))
+}
+
+/// Whether the file is the one that is at `path` now.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(file), Ok(found)) => (file.dev(), file.ino()) == (found.dev(), found.ino()),
+        _ => false,
+    }
+}
+
+/// Elsewhere a file that is written to stays where it is.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// Whether the file is in no directory any more, so that nobody will ever read it.
+#[cfg(unix)]
+fn is_removed(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+#[cfg(not(unix))]
+fn is_removed(_: &File) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A disk that takes so many bytes of each write, or is full.
+    #[derive(Default)]
+    struct Disk {
+        takes: VecDeque<Option<usize>>,
+        content: String,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let length = match self.takes.pop_front() {
+                None => bytes.len(),
+                Some(Some(length)) => length.min(bytes.len()),
+                Some(None) => return Err(io::ErrorKind::StorageFull.into()),
+            };
+            self.content.push_str(std::str::from_utf8(&bytes[..length]).unwrap());
+            Ok(length)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Writes batches to a disk, and returns what it holds then and what the operator was told.
+    fn write(takes: &[Option<usize>], batches: &[&str]) -> (String, Vec<String>) {
+        let (told, sentences) = mpsc::channel();
+        let mut gaps = Gaps {
+            name: "server.log".to_owned(),
+            note: Box::new(|lines, reason| format!("{lines} missing: {reason}\n").into_bytes()),
+            say: Box::new(move |sentence| told.send(sentence.to_owned()).unwrap()),
+            torn: false,
+            missing: None,
+        };
+        let mut disk = Disk { takes: takes.iter().copied().collect(), content: String::new() };
+        for batch in batches {
+            gaps.write(&mut disk, batch.as_bytes());
+        }
+        drop(gaps);
+        (disk.content, sentences.iter().collect())
+    }
+
+    const FULL: Option<usize> = None;
+    const WARNING: &str =
+        "cannot write the log server.log: no space left on device; the chat goes on without it";
+
+    #[test]
+    fn a_full_disk_is_told_once_and_the_lines_it_cost_are_counted_when_it_takes_more() {
+        let (log, told) = write(&[FULL, FULL, FULL], &["one\n", "two\nthree\n", "four\n", "five\n", "six\n"]);
+        assert_eq!(log, "4 missing: no space left on device\nfive\nsix\n");
+        assert_eq!(
+            told,
+            [WARNING, "4 lines were not written to the log server.log: no space left on device"]
+        );
+    }
+
+    #[test]
+    fn a_line_that_was_torn_is_counted_and_the_next_one_does_not_continue_it() {
+        let (log, told) = write(&[Some(6), FULL], &["one\ntwo\nthree\n", "four\n"]);
+        assert_eq!(log, "one\ntw\n2 missing: no space left on device\nfour\n");
+        assert_eq!(told.len(), 2, "{told:?}");
+    }
+
+    #[test]
+    fn a_note_that_was_torn_itself_is_written_again() {
+        let (log, _) = write(&[FULL, Some(3), FULL, FULL], &["one\n", "two\n", "three\n", "four\n"]);
+        assert_eq!(log, "1 m\n3 missing: no space left on device\nfour\n");
+    }
+
+    #[test]
+    fn what_is_still_missing_at_the_end_is_told() {
+        let (log, told) = write(&[FULL], &["one\n"]);
+        assert_eq!(log, "");
+        assert_eq!(told, [WARNING, "1 line was not written to the log server.log: no space left on device"]);
+    }
+}

@@ -1,0 +1,133 @@
+//! The chat over TLS over the simulated network. TLS draws its randomness from the operating system,
+//! so these runs differ from each other in their bytes, but not in what they promise.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use commonroom::net::{Identity, Network, Tls, Trust};
+use commonroom::server::Config;
+use commonroom::server::limits::REGISTRATION_TIMEOUT;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
+
+use super::actor::{Act, Member};
+use super::certificates::{Authority, FAR_AWAY};
+use super::network::Simulated;
+use super::plan::Plan;
+use super::sweep::{plan_of, run_in};
+use super::world::{Physics, SERVER, World, address, seconds};
+
+/// How many seeds of the sweep are run over TLS.
+const SEEDS: usize = 50;
+
+fn certified() -> (Identity, Trust) {
+    let authority = Authority::new("simulation");
+    let issued = authority.issue(SERVER, FAR_AWAY);
+    let identity = Identity::load(&issued.certificate, &issued.key).expect("a good certificate");
+    (identity, Trust::load(&authority.file()).expect("a good authority"))
+}
+
+/// A world whose server speaks TLS, with two members who talk, one of them until the end.
+fn talking_world() -> World {
+    let (identity, trust) = certified();
+    let mut world = World::with(Physics::default());
+    world.start_server_on(Tls::server(Simulated::default(), identity), Config::default());
+    let dinesh = Member::new("Dinesh").says(seconds(2), "hello").says(seconds(25), "still here");
+    world.add(dinesh.trusts(trust.clone()));
+    world.add(Member::new("Alex").connects(seconds(1)).then(seconds(3), Act::Leave).trusts(trust));
+    world
+}
+
+/// What Dinesh sees in it.
+const TALK: [&str; 6] = [
+    "Dinesh joined the chat!",
+    "Connected to server!",
+    "Alex joined the chat!",
+    "Dinesh: hello",
+    "Alex left the chat.",
+    "Dinesh: still here",
+];
+
+/// Puts somebody beside them who connects, does something, and must be closed within a time.
+fn must_be_closed<F>(
+    world: &mut World,
+    within: Duration,
+    act: fn(<Simulated as Network>::Stream) -> F,
+) -> Arc<AtomicBool>
+where
+    F: Future<Output = io::Result<()>> + 'static,
+{
+    let closed = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&closed);
+    world.within(|sim| {
+        sim.host("Stranger", move || {
+            let noted = Arc::clone(&noted);
+            async move {
+                let begun = Instant::now();
+                // How the connection ends is not the question here.
+                let _ = act(Simulated::default().connect(&address()).await?).await;
+                assert!(begun.elapsed() <= within, "{:?}", begun.elapsed());
+                noted.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+        });
+    });
+    closed
+}
+
+#[test]
+fn members_chat_over_tls() {
+    let mut world = talking_world();
+    world.run_until(seconds(30));
+    assert_eq!(world.screen("Dinesh"), TALK);
+    let log = world.server_log();
+    assert!(log.contains("INFO - Alex disconnected\n"), "{log}");
+    assert!(!log.contains("WARNING"), "{log}");
+}
+
+#[test]
+fn who_never_finishes_its_handshake_is_closed_after_the_registration_timeout() {
+    let mut world = talking_world();
+    let closed = must_be_closed(&mut world, REGISTRATION_TIMEOUT + seconds(1), |mut stream| async move {
+        // The head of a handshake message, which never comes.
+        stream.write_all(b"\x16\x03\x01\x02\x00").await?;
+        stream.read_to_end(&mut Vec::new()).await?;
+        Ok(())
+    });
+    world.run_until(seconds(30));
+    assert!(closed.load(Ordering::Relaxed));
+    assert_eq!(world.screen("Dinesh"), TALK);
+    let log = world.server_log();
+    assert!(log.contains("): no nickname in time\n"), "{log}");
+}
+
+#[test]
+fn who_does_not_speak_tls_is_closed_at_once_and_the_room_goes_on() {
+    let mut world = talking_world();
+    let closed = must_be_closed(&mut world, seconds(1), |mut stream| async move {
+        stream.write_all(b"Mallory\nhello\n").await?;
+        stream.read_to_end(&mut Vec::new()).await?;
+        Ok(())
+    });
+    world.run_until(seconds(30));
+    assert!(closed.load(Ordering::Relaxed));
+    assert_eq!(world.screen("Dinesh"), TALK);
+    let log = world.server_log();
+    assert!(log.contains("): it does not speak TLS\n"), "{log}");
+}
+
+#[test]
+fn every_promise_holds_over_tls() {
+    let (identity, trust) = certified();
+    // TLS does not keep the pieces in which something is written, by which the report's framing
+    // tells messages apart.
+    let in_lines = |(_, plan): &(u64, Plan)| plan.members.iter().all(|member| !member.report_framed);
+    for (seed, plan) in (0..).map(|seed| (seed, plan_of(seed))).filter(in_lines).take(SEEDS) {
+        let world = plan.encrypted_world(identity.clone(), &trust);
+        if let Err(broken) = run_in(world, &plan) {
+            panic!("seed {seed} over TLS: {broken}\n{plan:#?}");
+        }
+    }
+}
