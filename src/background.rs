@@ -14,6 +14,12 @@ pub const WAITING_BYTES: usize = 4 * 1_024 * 1_024;
 /// so much in that time does not work.
 pub const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a line waits for others, to be written together with them.
+pub const GATHER_TIME: Duration = Duration::from_millis(5);
+
+/// How many bytes are written without waiting for more.
+pub const GATHER_BYTES: usize = 256 * 1_024;
+
 /// How long the end waits for a target that takes nothing.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -159,9 +165,14 @@ impl Queue {
             state.batch.missed += 1;
             return;
         }
+        let was_empty = state.batch.is_empty();
         state.batch.lines.extend_from_slice(line);
+        let is_enough = state.batch.is_enough();
         drop(state);
-        self.filled.notify_one();
+        // Each notification is a system call, and a line a system call is what a batch is to avoid.
+        if was_empty || is_enough {
+            self.filled.notify_one();
+        }
     }
 
     /// The thread: takes everything that waits and writes it in one piece, until the end.
@@ -195,6 +206,10 @@ impl Queue {
         while state.batch.is_empty() && !state.ended {
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        // Woken by the first line of a burst, it lets the burst go on before it takes the processor.
+        let more = |state: &mut State| !state.ended && !state.batch.is_enough();
+        let gathered = self.filled.wait_timeout_while(state, GATHER_TIME, more);
+        let mut state = gathered.unwrap_or_else(PoisonError::into_inner).0;
         std::mem::swap(batch, &mut state.batch);
         drop(state);
         self.emptied.notify_all();
@@ -209,6 +224,11 @@ impl Queue {
 impl Batch {
     fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.reopen_at.is_none() && self.missed == 0
+    }
+
+    /// Whether it is worth writing without waiting for more.
+    fn is_enough(&self) -> bool {
+        self.reopen_at.is_some() || self.lines.len() >= GATHER_BYTES
     }
 
     fn is_full(&self) -> bool {
