@@ -82,6 +82,10 @@ impl From<Format> for LogFormat {
     }
 }
 
+/// How many tasks run before the operating system is asked what else has come. So many writers
+/// take what has been said so far before more is read: fewer and larger writes for each of them.
+const EVENT_INTERVAL_POLLS: u32 = 1_024;
+
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,6 +100,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     // One thread: the work of a chat is socket writes, and handing them to a second core costs
     // more than it brings.
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .event_interval(EVENT_INTERVAL_POLLS)
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {}", explain(&error)))?;

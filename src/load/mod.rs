@@ -45,7 +45,7 @@ pub const RATE_DELIVERIES: u32 = 100_000_000;
 pub const LONGEST_SECONDS: u32 = 600;
 
 /// How many connections are being opened at once.
-const JOINING_AT_ONCE: usize = 64;
+const JOINING_AT_ONCE: usize = 4_096;
 
 /// How long all together may take to join, and to be told that all have joined.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(120);

@@ -254,6 +254,10 @@ impl Room {
                     reader.private.pop_front();
                     reader.private_taken = 0;
                 }
+                if reader.private.is_empty() {
+                    // Most members never have any again.
+                    reader.private = VecDeque::new();
+                }
             } else {
                 // No more can have been taken than there was.
                 return;

@@ -62,29 +62,25 @@ impl<S: Stream> Incoming<S> {
     /// Waits for bytes, or for the silence that completes what has come, and gives them to the
     /// decoder. Returns false at the end of the stream.
     pub(super) async fn read(&mut self) -> io::Result<bool> {
-        let Self { reader, decoder } = self;
-        if !decoder.awaits_silence() {
-            return read_into(reader, decoder).await;
+        if !self.decoder.awaits_silence() {
+            return poll_fn(|context| self.poll_read(context)).await;
         }
-        let read = timeout(SILENCE, read_into(reader, decoder)).await;
+        let read = Box::pin(timeout(SILENCE, poll_fn(|context| self.poll_read(context)))).await;
         read.unwrap_or_else(|_| {
-            decoder.quiet();
+            self.decoder.quiet();
             Ok(true)
         })
     }
-}
 
-async fn read_into<R: AsyncRead + Unpin>(reader: &mut R, decoder: &mut Decoder) -> io::Result<bool> {
-    poll_fn(|context| {
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut *reader).poll_read(context, &mut buffer))?;
-            decoder.push(buffer.filled());
+            ready!(Pin::new(&mut self.reader).poll_read(context, &mut buffer))?;
+            self.decoder.push(buffer.filled());
             trace!(bytes = buffer.filled().len(), "read");
             Poll::Ready(Ok(!buffer.filled().is_empty()))
         })
-    })
-    .await
+    }
 }
 
 /// What goes to a peer.

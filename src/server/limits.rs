@@ -28,7 +28,7 @@ pub const RETENTION_BYTES: usize = 8 * 1_024 * 1_024;
 pub const PRIVATE_BYTES: usize = 16 * 1_024;
 
 /// How much is taken from the log for one write: where a byte is cheapest to send.
-pub const WRITE_BYTES: usize = 128 * 1_024;
+pub const WRITE_BYTES: usize = 256 * 1_024;
 
 /// How much is read at once, and so how much of one member's input is handled before another's.
 pub const READ_BYTES: usize = 64 * 1_024;

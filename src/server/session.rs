@@ -35,21 +35,25 @@ pub(super) struct Member {
 }
 
 /// Takes a connection on, until it ends for whatever reason.
+///
+/// A session takes as much memory as its largest state, and most of its life it is idle. Whatever
+/// a member does not do while it is idle is therefore boxed, here and below: registering, timers,
+/// the end.
 pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, room: Arc<SharedRoom>) {
     debug!(%peer, "accepted");
     let (mut incoming, mut outgoing) = connection::open(stream);
     let patience = room.limits().registration_timeout;
     let registered = tokio::select! {
         biased;
-        registered = timeout(patience, register(&mut incoming, &mut outgoing, peer, &room)) => registered,
+        registered = Box::pin(timeout(patience, register(&mut incoming, &mut outgoing, peer, &room))) => registered,
         () = room.closed() => Ok(Err(Unregistered::ServerStopped)),
     };
     let in_order = match registered.unwrap_or(Err(Unregistered::TooLate)) {
-        Ok(member) => converse(&mut incoming, &mut outgoing, member, &room).await,
-        Err(unregistered) => part(&mut outgoing, peer, unregistered, &room).await,
+        Ok(mut member) => converse(&mut incoming, &mut outgoing, &mut member, &room).await,
+        Err(unregistered) => Box::pin(part(&mut outgoing, peer, unregistered, &room)).await,
     };
     if in_order {
-        connection::close(incoming, outgoing).await;
+        Box::pin(connection::close(incoming, outgoing)).await;
     }
     debug!(%peer, "closed");
 }
@@ -102,7 +106,9 @@ async fn register<S: Stream>(
         match chosen {
             Ok((id, chosen)) => {
                 debug!(%peer, framing = ?outgoing.framing, "registered");
-                incoming.decoder.set_report_prefix(&format!("{chosen}: "));
+                if outgoing.framing == Framing::Report {
+                    incoming.decoder.set_report_prefix(&format!("{chosen}: "));
+                }
                 return Ok(Member { id, peer, chosen, pings: false });
             }
             Err(refusal) => {
@@ -160,7 +166,7 @@ async fn part<S: Stream>(
 async fn converse<S: Stream>(
     incoming: &mut Incoming<S>,
     outgoing: &mut Outgoing<S>,
-    mut member: Member,
+    member: &mut Member,
     room: &SharedRoom,
 ) -> bool {
     let id = member.id;
@@ -168,7 +174,7 @@ async fn converse<S: Stream>(
     let taken = Notify::new();
     let departure = tokio::select! {
         biased;
-        departure = listen(incoming, &mut member, room, &taken) => departure,
+        departure = listen(incoming, member, room, &taken) => departure,
         delivered = deliver(outgoing, id, room, &taken) => match delivered {
             Ok(()) => Departure::ServerStopped,
             Err(departure) => departure,
@@ -178,7 +184,7 @@ async fn converse<S: Stream>(
     let in_order = match departure {
         Departure::Wish | Departure::ServerStopped => {
             let rest = deliver(outgoing, id, room, &taken);
-            matches!(timeout(room.limits().shutdown_grace, rest).await, Ok(Ok(())))
+            matches!(Box::pin(timeout(room.limits().shutdown_grace, rest)).await, Ok(Ok(())))
         }
         _ => false,
     };
@@ -197,15 +203,16 @@ async fn listen<S: Stream>(
         match room.handle_messages(member, &mut incoming.decoder) {
             Handled::Quit => return Departure::Wish,
             Handled::AnswersFirst => {
-                taken.notified().await;
+                Box::pin(taken.notified()).await;
                 continue;
             }
-            Handled::All => room.back_pressure().await,
+            Handled::All if room.somebody_is_far_behind() => Box::pin(room.back_pressure()).await,
+            Handled::All => {}
         }
         // A member that sends without a pause must not keep its own deliveries waiting.
         yield_now().await;
         let read = if member.pings {
-            timeout(room.limits().ping_timeout, incoming.read()).await
+            Box::pin(timeout(room.limits().ping_timeout, incoming.read())).await
         } else {
             Ok(incoming.read().await)
         };
@@ -235,7 +242,7 @@ async fn deliver<S: Stream>(
                 Poll::Ready(Ok(Wrote::Nothing)) => Poll::Pending,
                 progress => progress,
             });
-            let in_time = timeout(room.limits().write_timeout, writable).await;
+            let in_time = Box::pin(timeout(room.limits().write_timeout, writable)).await;
             wrote = in_time.unwrap_or(Err(Departure::Stalled))?;
         }
         if wrote == Wrote::Everything {

@@ -157,18 +157,24 @@ impl SharedRoom {
         state.blocked.insert(id, Blocked { waker, since });
     }
 
+    /// Whether somebody who reads is behind by more than half of the retention.
+    pub(super) fn somebody_is_far_behind(&self) -> bool {
+        let far_bytes = self.limits().retention_bytes as u64 / 2;
+        let State { room, blocked, .. } = &mut *self.lock();
+        room.somebody_is_behind_by(far_bytes, |id| {
+            blocked.get(&id).is_some_and(|blocked| blocked.since.elapsed() > STALLED_PATIENCE)
+        })
+    }
+
     /// Slows a sender down for a bounded moment while somebody who reads is far behind: a burst is
     /// not a reason to lose anybody, and who does not read is not a reason to slow anybody down.
     pub(super) async fn back_pressure(&self) {
-        let far_behind_bytes = self.limits().retention_bytes as u64 / 2;
-        for pause in 0..BACK_PRESSURE_PAUSES {
-            if !self.lock().somebody_who_reads_is_behind_by(far_behind_bytes) {
+        debug!("back-pressure");
+        for _ in 0..BACK_PRESSURE_PAUSES {
+            sleep(BACK_PRESSURE_PAUSE).await;
+            if !self.somebody_is_far_behind() {
                 return;
             }
-            if pause == 0 {
-                debug!("back-pressure");
-            }
-            sleep(BACK_PRESSURE_PAUSE).await;
         }
     }
 
@@ -231,13 +237,6 @@ impl SharedRoom {
 impl State {
     fn wake_all(&mut self) {
         mem::take(&mut self.waiting).into_values().for_each(Waker::wake);
-    }
-
-    fn somebody_who_reads_is_behind_by(&mut self, bytes: u64) -> bool {
-        let Self { room, blocked, .. } = self;
-        room.somebody_is_behind_by(bytes, |id| {
-            blocked.get(&id).is_some_and(|blocked| blocked.since.elapsed() > STALLED_PATIENCE)
-        })
     }
 
     fn wake_who_fell_behind(&mut self) {
