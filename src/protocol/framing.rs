@@ -40,6 +40,8 @@ pub struct Decoder {
     discarding: bool,
     /// No byte has come since the owner noticed the silence.
     silent: bool,
+    /// The last read took as much as it could, so its end is not that of a message.
+    cut: bool,
 }
 
 impl Default for Decoder {
@@ -60,6 +62,7 @@ impl Decoder {
             start: 0,
             discarding: false,
             silent: false,
+            cut: false,
         }
     }
 
@@ -96,12 +99,19 @@ impl Decoder {
         self.pending().len()
     }
 
+    /// Adds what a read brought that took as much as it could, so that more may follow at once.
+    pub fn push_cut(&mut self, bytes: &[u8]) {
+        self.push(bytes);
+        self.cut = true;
+    }
+
     /// Adds what one read brought.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.start);
         self.start = 0;
         self.buffer.extend_from_slice(bytes);
         self.silent = false;
+        self.cut = false;
     }
 
     /// Nothing has come for a while: what is pending is all there is.
@@ -201,7 +211,7 @@ impl Decoder {
                 return Some(Err(Refusal::TooLong));
             }
             let message = &pending[..length];
-            if is_last && !self.silent && ends_inside_a_character(message) {
+            if is_last && !self.silent && (self.cut || ends_inside_a_character(message)) {
                 return None;
             }
             let text_length = message.strip_suffix(b"\r").unwrap_or(message).len();
@@ -293,6 +303,20 @@ mod tests {
         let mut decoder = Decoder::with_framing(Framing::Report);
         decoder.set_report_prefix(&format!("{nickname}: "));
         decoder
+    }
+
+    #[test]
+    fn a_full_read_does_not_end_a_message_of_the_reports_client() {
+        let mut decoder = Decoder::with_framing(Framing::Report);
+        decoder.push_cut(b"Alex: the first ha");
+        assert_eq!(decoder.next_message(), None);
+        decoder.push(b"lf and the second");
+        assert_eq!(decoder.next_message(), Some(Ok("Alex: the first half and the second")));
+        decoder.push_cut(b"Alex: as long as a read");
+        assert_eq!(decoder.next_message(), None);
+        assert!(decoder.awaits_silence());
+        decoder.quiet();
+        assert_eq!(decoder.next_message(), Some(Ok("Alex: as long as a read")));
     }
 
     #[test]

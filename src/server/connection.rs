@@ -76,7 +76,10 @@ impl<S: Stream> Incoming<S> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
             ready!(Pin::new(&mut self.reader).poll_read(context, &mut buffer))?;
-            self.decoder.push(buffer.filled());
+            match buffer.remaining() {
+                0 => self.decoder.push_cut(buffer.filled()),
+                _ => self.decoder.push(buffer.filled()),
+            }
             trace!(bytes = buffer.filled().len(), "read");
             Poll::Ready(Ok(!buffer.filled().is_empty()))
         })
