@@ -9,7 +9,9 @@ mod tls_errors;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -19,6 +21,20 @@ use crate::protocol::DEFAULT_PORT;
 
 /// How many connections may wait to be accepted. A class that joins in the same second fits.
 const ACCEPT_BACKLOG_CONNECTIONS: u32 = 4_096;
+
+/// How long a connection is silent before TCP asks whether the other machine is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+
+/// How long it waits for the answer before it asks again.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many times it asks in vain: the other machine is known to be gone after a minute.
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// How long what was sent may go without a sign that it has arrived, where TCP can be told: the same
+/// minute, for a connection on which something is on its way and which is therefore not asked.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A kind of network that a server can listen on and a client can connect over.
 pub trait Network: Clone + Send + Sync + 'static {
@@ -83,7 +99,7 @@ impl Network for Tcp {
 
     async fn connect(&self, address: &str) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+        set_options(&stream)?;
         Ok(stream)
     }
 }
@@ -115,15 +131,42 @@ impl Listener for TcpListener {
 
     async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         let (stream, peer) = TcpListener::accept(self).await?;
-        // Without this a short line waits for the acknowledgement of the one before it. It fails
-        // only on a connection that is gone already, which its session will notice by itself.
-        let _ = stream.set_nodelay(true);
+        // This fails only on a connection that is gone already, which its session will notice by itself.
+        let _ = set_options(&stream);
         Ok((stream, peer))
     }
 
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.local_addr()
     }
+}
+
+/// Sets what both ends of a chat need.
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    // Without this a short line waits for the acknowledgement of the one before it.
+    stream.set_nodelay(true)?;
+    // Without these a machine that has vanished without a word is never missed.
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive())?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT))?;
+    Ok(())
+}
+
+/// Where TCP cannot be told how often to ask, it does as it is set up.
+fn keepalive() -> TcpKeepalive {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE);
+    #[cfg(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "macos",
+        target_os = "ios",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        windows
+    ))]
+    let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
+    keepalive
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
@@ -215,6 +258,27 @@ mod tests {
         for input in ["", ":5555", "host:99999", "host:-1", "host:", "host:http", "two words:1"] {
             assert!(parse_address(input).is_err(), "{input}");
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn tcp_misses_a_machine_that_vanishes_within_a_minute() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut listener = Tcp.bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_address().unwrap().to_string();
+            let connected = Tcp.connect(&address).await.unwrap();
+            // What the server calls, and not the method of the same name that sets nothing.
+            let (accepted, _) = Listener::accept(&mut listener).await.unwrap();
+            for stream in [&connected, &accepted] {
+                let socket = SockRef::from(stream);
+                assert!(socket.keepalive().unwrap());
+                let asked =
+                    socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
+                assert_eq!(socket.tcp_keepalive_time().unwrap() + asked, Duration::from_secs(60));
+                assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(60)));
+            }
+        });
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! `chat-server`: one room on a TCP port.
 
+#[path = "chat-server/limits.rs"]
+mod limits;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +14,7 @@ use commonroom::journal::{self, LogFormat};
 use commonroom::logfile::LogFile;
 use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
 use commonroom::server::{Config, serve};
+use limits::LimitArguments;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -65,6 +69,9 @@ struct Arguments {
     /// Do not print a line for each connection
     #[arg(long, env = "CHAT_QUIET")]
     quiet: bool,
+
+    #[command(flatten)]
+    limits: LimitArguments,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -130,7 +137,7 @@ async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -
     print_line(&mut console, &format!("Server running on {address}"));
     let listener = Announcing { listener, console: (!arguments.quiet).then_some(console) };
 
-    let config = Config { history_lines: arguments.history, ..Config::default() };
+    let config = Config { history_lines: arguments.history, limits: arguments.limits.limits() };
     let shutdown = async {
         signals.until_the_end(&log).await;
         tell_systemd(State::Stopping);

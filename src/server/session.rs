@@ -219,6 +219,8 @@ async fn listen<S: Stream>(
         match read {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return Departure::Wish,
+            // What TCP says when its own probes are not answered.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => return Departure::TimedOut,
             Ok(Err(_)) => return Departure::Reset,
             Err(_) => return Departure::TimedOut,
         }

@@ -54,7 +54,7 @@ pub(super) enum Departure {
     Wish,
     /// The connection broke.
     Reset,
-    /// It used to ping, and then was silent for the ping timeout.
+    /// Its host is gone: it used to ping, and then was silent for the ping timeout, or TCP found out.
     TimedOut,
     /// Its socket has taken nothing for the write timeout.
     Stalled,

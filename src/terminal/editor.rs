@@ -6,7 +6,7 @@ use rustyline_async::{Readline, ReadlineEvent, SharedWriter};
 
 use super::Failure;
 use super::style::Painter;
-use crate::client::{Event, Receiver, Sender, connect};
+use crate::client::{Beat, Event, Pulse, Receiver, Sender, connect};
 use crate::net::Network;
 use crate::protocol::{Framing, Heard, Nickname};
 
@@ -42,7 +42,8 @@ pub async fn run<N: Network>(
     };
     let (receiver, sender) =
         connected.map_err(|error| Failure::CannotConnect { address: address.to_owned(), error })?;
-    let mut chat = Chat { receiver, sender, framing, nickname, named: false, refused: None };
+    let pulse = Pulse::new(framing);
+    let mut chat = Chat { receiver, sender, pulse, framing, nickname, named: false, refused: None };
     let ended = chat.talk(&mut screen).await;
     screen.flush();
     drop(screen);
@@ -128,6 +129,7 @@ impl Screen {
 struct Chat<S> {
     receiver: Receiver<S>,
     sender: Sender<S>,
+    pulse: Pulse,
     framing: Framing,
     nickname: Nickname,
     named: bool,
@@ -148,11 +150,16 @@ impl<S: crate::net::Stream> Chat<S> {
                     Some(line) => {
                         screen.readline.add_history_entry(line.clone());
                         self.sender.line(&line);
+                        self.pulse.said();
                     }
                 },
                 flushed = self.sender.flush(), if !self.sender.is_flushed() => {
                     flushed.map_err(|_| self.lost())?;
                 }
+                beat = self.pulse.beat() => match beat {
+                    Beat::Ping(line) => self.sender.line(&line),
+                    Beat::Lost => return Err(self.lost()),
+                },
                 event = self.receiver.next() => {
                     let Ok(Some(event)) = event else { return Err(self.lost()) };
                     if !self.hear(event, screen).await? {
@@ -183,10 +190,14 @@ impl<S: crate::net::Stream> Chat<S> {
             Event::Unreadable(refusal) => {
                 screen.warn(&format!("Something came that cannot be shown: {refusal}."));
             }
+            Event::Line(line) if self.pulse.hear(&line) => {}
             Event::Line(line) => {
                 match Heard::parse(&line) {
                     Heard::NotJoined(reason) => self.refused = Some(reason.to_owned()),
-                    Heard::Connected => self.refused = None,
+                    Heard::Connected => {
+                        self.refused = None;
+                        self.pulse.begin();
+                    }
                     Heard::Everyone(line) => self.note_rename(line, screen)?,
                     _ => {}
                 }

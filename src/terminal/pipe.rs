@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::Failure;
-use crate::client::{Event, READ_BYTES, Receipt, Receipts, Receiver, Sender};
+use crate::client::{Beat, Event, Pulse, READ_BYTES, Receipt, Receipts, Receiver, Sender};
 use crate::net::Stream;
 use crate::protocol::{Decoder, Framing, Harmless, Heard, Nickname, Text};
 
@@ -55,6 +55,7 @@ where
         framing,
         streams,
         receipts: Receipts::new(nickname, framing),
+        pulse: Pulse::new(framing),
         lines: Decoder::with_framing(Framing::Lines),
         line_number: 0,
         progress: Progress::Connected,
@@ -86,6 +87,7 @@ struct Pipe<'a, S, I, O, E> {
     framing: Framing,
     streams: Streams<I, O, E>,
     receipts: Receipts,
+    pulse: Pulse,
     /// Cuts the input into lines.
     lines: Decoder,
     line_number: u64,
@@ -145,6 +147,12 @@ where
                     self.hear(event)?;
                     answer_due = Instant::now() + ANSWER_TIMEOUT;
                 }
+                // Before any of the input is said, so that the first answer is the one to the ping.
+                // While an answer is due there is a shorter deadline, which pongs must not put off.
+                beat = self.pulse.beat(), if owed == 0 => match beat {
+                    Beat::Ping(line) => self.sender.line(&line),
+                    Beat::Lost => return Err(Ended::Lost),
+                },
                 flushed = self.sender.flush(), if !self.sender.is_flushed() => flushed?,
                 read = self.streams.input.read(&mut buffer), if may_read => {
                     self.take_input(read, &buffer)?;
@@ -196,6 +204,7 @@ where
                     Ok(text) => {
                         self.receipts.expect(text.as_str());
                         self.sender.text(text.as_str());
+                        self.pulse.said();
                         continue;
                     }
                     Err(refusal) => refusal,
@@ -221,6 +230,9 @@ where
             }
             Event::Line(line) => line,
         };
+        if self.pulse.hear(&line) {
+            return Ok(());
+        }
         if let Receipt::Refused(text) = self.receipts.hear(&line) {
             self.refused += 1;
             self.complain(&format!("Refused: {text}"));
@@ -229,7 +241,10 @@ where
             Heard::NotJoined(reason) => {
                 return Err(Ended::Failed(Failure::NotJoined(Harmless(reason).to_string())));
             }
-            Heard::Connected => self.progress = Progress::Joined,
+            Heard::Connected => {
+                self.progress = Progress::Joined;
+                self.pulse.begin();
+            }
             Heard::Everyone(line) | Heard::Whisper(line) => {
                 // The report's server merges its greeting into what it sends with it.
                 if self.framing == Framing::Report && self.progress == Progress::Named {

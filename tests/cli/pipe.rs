@@ -97,6 +97,8 @@ fn a_connection_lost_before_the_last_echo_tells_how_many_lines_are_open() {
         bot.send("NICK");
         assert_eq!(bot.line().as_deref(), Some("bot"));
         bot.send("bot joined the chat!\nConnected to server!\n");
+        // A server that knows no pings hears of them once.
+        assert!(bot.line().unwrap().starts_with("bot: /ping "));
         for text in ["one", "two", "three"] {
             assert_eq!(bot.line().unwrap(), format!("bot: {text}"));
         }

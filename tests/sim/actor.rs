@@ -154,6 +154,11 @@ impl Witness {
         self.0.lock().unwrap().clone()
     }
 
+    /// A connection has been made.
+    pub fn connected(&self, membership: Membership) {
+        self.0.lock().unwrap().push(membership);
+    }
+
     /// The process of the member was killed: it ends as far as it ever will.
     pub fn killed(&self, at: Duration) {
         self.now(|membership| {
@@ -161,7 +166,7 @@ impl Witness {
         });
     }
 
-    fn now(&self, change: impl FnOnce(&mut Membership)) {
+    pub fn now(&self, change: impl FnOnce(&mut Membership)) {
         if let Some(current) = self.0.lock().unwrap().last_mut() {
             change(current);
         }
@@ -210,7 +215,7 @@ impl Actor {
     async fn visit_over<N: Network>(&mut self, network: &N, simulated: &Simulated) -> io::Result<Ending> {
         let (mut receiver, mut sender) = connect(network, &address(), self.member.framing).await?;
         let from = simulated.last_local.lock().unwrap().expect("it has just connected");
-        self.witness.0.lock().unwrap().push(Membership {
+        self.witness.connected(Membership {
             host: self.member.host.clone(),
             framing: self.member.framing,
             from,

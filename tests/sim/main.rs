@@ -36,4 +36,5 @@ mod sweep;
 mod thundering_herd;
 mod timeline;
 mod tls;
+mod vanished_member;
 mod world;

@@ -153,6 +153,20 @@ impl World {
         });
     }
 
+    /// Puts another program into the world, on a host of its own. It keeps what it sees for itself.
+    pub fn add_program<F>(&mut self, host: &str, program: impl Fn(Witness) -> F + 'static)
+    where
+        F: Future<Output = io::Result<()>> + 'static,
+    {
+        let witness = self.witnesses.entry(host.to_owned()).or_default().clone();
+        self.within(|sim| {
+            sim.host(host, move || {
+                let running = program(witness.clone());
+                async move { Ok(running.await?) }
+            });
+        });
+    }
+
     /// Those of the server, for whoever wants to take them away.
     pub fn descriptors(&self) -> Descriptors {
         self.descriptors.clone()

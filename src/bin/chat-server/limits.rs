@@ -1,0 +1,63 @@
+//! The limits that an operator may set, with their defaults.
+
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use commonroom::server::Limits;
+use commonroom::server::limits::{
+    PING_TIMEOUT, REGISTRATION_TIMEOUT, RETENTION_BYTES, SHUTDOWN_GRACE, WRITE_TIMEOUT,
+};
+
+/// Nobody waits for longer than a day.
+const SECONDS: std::ops::RangeInclusive<u64> = 1..=24 * 60 * 60;
+
+/// Up to a terabyte, which no machine of today keeps for a chat.
+const MEBIBYTES: std::ops::RangeInclusive<u64> = 1..=1_024 * 1_024;
+
+const BYTES_IN_MEBIBYTE: usize = 1_024 * 1_024;
+
+#[derive(Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArguments {
+    /// How long a client may take to choose its nickname
+    #[arg(long, env = "CHAT_REGISTRATION_TIMEOUT", value_name = "SECONDS", default_value_t = REGISTRATION_TIMEOUT.as_secs(), value_parser = seconds())]
+    registration_timeout: u64,
+
+    /// How long a member's connection may take nothing of what waits for it
+    #[arg(long, env = "CHAT_WRITE_TIMEOUT", value_name = "SECONDS", default_value_t = WRITE_TIMEOUT.as_secs(), value_parser = seconds())]
+    write_timeout: u64,
+
+    /// How long a member that has once sent /ping may be silent; chat-client sends it every 20 seconds
+    #[arg(long, env = "CHAT_PING_TIMEOUT", value_name = "SECONDS", default_value_t = PING_TIMEOUT.as_secs(), value_parser = seconds())]
+    ping_timeout: u64,
+
+    /// How much of what was said is kept for those who are behind
+    #[arg(long, env = "CHAT_RETENTION", value_name = "MIB", default_value_t = RETENTION_BYTES / BYTES_IN_MEBIBYTE, value_parser = mebibytes())]
+    retention: usize,
+
+    /// How long what is pending is still written when the server ends
+    #[arg(long, env = "CHAT_SHUTDOWN_GRACE", value_name = "SECONDS", default_value_t = SHUTDOWN_GRACE.as_secs(), value_parser = seconds())]
+    shutdown_grace: u64,
+}
+
+impl LimitArguments {
+    pub fn limits(&self) -> Limits {
+        Limits {
+            registration_timeout: Duration::from_secs(self.registration_timeout),
+            write_timeout: Duration::from_secs(self.write_timeout),
+            ping_timeout: Duration::from_secs(self.ping_timeout),
+            retention_bytes: self.retention * BYTES_IN_MEBIBYTE,
+            shutdown_grace: Duration::from_secs(self.shutdown_grace),
+            ..Limits::default()
+        }
+    }
+}
+
+fn seconds() -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(SECONDS)
+}
+
+fn mebibytes() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(MEBIBYTES)
+}

@@ -1,0 +1,90 @@
+//! The host of a member vanishes while nobody talks: only pings can show it, to either side.
+
+use std::future::pending;
+use std::io::{self, Write};
+
+use commonroom::client::{PING_INTERVAL, SILENCE_TIMEOUT, connect};
+use commonroom::protocol::{Framing, Nickname};
+use commonroom::server::Config;
+use commonroom::server::limits::PING_TIMEOUT;
+use commonroom::terminal::Failure;
+use commonroom::terminal::pipe::{self, Streams};
+
+use tokio::time::Instant;
+
+use super::actor::{Ending, Member, Membership, Witness};
+use super::network::Simulated;
+use super::scenario;
+use super::world::{address, seconds};
+
+#[test]
+fn a_member_whose_host_vanishes_is_missed_by_the_server_and_misses_it() {
+    let mut world = scenario::begin();
+    world.start_server(Config::default());
+    world.add(Member::new("Dinesh").connects(seconds(1)));
+    world.add_program("Alex", |witness| chat_client("Alex", witness));
+    // Alex pings when it has joined, and then whenever it has been silent for so long.
+    let last_ping = 2 * PING_INTERVAL;
+    world.run_until(last_ping + seconds(1));
+    world.partition("Alex");
+
+    world.run_until(last_ping + PING_TIMEOUT);
+    assert!(!world.server_log().contains("Alex disconnected"), "{}", world.server_log());
+    world.run_until(last_ping + PING_TIMEOUT.max(SILENCE_TIMEOUT) + seconds(1));
+    assert!(world.server_log().contains("Alex disconnected (timed out)"), "{}", world.server_log());
+    assert_eq!(
+        world.screen("Alex"),
+        ["Alex joined the chat!", "Dinesh joined the chat!", "Connection lost!"],
+        "its own pings are not on its screen"
+    );
+    scenario::end(&world, "a_vanished_member");
+}
+
+/// A `chat-client` in a pipe into which nobody writes, from its beginning to the loss of its connection.
+async fn chat_client(name: &str, witness: Witness) -> io::Result<()> {
+    let begin = Instant::now();
+    let network = Simulated::default();
+    let connection = connect(&network, &address(), Framing::Lines).await?;
+    let from = network.last_local.lock().unwrap().expect("it has just connected");
+    witness.connected(Membership {
+        host: name.to_owned(),
+        framing: Framing::Lines,
+        from,
+        since: begin.elapsed(),
+        attentive: true,
+        nicknames: vec![name.to_owned()],
+        heard: Vec::new(),
+        said: Vec::new(),
+        ended: None,
+    });
+    let (_nobody, input) = tokio::io::duplex(1);
+    let screen = || Screen { witness: witness.clone(), begin, line: Vec::new() };
+    let streams = Streams { input, output: screen(), errors: screen(), leave_when_unheard: false };
+    let nickname = Nickname::parse(name).expect("a valid nickname");
+    let ended = pipe::run(connection, &nickname, Framing::Lines, streams, pending()).await;
+    assert!(matches!(ended, Err(Failure::ConnectionLost { unconfirmed: 0 })), "{ended:?}");
+    witness.now(|membership| membership.ended = Some((begin.elapsed(), Ending::Lost)));
+    Ok(())
+}
+
+/// What the client prints, line by line.
+struct Screen {
+    witness: Witness,
+    begin: Instant,
+    line: Vec<u8>,
+}
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        if self.line.pop_if(|byte| *byte == b'\n').is_some() {
+            let line = String::from_utf8(std::mem::take(&mut self.line)).expect("lines are UTF-8");
+            self.witness.now(|membership| membership.heard.push((self.begin.elapsed(), line)));
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
