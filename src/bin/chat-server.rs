@@ -7,10 +7,11 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, ValueEnum};
 use commonroom::background::{BackgroundWriter, Handle, WhenFull};
+use commonroom::descriptors::{OTHER_DESCRIPTORS, allow_connections};
 use commonroom::journal::{self, LogFormat};
 use commonroom::logfile::LogFile;
 use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
-use commonroom::server::{Config, serve};
+use commonroom::server::{Config, Limits, Rate, limits, serve};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -50,6 +51,22 @@ struct Arguments {
     #[arg(long, env = "CHAT_HISTORY", value_name = "LINES", default_value_t = 0)]
     history: usize,
 
+    /// How many connections there may be at once
+    #[arg(long, env = "CHAT_MAX_CLIENTS", value_name = "NUMBER", default_value_t = limits::CONNECTIONS)]
+    max_clients: usize,
+
+    /// How many of them one address may have; 0 is as many as come
+    #[arg(long, env = "CHAT_MAX_PER_ADDRESS", value_name = "NUMBER", default_value_t = limits::CONNECTIONS_PER_ADDRESS)]
+    max_per_address: usize,
+
+    /// How many messages a second of one member are read, behind a burst of --burst; 0 is as many as come
+    #[arg(long, env = "CHAT_RATE", value_name = "NUMBER", default_value_t = limits::MESSAGES_PER_SECOND)]
+    rate: u32,
+
+    /// How many messages a member may send at once before --rate holds
+    #[arg(long, env = "CHAT_BURST", value_name = "NUMBER", default_value_t = limits::BURST_MESSAGES)]
+    burst: u32,
+
     /// The certificate of the server for TLS, in PEM, with those of intermediate authorities behind it
     #[arg(long, env = "CHAT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -65,6 +82,17 @@ struct Arguments {
     /// Do not print a line for each connection
     #[arg(long, env = "CHAT_QUIET")]
     quiet: bool,
+}
+
+impl Arguments {
+    fn limits(&self) -> Limits {
+        Limits {
+            connections: self.max_clients,
+            connections_per_address: self.max_per_address,
+            rate: Rate { burst_messages: self.burst, messages_per_second: self.rate },
+            ..Limits::default()
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -119,13 +147,17 @@ async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -
         say_on_stderr(&warning);
     }
 
+    if let Err(maximum) = allow_connections(arguments.max_clients) {
+        say_on_stderr(&too_few_descriptors(arguments.max_clients, maximum));
+    }
+
     // stdout may be a pipe that nobody reads or that has gone away: neither may hold up the chat.
     let stdout = BackgroundWriter::spawn(io::stdout(), WhenFull::Drop);
     let mut console = stdout.handle();
     print_line(&mut console, &format!("Server running on {address}"));
     let listener = Announcing { listener, console: (!arguments.quiet).then_some(console) };
 
-    let config = Config { history_lines: arguments.history, ..Config::default() };
+    let config = Config { history_lines: arguments.history, limits: arguments.limits() };
     let shutdown = async {
         signals.until_the_end(&log).await;
         tell_systemd(State::Stopping);
@@ -142,6 +174,14 @@ fn cannot_listen(address: &str, error: &io::Error) -> String {
         _ => "",
     };
     format!("cannot listen on {address}: {}{advice}", explain(error))
+}
+
+fn too_few_descriptors(connections: usize, maximum: u64) -> String {
+    let possible = maximum.saturating_sub(OTHER_DESCRIPTORS);
+    format!(
+        "--max-clients {connections} cannot be met: {maximum} open files are allowed, which is enough for about \
+         {possible} members; others will wait. See ulimit -n, or LimitNOFILE of systemd"
+    )
 }
 
 /// What to think about when others than this machine can reach the server.

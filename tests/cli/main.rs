@@ -9,6 +9,7 @@ mod chat;
 #[cfg(unix)]
 mod check;
 mod documents;
+mod guards;
 mod load;
 #[cfg(unix)]
 mod log_file;
