@@ -19,10 +19,11 @@
 //! | [`logfile`] | the file of the journal: its lock, its rotation, and what happens when the disk is full |
 //! | [`load`] | a load generator that checks every delivery, for chat servers and their peers |
 //! | [`usage`] | what a process has used |
+//! | [`descriptors`] | how many connections it may have open |
 //! | [`background`] | writing to a disk or a pipe without waiting for it |
 //!
 //! Dependencies point one way: binaries → `terminal`, `server`, `client`, `conformance`, `load` → `room`,
-//! `journal`, `net`, `usage` → `protocol`. What must never be is written down in `docs/architecture.md` and held by
+//! `journal`, `net`, `usage`, `descriptors` → `protocol`. What must never be is written down in `docs/architecture.md` and held by
 //! `tests/tidy.rs`.
 //!
 //! A whole chat in a few lines, on any [`Network`](net::Network):
@@ -63,6 +64,7 @@
 pub mod background;
 pub mod client;
 pub mod conformance;
+pub mod descriptors;
 pub mod journal;
 pub mod load;
 pub mod logfile;

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// What `chat-server` is given beside its address and its log, which is on, as users run it.
-const CHAT_SERVER_ARGUMENTS: [&str; 1] = ["--quiet"];
+/// What `chat-server` is given beside its address and its log, which is on, as users run it. One machine
+/// is all members here, and each sends as fast as it can.
+const CHAT_SERVER_ARGUMENTS: [&str; 5] = ["--quiet", "--rate", "0", "--max-per-address", "0"];
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const START_INTERVAL: Duration = Duration::from_millis(10);

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, ValueEnum};
 use commonroom::background::{BackgroundWriter, Handle, WhenFull};
+use commonroom::descriptors::{OTHER_DESCRIPTORS, allow_connections};
 use commonroom::journal::{self, LogFormat};
 use commonroom::logfile::LogFile;
 use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
@@ -131,6 +132,10 @@ async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -
         say_on_stderr(&warning);
     }
 
+    if let Err(maximum) = allow_connections(arguments.limits.max_clients) {
+        say_on_stderr(&too_few_descriptors(arguments.limits.max_clients, maximum));
+    }
+
     // stdout may be a pipe that nobody reads or that has gone away: neither may hold up the chat.
     let stdout = BackgroundWriter::spawn(io::stdout(), WhenFull::Drop);
     let mut console = stdout.handle();
@@ -154,6 +159,14 @@ fn cannot_listen(address: &str, error: &io::Error) -> String {
         _ => "",
     };
     format!("cannot listen on {address}: {}{advice}", explain(error))
+}
+
+fn too_few_descriptors(connections: usize, maximum: u64) -> String {
+    let possible = maximum.saturating_sub(OTHER_DESCRIPTORS);
+    format!(
+        "--max-clients {connections} cannot be met: {maximum} open files are allowed, which is enough for about \
+         {possible} members; others will wait. See ulimit -n, or LimitNOFILE of systemd"
+    )
 }
 
 /// What to think about when others than this machine can reach the server.

@@ -7,11 +7,15 @@ use tokio::time::{Instant, sleep};
 use super::peer::Peer;
 use super::report::{goes_on, join_all};
 use super::subject::{Observation, Subject};
+use crate::net::Stream;
 use crate::protocol::NICKNAME_REQUEST;
 
 /// So much is said while one does not read: more than the buffers of the operating system hold
 /// for a client that reads nothing.
-const STALLED_MESSAGES: usize = 6_000;
+///
+/// Several say it in turn, each no more than a server that slows down who sends too fast lets pass.
+const STALLED_TALKERS: usize = 30;
+const STALLED_MESSAGES: usize = 200;
 const STALLED_TEXT_BYTES: usize = 1_000;
 
 /// How long the processor is watched, and how much of that time an idle server may use.
@@ -30,24 +34,32 @@ pub async fn silent_client<S: Subject>(subject: &mut S) -> Result<(), Observatio
 }
 
 pub async fn stalled_reader<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    let mut clients = join_all(subject, "Stall", 3).await?;
-    let _stalled = clients.pop();
-    let talker = clients[1].nickname.clone();
-    for number in 0..STALLED_MESSAGES {
-        let text = format!("{number:0>STALLED_TEXT_BYTES$}");
-        let mut heard = clients[1].say(&text).await;
-        for client in &mut clients {
-            heard = match heard {
-                Ok(()) => client.expect(&text).await,
-                Err(observation) => Err(observation),
-            };
-        }
-        if heard.is_err() {
-            let kilobytes = number * STALLED_TEXT_BYTES / 1_000;
-            return Err(format!("after {kilobytes} kB that one member did not read, {talker} was not heard"));
+    let mut listener = Peer::join(subject, "Listener").await?;
+    let _stalled = Peer::join(subject, "Stalled").await?;
+    for index in 0..STALLED_TALKERS {
+        let mut talker = Peer::join(subject, &format!("Talker{index}")).await?;
+        for number in index * STALLED_MESSAGES..(index + 1) * STALLED_MESSAGES {
+            if !is_heard(&mut talker, &mut listener, number).await {
+                let kilobytes = number * STALLED_TEXT_BYTES / 1_000;
+                return Err(format!(
+                    "after {kilobytes} kB that one member did not read, {} was not heard",
+                    talker.nickname
+                ));
+            }
         }
     }
-    goes_on(subject, &mut clients[0]).await
+    goes_on(subject, &mut listener).await
+}
+
+/// Whether both hear what one of them says.
+async fn is_heard<T: Stream>(talker: &mut Peer<T>, listener: &mut Peer<T>, number: usize) -> bool {
+    let text = format!("{number:0>STALLED_TEXT_BYTES$}");
+    let heard = async {
+        talker.say(&text).await?;
+        talker.expect(&text).await?;
+        listener.expect(&text).await
+    };
+    heard.await.is_ok()
 }
 
 pub async fn orderly_close<S: Subject>(subject: &mut S) -> Result<(), Observation> {

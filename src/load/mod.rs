@@ -22,6 +22,7 @@ pub use line::{SENDERS, SHORTEST_LINE_BYTES};
 pub use protocol::Protocol;
 pub use results::Results;
 
+use crate::descriptors;
 use crate::net::explain;
 use crate::protocol::TEXT_BYTES;
 use crate::usage;
@@ -70,10 +71,6 @@ const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 
 /// How many sockets are asked about at once.
 const EVENTS: usize = 1_024;
-
-/// How many descriptors a run needs beside those of its connections.
-#[cfg(unix)]
-const OTHER_DESCRIPTORS: u64 = 16;
 
 /// What a run does. The bounds are the constants of this module; who makes one keeps to them.
 #[derive(Clone, Debug)]
@@ -325,23 +322,8 @@ fn cannot_wait(error: &io::Error) -> String {
 }
 
 /// Asks the operating system for as many descriptors as there will be connections.
-#[cfg(unix)]
 fn allow_connections(connections: usize) -> Result<(), String> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let needed = connections as u64 + OTHER_DESCRIPTORS;
-    let limit = getrlimit(Resource::Nofile);
-    // Where there is no number there is no limit.
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    let raised = Rlimit { current: Some(needed), maximum: limit.maximum };
-    setrlimit(Resource::Nofile, raised).map_err(|_| {
-        let maximum = limit.maximum.unwrap_or(u64::MAX);
+    descriptors::allow_connections(connections).map_err(|maximum| {
         format!("{connections} connections need more descriptors than the {maximum} that are allowed; see ulimit -n")
     })
-}
-
-#[cfg(not(unix))]
-fn allow_connections(_connections: usize) -> Result<(), String> {
-    Ok(())
 }

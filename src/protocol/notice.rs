@@ -136,6 +136,8 @@ pub enum Refusal {
     NotReading,
     /// The room holds as many as it may.
     Full,
+    /// An address has as many connections as it may.
+    TooMany,
     /// The room has ended.
     Closed,
 }
@@ -159,6 +161,7 @@ impl fmt::Display for Refusal {
             Self::NobodyOfThatName => write!(formatter, "nobody of that name is here"),
             Self::NotReading => write!(formatter, "they are not reading at the moment"),
             Self::Full => write!(formatter, "the room is full"),
+            Self::TooMany => write!(formatter, "too many connections from this address"),
             Self::Closed => write!(formatter, "the server is shutting down"),
         }
     }

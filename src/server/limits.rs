@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bucket::Rate;
 use crate::protocol::LINE_BYTES;
 
 /// How long a client may take to choose its nickname, all attempts together.
@@ -36,11 +37,21 @@ pub const READ_BYTES: usize = 64 * 1_024;
 /// How many connections there may be at once, members and those that choose a nickname.
 pub const CONNECTIONS: usize = 10_000;
 
-/// How many more may be told that the room is full, at once; beyond that they are just closed.
+/// How many connections one address may have at once: a class that shares one.
+pub const CONNECTIONS_PER_ADDRESS: usize = 64;
+
+/// How many more may be told at once that the room is full, or that their address has as many as it
+/// may; beyond that they are just closed.
 pub const TURNED_AWAY_CONNECTIONS: usize = 64;
 
 /// How many names `/who` lists; the number is always told.
 pub const NAMES_LISTED: usize = 100;
+
+/// How many messages a member may send at once before it is slowed down: a page that is pasted.
+pub const BURST_MESSAGES: u32 = 200;
+
+/// How many messages a second of a member are read behind that: faster than anybody reads.
+pub const MESSAGES_PER_SECOND: u32 = 100;
 
 /// How long a sender is slowed down at a time while somebody is behind by more than half of the
 /// retention, before it looks again.
@@ -82,6 +93,10 @@ pub struct Limits {
     pub retention_bytes: usize,
     /// See [`CONNECTIONS`].
     pub connections: usize,
+    /// See [`CONNECTIONS_PER_ADDRESS`]; 0 is as many as come.
+    pub connections_per_address: usize,
+    /// See [`BURST_MESSAGES`] and [`MESSAGES_PER_SECOND`].
+    pub rate: Rate,
     /// See [`SHUTDOWN_GRACE`].
     pub shutdown_grace: Duration,
 }
@@ -94,6 +109,8 @@ impl Default for Limits {
             write_timeout: WRITE_TIMEOUT,
             retention_bytes: RETENTION_BYTES,
             connections: CONNECTIONS,
+            connections_per_address: CONNECTIONS_PER_ADDRESS,
+            rate: Rate { burst_messages: BURST_MESSAGES, messages_per_second: MESSAGES_PER_SECOND },
             shutdown_grace: SHUTDOWN_GRACE,
         }
     }

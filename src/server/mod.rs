@@ -4,6 +4,8 @@
 //! (virtual in a simulation) and reports what happens as `tracing` events, of which
 //! [`journal`](crate::journal) makes `server.log`.
 
+mod addresses;
+mod bucket;
 mod connection;
 pub mod limits;
 mod session;
@@ -15,9 +17,11 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
+pub use bucket::Rate;
 pub use limits::Limits;
 
 use crate::net::{Listener, explain};
+use crate::protocol::Refusal;
 use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
 use shared::SharedRoom;
 
@@ -83,7 +87,7 @@ async fn accept_connections<L: Listener>(
                 if sessions.len() < connections {
                     sessions.spawn(session::run(stream, peer, Arc::clone(room)));
                 } else if sessions.len() < connections + TURNED_AWAY_CONNECTIONS {
-                    sessions.spawn(session::turn_away(stream, peer, Arc::clone(room)));
+                    sessions.spawn(session::turn_away(stream, peer, Refusal::Full, Arc::clone(room)));
                 }
             }
             // Such an error concerns one connection that is gone, or passes, as when descriptors

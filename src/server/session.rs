@@ -13,9 +13,11 @@ use std::task::Poll;
 
 use tokio::sync::Notify;
 use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
+use super::addresses::NoPlace;
+use super::bucket::Bucket;
 use super::connection::{self, Incoming, Outgoing, Wrote};
 use super::limits::NICKNAME_ATTEMPTS;
 use super::shared::{Departure, Handled, SharedRoom};
@@ -32,6 +34,8 @@ pub(super) struct Member {
     pub(super) chosen: Nickname,
     /// It has sent `/ping`, and so will go on sending something.
     pub(super) pings: bool,
+    /// How fast it may send.
+    pub(super) bucket: Bucket,
 }
 
 /// Takes a connection on, until it ends for whatever reason.
@@ -41,6 +45,14 @@ pub(super) struct Member {
 /// the end.
 pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, room: Arc<SharedRoom>) {
     debug!(%peer, "accepted");
+    // Counted here and not where it was accepted: by now every session that was started before has
+    // noticed whether its peer is gone already.
+    let (_entered, no_place) = room.addresses.enter(peer.ip(), room.limits().connections_per_address);
+    match no_place {
+        None => {}
+        Some(NoPlace::Told(refusal)) => return turn_away(stream, peer, refusal, Arc::clone(&room)).await,
+        Some(NoPlace::Closed) => return,
+    }
     let (mut incoming, mut outgoing) = connection::open(stream);
     let patience = room.limits().registration_timeout;
     let registered = tokio::select! {
@@ -58,11 +70,16 @@ pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, room: Arc<Shared
     debug!(%peer, "closed");
 }
 
-/// Tells somebody that there is no place for it.
-pub(super) async fn turn_away<S: Stream>(stream: S, peer: SocketAddr, room: Arc<SharedRoom>) {
+/// Tells somebody why there is no place for it.
+pub(super) async fn turn_away<S: Stream>(
+    stream: S,
+    peer: SocketAddr,
+    refusal: Refusal,
+    room: Arc<SharedRoom>,
+) {
     let (incoming, mut outgoing) = connection::open(stream);
-    warn!(event = "refusal", %peer, "Refused {}: {}", Peer(peer), Refusal::Full);
-    let line = format!("{}\n", Notice::NotConnected(Refusal::Full));
+    warn!(event = "refusal", %peer, "Refused {}: {refusal}", Peer(peer));
+    let line = format!("{}\n", Notice::NotConnected(refusal));
     let told = timeout(room.limits().write_timeout, outgoing.write_now(&line)).await;
     if matches!(told, Ok(Ok(()))) {
         connection::close(incoming, outgoing).await;
@@ -109,7 +126,8 @@ async fn register<S: Stream>(
                 if outgoing.framing == Framing::Report {
                     incoming.decoder.set_report_prefix(&format!("{chosen}: "));
                 }
-                return Ok(Member { id, peer, chosen, pings: false });
+                let bucket = Bucket::full(room.limits().rate, Instant::now());
+                return Ok(Member { id, peer, chosen, pings: false, bucket });
             }
             Err(refusal) => {
                 warn!(event = "refusal", %peer, "Refused {} the nickname \"{wanted}\": {refusal}", Peer(peer));
@@ -204,6 +222,12 @@ async fn listen<S: Stream>(
             Handled::Quit => return Departure::Wish,
             Handled::AnswersFirst => {
                 Box::pin(taken.notified()).await;
+                continue;
+            }
+            // Who sends too fast is read later. Its deliveries go on meanwhile; that it leaves is
+            // noticed behind what it has sent.
+            Handled::Slowed(pause) => {
+                Box::pin(sleep(pause)).await;
                 continue;
             }
             Handled::All if room.somebody_is_far_behind() => Box::pin(room.back_pressure()).await,

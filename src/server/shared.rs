@@ -10,11 +10,13 @@ use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
+use super::addresses::Addresses;
 use super::limits::{
     BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, Limits, NAMES_LISTED, PRIVATE_BYTES, STALLED_PATIENCE,
     WRITE_BYTES,
@@ -28,6 +30,8 @@ pub(super) struct SharedRoom {
     state: Mutex<State>,
     /// Woken when the room ends.
     closing: Notify,
+    /// Where the connections come from.
+    pub(super) addresses: Addresses,
     config: Config,
 }
 
@@ -88,6 +92,8 @@ pub(super) enum Handled {
     All,
     /// Some wait until the member has taken the answers to the earlier ones.
     AnswersFirst,
+    /// The member sends too fast: some wait for so long.
+    Slowed(Duration),
     /// The member wishes to leave.
     Quit,
 }
@@ -96,7 +102,7 @@ impl SharedRoom {
     pub(super) fn new(config: Config) -> Self {
         let room = Room::new(config.limits.retention_bytes, PRIVATE_BYTES);
         let state = Mutex::new(State { room, waiting: BTreeMap::new(), blocked: BTreeMap::new() });
-        Self { state, closing: Notify::new(), config }
+        Self { state, closing: Notify::new(), addresses: Addresses::default(), config }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -113,12 +119,16 @@ impl SharedRoom {
 
     /// Does what the messages ask that have come from a member.
     pub(super) fn handle_messages(&self, member: &mut Member, decoder: &mut Decoder) -> Handled {
+        let now = Instant::now();
         self.change(|state| {
             let mut handled = Handled::All;
             while handled == Handled::All {
                 if !state.room.may_be_told_more(member.id) {
                     handled = Handled::AnswersFirst;
+                } else if !member.bucket.wait(now).is_zero() {
+                    handled = Handled::Slowed(member.bucket.wait(now));
                 } else if let Some(message) = decoder.next_message() {
+                    member.bucket.take(now);
                     if obey(state, member, message) == Some(Quit) {
                         handled = Handled::Quit;
                     }

@@ -1,8 +1,8 @@
 //! People talk: what each of them sees, and what the log says.
 
-use super::support::Server;
 #[cfg(unix)]
 use super::support::snapshot;
+use super::support::{Server, UNLIMITED};
 
 #[test]
 fn three_clients_chat_and_the_log_has_it_line_by_line() {
@@ -120,7 +120,7 @@ fn a_newcomer_is_shown_the_history() {
 #[test]
 fn five_clients_under_stress_lose_nothing_and_see_one_order() {
     const MESSAGES: usize = 2_000;
-    let server = Server::start();
+    let server = Server::start_with(&UNLIMITED);
     let mut members: Vec<_> = (0..5).map(|index| server.join(&format!("member{index}"))).collect();
     let screens: Vec<Vec<String>> = std::thread::scope(|scope| {
         let threads: Vec<_> = members

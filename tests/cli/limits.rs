@@ -40,7 +40,7 @@ fn who_has_pinged_and_falls_silent_is_dropped_and_who_never_did_is_not() {
 
 #[test]
 fn a_member_that_takes_nothing_is_dropped_as_stalled_while_the_others_talk() {
-    let server = Server::start_with(&["--write-timeout", "1", "--retention", "64"]);
+    let server = Server::start_with(&["--rate", "0", "--write-timeout", "1", "--retention", "64"]);
     let mut talkers = talkers(&server);
     let _stalled = join_and_read_nothing(&server, "Stalled");
     talk_until_it_leaves(&mut talkers, "Stalled");
@@ -49,7 +49,7 @@ fn a_member_that_takes_nothing_is_dropped_as_stalled_while_the_others_talk() {
 
 #[test]
 fn a_member_that_the_log_has_passed_is_dropped_as_too_slow_while_the_others_talk() {
-    let server = Server::start_with(&["--write-timeout", "600", "--retention", "1"]);
+    let server = Server::start_with(&["--rate", "0", "--write-timeout", "600", "--retention", "1"]);
     let mut talkers = talkers(&server);
     let _slow = join_and_read_nothing(&server, "Slow");
     talk_until_it_leaves(&mut talkers, "Slow");
@@ -60,7 +60,7 @@ fn a_member_that_the_log_has_passed_is_dropped_as_too_slow_while_the_others_talk
 #[cfg(unix)]
 fn a_stalled_member_does_not_hold_up_the_end_beyond_the_grace() {
     use std::time::{Duration, Instant};
-    let mut server = Server::start_with(&["--write-timeout", "600", "--shutdown-grace", "1"]);
+    let mut server = Server::start_with(&["--rate", "0", "--write-timeout", "600", "--shutdown-grace", "1"]);
     let mut talkers = talkers(&server);
     let _stalled = join_and_read_nothing(&server, "Stalled");
     for _ in 0..LINES_TO_FILL_ITS_BUFFERS {

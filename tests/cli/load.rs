@@ -9,11 +9,11 @@ use std::sync::mpsc::{Receiver, channel};
 use predicates::prelude::*;
 use serde_json::Value;
 
-use super::support::{Server, assert, snapshot};
+use super::support::{Server, UNLIMITED, assert, snapshot};
 
 #[test]
 fn every_delivery_of_the_real_server_is_counted_and_checked() {
-    let server = Server::start();
+    let server = Server::start_with(&UNLIMITED);
     let results = measure(server.address, &["--receivers", "20", "--senders", "3", "--window", "16"]);
     let measured = &results["measured"];
     let (lines, deliveries) = (measured["lines"].as_u64().unwrap(), measured["deliveries"].as_u64().unwrap());
@@ -27,7 +27,7 @@ fn every_delivery_of_the_real_server_is_counted_and_checked() {
 
 #[test]
 fn an_open_loop_keeps_its_rate() {
-    let server = Server::start();
+    let server = Server::start_with(&UNLIMITED);
     let results = measure(server.address, &["--receivers", "9", "--senders", "1", "--rate", "2000"]);
     let rate = results["measured"]["deliveries_per_second"].as_f64().unwrap();
     assert!((1_000.0..3_000.0).contains(&rate), "{results}");
@@ -38,7 +38,7 @@ fn an_open_loop_keeps_its_rate() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_idle_crowd_tells_what_a_member_costs() {
-    let server = Server::start();
+    let server = Server::start_with(&UNLIMITED);
     let pid = server.running.id().to_string();
     let results = measure(server.address, &["--idle", "--receivers", "200", "--pid", &pid]);
     assert_eq!(results["measured"], Value::Null);
@@ -49,7 +49,7 @@ fn an_idle_crowd_tells_what_a_member_costs() {
 
 #[test]
 fn one_that_never_reads_is_no_reason_for_the_others_to_miss_anything() {
-    let server = Server::start();
+    let server = Server::start_with(&UNLIMITED);
     let results = measure(server.address, &["--receivers", "5", "--senders", "2", "--stalled", "1"]);
     assert!(results["measured"]["deliveries"].as_u64() > Some(0));
     assert_eq!(results["join_announcements"].as_u64().map(|count| count >= 7 * 8 / 2), Some(true));

@@ -9,12 +9,13 @@ use std::process::Command;
 use commonroom::background::WAITING_BYTES;
 use rustix::process::Signal;
 
-use super::support::{Peer, Running, Server, assert, command, wait_for};
+use super::support::{Peer, Running, Server, UNLIMITED, assert, command, wait_for};
 
 /// A server with its log at `log`.
 fn start_with_log(log: &Path) -> (Running, Peer) {
-    let mut running =
-        Running::start(command("chat-server").args(["--listen", "127.0.0.1:0", "--log"]).arg(log));
+    let mut running = Running::start(
+        command("chat-server").args(["--listen", "127.0.0.1:0", "--log"]).arg(log).args(UNLIMITED),
+    );
     let line = running.stdout.expect("Server running on ");
     let address = line.trim_start_matches("Server running on ").parse().unwrap();
     let mut dinesh = Peer::connect(address);

@@ -9,6 +9,7 @@ mod chat;
 #[cfg(unix)]
 mod check;
 mod documents;
+mod guards;
 mod limits;
 mod load;
 #[cfg(unix)]

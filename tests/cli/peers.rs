@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::support::{Running, Server, assert};
+use super::support::{Running, Server, UNLIMITED, assert};
 
 /// A program of `peers/`. Python 3 is assumed; where it is missing these tests fail and say so.
 fn python(script: &str, arguments: &[&str]) -> Running {
@@ -43,7 +43,7 @@ fn the_reports_client_joins_talks_and_leaves_without_noticing_a_difference() {
 
 #[test]
 fn what_the_reports_client_sends_fast_is_neither_merged_nor_lost() {
-    let server = Server::start();
+    let server = Server::start_with(&UNLIMITED);
     let mut alex = server.join("Alex");
     let mut dinesh = python_client(&server, "Dinesh");
     alex.expect("Dinesh joined the chat!");

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::TcpListener;
 
-use super::support::{Running, Server, assert, command};
+use super::support::{Running, Server, UNLIMITED, assert, command};
 
 #[test]
 fn what_is_piped_is_said_and_the_exit_code_is_the_receipt() {
@@ -77,7 +77,7 @@ fn a_nickname_that_is_taken_is_a_failure() {
 
 #[test]
 fn many_lines_come_back_all_and_in_order() {
-    let server = Server::start();
+    let server = Server::start_with(&UNLIMITED);
     let lines: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
     assert("chat-client")
         .args([&server.address.to_string(), "--nickname", "bot"])

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use super::support::Server;
+use super::support::{Server, UNLIMITED};
 
 /// The report's edge case: its server merges 996 of 1,000 messages that are sent flat out.
 #[test]
 fn ten_thousand_lines_in_one_burst_reach_all_five_in_order_and_once() {
     const LINES: usize = 10_000;
-    let server = Server::start();
+    let server = Server::start_with(&UNLIMITED);
     let mut members: Vec<_> = (0..5).map(|index| server.join(&format!("member{index}"))).collect();
     let burst = (0..LINES).fold(String::new(), |mut burst, number| {
         writeln!(burst, "{number}").expect("memory");
@@ -32,7 +32,7 @@ fn ten_thousand_lines_in_one_burst_reach_all_five_in_order_and_once() {
 /// More than the log's retention: without back-pressure the others would fall off its end.
 #[test]
 fn a_burst_beyond_the_retention_loses_nobody() {
-    let server = Server::start();
+    let server = Server::start_with(&UNLIMITED);
     let mut dinesh = server.join("Dinesh");
     let mut alex = server.join("Alex");
     let line = format!("{}\n", "x".repeat(1_000));

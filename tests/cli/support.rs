@@ -156,6 +156,9 @@ impl Lines {
     }
 }
 
+/// For tests whose point is a burst or a crowd: this machine may send as fast and come as often as it likes.
+pub const UNLIMITED: [&str; 4] = ["--rate", "0", "--max-per-address", "0"];
+
 /// A real `chat-server` on a free port, with its log in a directory of its own.
 pub struct Server {
     pub running: Running,

@@ -235,13 +235,13 @@ impl Actor {
                 Act::Talk { lines, padding } => self.talk(&mut sender, lines, padding).await?,
                 Act::TalkAndLeave(lines) => {
                     self.talk(&mut sender, lines, 0).await?;
-                    sender.end().await?;
+                    timeout(DEAD_AFTER, sender.end()).await??;
                     return self.hear_the_rest(&mut receiver, &mut sender).await;
                 }
                 Act::Ignore(duration) => sleep(duration).await,
                 Act::Probe(bytes) => probe(bytes).await,
                 Act::Leave => {
-                    sender.end().await?;
+                    timeout(DEAD_AFTER, sender.end()).await??;
                     return self.hear_the_rest(&mut receiver, &mut sender).await;
                 }
                 Act::Vanish => return Ok(Ending::Vanished),

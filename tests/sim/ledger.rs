@@ -47,6 +47,7 @@ impl Ledger {
             ("the room full", warned("the room is full")),
             ("a character cut by the end of a read", inside("cut inside a character")),
             ("back-pressure applied", inside("back-pressure")),
+            ("a flood slowed down", inside("handled=Slowed")),
             ("the server crashed and restarted", history.epochs.len() - 1),
             ("a crash in the middle of a broadcast", crashes_in_a_broadcast(history)),
             ("a message lost in flight", oracles::lost_in_flight(history)),

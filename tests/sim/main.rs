@@ -17,6 +17,7 @@ mod actor;
 mod certificates;
 mod conformance;
 mod determinism;
+mod guards;
 mod history;
 mod ledger;
 mod misbehaviour;

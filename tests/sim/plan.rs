@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use commonroom::net::{Identity, Network, Tls, Trust};
 use commonroom::protocol::Framing;
-use commonroom::server::{Config, Limits};
+use commonroom::server::{Config, Limits, Rate};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,12 @@ pub struct Plan {
     pub history_lines: usize,
     /// How many connections the server takes.
     pub connections: usize,
+    /// How many messages of a member the server takes at once, and how many a second behind that; without
+    /// the latter, as many as come.
+    #[serde(default)]
+    pub burst_messages: u32,
+    #[serde(default)]
+    pub messages_per_second: u32,
     /// Into how small pieces connections cut what goes through, if all members are line-framed.
     pub largest_piece: Option<usize>,
     pub members: Vec<MemberPlan>,
@@ -99,6 +105,9 @@ impl Plan {
             ping_timeout: seconds(8),
             retention_bytes: self.retention_bytes,
             connections: self.connections,
+            // All who probe from one host, and those that turmoil takes for open for a while.
+            connections_per_address: 0,
+            rate: Rate { burst_messages: self.burst_messages, messages_per_second: self.messages_per_second },
             ..Limits::default()
         };
         let config = Config { history_lines: self.history_lines, limits };
@@ -135,7 +144,10 @@ impl Plan {
             history_lines: self.history_lines,
             survivors: alive.min(self.connections),
             retention_bytes: self.retention_bytes,
-            calm: self.faults.is_empty() && self.pieces().is_none() && self.retention_bytes > 1 << 20,
+            calm: self.faults.is_empty()
+                && self.pieces().is_none()
+                && self.retention_bytes > 1 << 20
+                && self.messages_per_second == 0,
         }
     }
 
@@ -240,9 +252,15 @@ pub fn plans() -> impl Strategy<Value = Plan> {
             let members = proptest::collection::vec(member_plans(act_kinds), 1..=5);
             let how_many = if fault_kinds.is_empty() { 0..=0 } else { 0..=4 };
             let faults = proptest::collection::vec(faults(fault_kinds), how_many);
-            (world_plans(), members, faults)
+            (world_plans(), members, faults, rates())
         })
-        .prop_map(|(plan, members, faults)| Plan { members, faults, ..plan })
+        .prop_map(|(plan, members, faults, (burst_messages, messages_per_second))| Plan {
+            burst_messages,
+            messages_per_second,
+            members,
+            faults,
+            ..plan
+        })
 }
 
 fn world_plans() -> impl Strategy<Value = Plan> {
@@ -256,11 +274,19 @@ fn world_plans() -> impl Strategy<Value = Plan> {
             retention_bytes,
             history_lines,
             connections,
+            burst_messages: 0,
+            messages_per_second: 0,
             largest_piece,
             members: Vec::new(),
             faults: Vec::new(),
         },
     )
+}
+
+/// Mostly none, so that bursts are bursts; and otherwise one that every burst must feel, but that lets
+/// everything be said before the end.
+fn rates() -> impl Strategy<Value = (u32, u32)> {
+    prop_oneof![2 => Just((0, 0)), 1 => (1..30_u32, 100..300_u32)]
 }
 
 fn member_plans(act_kinds: Vec<usize>) -> impl Strategy<Value = MemberPlan> {

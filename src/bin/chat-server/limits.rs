@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use commonroom::server::Limits;
 use commonroom::server::limits::{
-    PING_TIMEOUT, REGISTRATION_TIMEOUT, RETENTION_BYTES, SHUTDOWN_GRACE, WRITE_TIMEOUT,
+    BURST_MESSAGES, CONNECTIONS, CONNECTIONS_PER_ADDRESS, MESSAGES_PER_SECOND, PING_TIMEOUT,
+    REGISTRATION_TIMEOUT, RETENTION_BYTES, SHUTDOWN_GRACE, WRITE_TIMEOUT,
 };
+use commonroom::server::{Limits, Rate};
 
 /// Nobody waits for longer than a day.
 const SECONDS: std::ops::RangeInclusive<u64> = 1..=24 * 60 * 60;
@@ -20,6 +21,22 @@ const BYTES_IN_MEBIBYTE: usize = 1_024 * 1_024;
 #[derive(Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArguments {
+    /// How many connections there may be at once
+    #[arg(long, env = "CHAT_MAX_CLIENTS", value_name = "NUMBER", default_value_t = CONNECTIONS)]
+    pub max_clients: usize,
+
+    /// How many of them one address may have; 0 is as many as come
+    #[arg(long, env = "CHAT_MAX_PER_ADDRESS", value_name = "NUMBER", default_value_t = CONNECTIONS_PER_ADDRESS)]
+    max_per_address: usize,
+
+    /// How many messages a second of one member are read, behind a burst of --burst; 0 is as many as come
+    #[arg(long, env = "CHAT_RATE", value_name = "NUMBER", default_value_t = MESSAGES_PER_SECOND)]
+    rate: u32,
+
+    /// How many messages a member may send at once before --rate holds
+    #[arg(long, env = "CHAT_BURST", value_name = "NUMBER", default_value_t = BURST_MESSAGES)]
+    burst: u32,
+
     /// How long a client may take to choose its nickname
     #[arg(long, env = "CHAT_REGISTRATION_TIMEOUT", value_name = "SECONDS", default_value_t = REGISTRATION_TIMEOUT.as_secs(), value_parser = seconds())]
     registration_timeout: u64,
@@ -44,12 +61,14 @@ pub struct LimitArguments {
 impl LimitArguments {
     pub fn limits(&self) -> Limits {
         Limits {
+            connections: self.max_clients,
+            connections_per_address: self.max_per_address,
+            rate: Rate { burst_messages: self.burst, messages_per_second: self.rate },
             registration_timeout: Duration::from_secs(self.registration_timeout),
             write_timeout: Duration::from_secs(self.write_timeout),
             ping_timeout: Duration::from_secs(self.ping_timeout),
             retention_bytes: self.retention * BYTES_IN_MEBIBYTE,
             shutdown_grace: Duration::from_secs(self.shutdown_grace),
-            ..Limits::default()
         }
     }
 }

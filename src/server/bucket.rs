@@ -1,0 +1,106 @@
+//! How fast one member may send: a bucket of tokens, filled at a steady rate.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How many messages a member may send at once, and how fast it may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many messages at once; at least one is always possible.
+    pub burst_messages: u32,
+    /// How many messages a second behind that; 0 is as many as come.
+    pub messages_per_second: u32,
+}
+
+/// The tokens of one member, one a message.
+///
+/// It keeps a single moment instead of a number and the time of its last change: the one at which it
+/// will be full. Each token that is taken moves that into the future, and time passes by itself.
+pub(super) struct Bucket {
+    /// How long one token takes to come back; zero without a limit.
+    interval: Duration,
+    /// How long all of them take.
+    fill: Duration,
+    full_at: Instant,
+}
+
+impl Bucket {
+    /// A bucket that is full.
+    pub(super) fn full(rate: Rate, now: Instant) -> Self {
+        let second = Duration::from_secs(1);
+        let interval = second.checked_div(rate.messages_per_second).unwrap_or_default();
+        Self { interval, fill: interval * rate.burst_messages.max(1), full_at: now }
+    }
+
+    /// How long it takes until there is a token; zero if there is one.
+    pub(super) fn wait(&self, now: Instant) -> Duration {
+        // There is one as soon as all the others and this one are no more than what is missing.
+        (self.full_at.max(now) + self.interval).saturating_duration_since(now + self.fill)
+    }
+
+    /// Takes a token.
+    pub(super) fn take(&mut self, now: Instant) {
+        self.full_at = self.full_at.max(now) + self.interval;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_full_bucket_gives_its_burst_and_then_one_token_an_interval() {
+        let now = Instant::now();
+        let mut bucket = Bucket::full(Rate { burst_messages: 3, messages_per_second: 100 }, now);
+        for _ in 0..3 {
+            assert_eq!(bucket.wait(now), Duration::ZERO);
+            bucket.take(now);
+        }
+        assert_eq!(bucket.wait(now), Duration::from_millis(10));
+        assert_eq!(bucket.wait(now + Duration::from_millis(4)), Duration::from_millis(6));
+        assert_eq!(bucket.wait(now + Duration::from_millis(10)), Duration::ZERO);
+    }
+
+    proptest! {
+        /// Whoever asks whenever: in any stretch of time, no more than the burst and what the rate
+        /// brings meanwhile; and who waits as long as it is told gets its token.
+        #[test]
+        fn no_stretch_of_time_brings_more_than_the_burst_and_the_rate(
+            burst_messages in 1..20_u32,
+            messages_per_second in 1..1_000_u32,
+            pauses in proptest::collection::vec(0..50_000_u64, 1..200),
+        ) {
+            let begin = Instant::now();
+            let mut bucket = Bucket::full(Rate { burst_messages, messages_per_second }, begin);
+            let (mut now, mut taken) = (begin, Vec::new());
+            for pause in pauses {
+                now += Duration::from_micros(pause);
+                let wait = bucket.wait(now);
+                prop_assert!(wait <= Duration::from_secs(1));
+                now += wait;
+                prop_assert_eq!(bucket.wait(now), Duration::ZERO);
+                bucket.take(now);
+                taken.push(now);
+            }
+            for (index, &first) in taken.iter().enumerate() {
+                for (count, &last) in (1..).zip(&taken[index..]) {
+                    let refilled = (last - first).as_secs_f64() * f64::from(messages_per_second);
+                    prop_assert!(f64::from(count) <= f64::from(burst_messages) + refilled + 1e-3);
+                }
+            }
+        }
+
+        #[test]
+        fn without_a_rate_there_is_always_a_token(burst_messages in 0..3_u32, messages in 1..1_000_u32) {
+            let now = Instant::now();
+            let mut bucket = Bucket::full(Rate { burst_messages, messages_per_second: 0 }, now);
+            for _ in 0..messages {
+                prop_assert_eq!(bucket.wait(now), Duration::ZERO);
+                bucket.take(now);
+            }
+        }
+    }
+}

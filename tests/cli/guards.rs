@@ -1,0 +1,114 @@
+//! Nobody gets in the way: what the real server does about those who connect too often, or send too
+//! fast. The same in virtual time is in `tests/sim/guards.rs`.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::support::{Peer, Running, Server, command, wait_for};
+
+#[test]
+fn many_connections_from_one_address_are_refused_beyond_the_limit_with_a_reason_and_logged() {
+    let server = Server::start_with(&["--max-per-address", "3"]);
+    let mut dinesh = server.join("Dinesh");
+    let alex = server.join("Alex");
+    let _silent = server.connect();
+
+    let mut refused = server.connect();
+    refused.expect_next("-- Not connected: too many connections from this address.");
+    refused.expect_end();
+    drop(refused);
+    server.wait_for_log(" - WARNING - Refused ('127.0.0.1', ");
+    server.wait_for_log("): too many connections from this address\n");
+
+    drop(alex);
+    dinesh.expect("Alex left the chat.");
+    // It is told in the room before its place is free.
+    wait_for("a free place", || {
+        let mut next = server.connect();
+        next.send("Next\n");
+        next.line().is_some_and(|line| line == "NICKNext joined the chat!")
+    });
+}
+
+#[test]
+fn more_than_ten_thousand_or_the_number_that_is_given_are_told_that_the_room_is_full() {
+    let server = Server::start_with(&["--max-clients", "2"]);
+    let _members = [server.join("Dinesh"), server.join("Alex")];
+    let mut refused = server.connect();
+    refused.expect_next("-- Not connected: the room is full.");
+    refused.expect_end();
+    server.wait_for_log("): the room is full\n");
+}
+
+#[test]
+fn without_a_limit_for_an_address_as_many_come_as_like() {
+    let server = Server::start_with(&["--max-per-address", "0"]);
+    let mut peers: Vec<Peer> = (0..100).map(|_| server.connect()).collect();
+    for peer in &mut peers {
+        peer.expect_bytes("NICK");
+    }
+}
+
+/// As many descriptors as a few members need, and no way to have more.
+#[cfg(unix)]
+#[test]
+fn out_of_file_descriptors_accepting_pauses_and_goes_on_and_members_notice_nothing() {
+    const DESCRIPTORS: usize = 40;
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("server.log");
+    let program = command("chat-server");
+    let mut shell = Command::new("sh");
+    let start = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" --listen 127.0.0.1:0 --log \"$1\"");
+    shell.args(["-c", &start]).arg(program.get_program()).arg(&log).env("TZ", "UTC");
+    let mut server = Running::start(&mut shell);
+    let warning = server.stderr.expect("--max-clients 10000 cannot be met");
+    assert!(warning.contains("40 open files are allowed"), "{warning}");
+    let line = server.stdout.expect("Server running on ");
+    let address = line.trim_start_matches("Server running on ").parse().unwrap();
+
+    let mut dinesh = Peer::connect(address);
+    dinesh.join("Dinesh");
+    let mut crowd: Vec<Peer> = (0..DESCRIPTORS).map(|_| Peer::connect(address)).collect();
+    wait_for("a pause in accepting", || {
+        std::fs::read_to_string(&log)
+            .is_ok_and(|log| log.contains("Cannot accept connections at the moment: "))
+    });
+    dinesh.send("still here\n");
+    dinesh.expect("Dinesh: still here");
+
+    // Whoever waited longest gets in when others leave.
+    let mut last = crowd.pop().expect("a crowd");
+    drop(crowd);
+    last.join("Patience");
+    dinesh.expect("Patience joined the chat!");
+}
+
+#[test]
+fn a_flood_from_one_member_is_slowed_down_and_nothing_is_lost_and_the_others_hear_at_once() {
+    const LINES: u32 = 100;
+    const SECONDS: u64 = 2;
+    let server = Server::start_with(&["--burst", "20", "--rate", "40"]);
+    let mut flooder = server.join("Flooder");
+    let mut dinesh = server.join("Dinesh");
+    let flood = (0..LINES).fold(String::new(), |mut flood, number| {
+        writeln!(flood, "{number}").expect("memory");
+        flood
+    });
+    let begun = Instant::now();
+    flooder.stream.get_mut().write_all(flood.as_bytes()).unwrap();
+    dinesh.expect("Flooder: 0");
+    dinesh.send("who shouts here?\n");
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|line| line != "Flooder: 99") {
+        seen.push(dinesh.line().expect("the flood goes on"));
+    }
+    // The last of the flood has waited until its turn came: 20 at once, 80 more at 40 a second.
+    assert!(begun.elapsed() >= Duration::from_secs(SECONDS), "{:?}", begun.elapsed());
+    let said: Vec<&String> = seen.iter().filter(|line| line.starts_with("Flooder: ")).collect();
+    let wanted: Vec<String> = (1..LINES).map(|number| format!("Flooder: {number}")).collect();
+    assert_eq!(said, wanted.iter().collect::<Vec<_>>(), "each once, in order");
+    let own = seen.iter().position(|line| line == "Dinesh: who shouts here?").expect("its own line");
+    assert!(own < seen.len() / 2, "Dinesh did not wait behind the flood: {seen:#?}");
+}

@@ -1,0 +1,101 @@
+//! Nobody gets in the way: what the server does about those who connect too often, or send too fast,
+//! in virtual time. The same on the real binary is in `tests/cli/guards.rs`.
+
+use std::time::Duration;
+
+use commonroom::net::Network as _;
+use commonroom::server::{Config, Limits, Rate};
+use tokio::io::AsyncReadExt as _;
+
+use super::actor::{Act, Member};
+use super::network::Simulated;
+use super::scenario;
+use super::world::{address, seconds};
+
+#[test]
+fn many_connections_from_one_address_are_refused_beyond_the_limit_with_a_reason_and_logged() {
+    let mut world = scenario::begin();
+    let limits = Limits { connections_per_address: 3, ..Limits::default() };
+    world.start_server(Config { limits, ..Config::default() });
+    world.add(Member::new("Dinesh").says(seconds(2), "who is that?"));
+    world.within(|sim| {
+        sim.host("Greedy", || async {
+            let mut open = Vec::new();
+            for _ in 0..3 {
+                open.push(Simulated::default().connect(&address()).await?);
+            }
+            let refused = heard_by_one_more().await?;
+            assert_eq!(refused, "-- Not connected: too many connections from this address.\n");
+            tokio::time::sleep(seconds(3)).await;
+            drop(open);
+            tokio::time::sleep(seconds(1)).await;
+            let mut asked = [0; 4];
+            Simulated::default().connect(&address()).await?.read_exact(&mut asked).await?;
+            assert_eq!(&asked, b"NICK", "there is a place as soon as one is left");
+            Ok(())
+        });
+    });
+    world.add(Member::new("Alex").connects(seconds(1)));
+    world.run_until(seconds(6));
+    assert_eq!(world.screen("Alex").last().map(String::as_str), Some("Dinesh: who is that?"));
+    scenario::end(&world, "too_many_connections");
+}
+
+async fn heard_by_one_more() -> std::io::Result<String> {
+    let mut heard = String::new();
+    Simulated::default().connect(&address()).await?.read_to_string(&mut heard).await?;
+    Ok(heard)
+}
+
+#[test]
+fn out_of_file_descriptors_accepting_pauses_and_goes_on_and_members_notice_nothing() {
+    let mut world = scenario::begin();
+    let descriptors = world.descriptors();
+    world.start_server_on(
+        Simulated { descriptors: descriptors.clone(), ..Simulated::default() },
+        Config::default(),
+    );
+    world.add(Member::new("Dinesh").says(seconds(3), "anybody else?"));
+    world.add(Member::new("Alex").connects(seconds(1)).says(seconds(4), "not yet"));
+    world.add(Member::new("Patience").connects(seconds(2)).says(seconds(7), "at last"));
+    world.run_until(Duration::from_millis(1_500));
+    descriptors.exhaust(true);
+    world.run_until(seconds(5));
+    assert!(world.screen("Patience").is_empty(), "it waits");
+    descriptors.exhaust(false);
+    world.run_until(seconds(8));
+    assert_eq!(
+        world.screen("Alex")[2..],
+        ["Dinesh: anybody else?", "Alex: not yet", "Patience joined the chat!", "Patience: at last"]
+    );
+    scenario::end(&world, "no_descriptors");
+}
+
+#[test]
+fn a_flood_from_one_member_is_slowed_down_and_nothing_is_lost_and_the_others_hear_at_once() {
+    const LINES: usize = 30;
+    let mut world = scenario::begin();
+    let rate = Rate { burst_messages: 10, messages_per_second: 10 };
+    world.start_server(Config { limits: Limits { rate, ..Limits::default() }, ..Config::default() });
+    world.add(Member::new("Flooder").then(seconds(1), Act::TalkAndLeave(LINES)));
+    world.add(Member::new("Dinesh").says(Duration::from_millis(1_500), "who shouts here?"));
+
+    // 10 at once, and 1 each 100 ms behind that.
+    world.run_until(Duration::from_millis(1_050));
+    let flood = |line: &&String| line.starts_with("Flooder: ");
+    assert_eq!(world.screen("Dinesh").iter().filter(flood).count(), 10);
+    world.run_until(Duration::from_millis(1_550));
+    assert!(world.screen("Dinesh").iter().any(|line| line == "Dinesh: who shouts here?"), "said at once");
+    assert_eq!(world.screen("Flooder").iter().filter(flood).count(), 15, "its own deliveries go on");
+
+    // That it leaves is noticed when it is its turn, and it is still sent everything.
+    world.run_until(seconds(4));
+    for host in ["Dinesh", "Flooder"] {
+        let screen = world.screen(host);
+        let said: Vec<&String> = screen.iter().filter(flood).collect();
+        let wanted: Vec<_> = (1..=LINES).map(|number| format!("Flooder: {number} of Flooder")).collect();
+        assert_eq!(said, wanted.iter().collect::<Vec<_>>(), "{host} heard each once, in order");
+    }
+    assert_eq!(world.screen("Dinesh").last().map(String::as_str), Some("Flooder left the chat."));
+    scenario::end(&world, "a_flood");
+}
