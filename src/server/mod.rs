@@ -6,6 +6,7 @@
 
 mod connection;
 pub mod limits;
+mod observer;
 mod session;
 mod shared;
 
@@ -16,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 pub use limits::Limits;
+pub use observer::{Observer, Statistics};
 
 use crate::net::{Listener, explain};
 use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
@@ -28,6 +30,8 @@ pub struct Config {
     pub history_lines: usize,
     /// Every bound.
     pub limits: Limits,
+    /// Sees what goes on, for whoever keeps a clone of it.
+    pub observer: Observer,
 }
 
 /// Runs the chat on `listener` until `shutdown` completes, then ends it in good order: nobody is
@@ -36,7 +40,9 @@ pub struct Config {
 ///
 /// Nothing that a network or a client does ends it.
 pub async fn serve<L: Listener>(listener: L, config: Config, shutdown: impl Future<Output = ()>) {
+    let observer = config.observer.clone();
     let room = Arc::new(SharedRoom::new(config));
+    observer.observe(&room);
     let mut sessions = JoinSet::new();
     info!(event = "start", "Server started");
 

@@ -57,6 +57,7 @@ pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, room: Arc<Shared
 /// Tells somebody that there is no place for it.
 pub(super) async fn turn_away<S: Stream>(stream: S, peer: SocketAddr, room: Arc<SharedRoom>) {
     let (incoming, mut outgoing) = connection::open(stream);
+    room.count_refusal(Refusal::Full.cause());
     warn!(event = "refusal", %peer, "Refused {}: {}", Peer(peer), Refusal::Full);
     let line = format!("{}\n", Notice::NotConnected(Refusal::Full));
     let told = timeout(room.limits().write_timeout, outgoing.write_now(&line)).await;
@@ -106,6 +107,7 @@ async fn register<S: Stream>(
                 return Ok(Member { id, peer, chosen, pings: false });
             }
             Err(refusal) => {
+                room.count_refusal(refusal.cause());
                 warn!(event = "refusal", %peer, "Refused {} the nickname \"{wanted}\": {refusal}", Peer(peer));
                 // The report's client takes any line for chat, so asking it again is in vain.
                 let again = outgoing.framing == Framing::Lines && attempt < NICKNAME_ATTEMPTS;
@@ -138,7 +140,10 @@ async fn part<S: Stream>(
     let (reason, notice) = match unregistered {
         Unregistered::Refused => return true,
         Unregistered::ServerStopped => ("the server stopped", Notice::ShuttingDown),
-        Unregistered::TooLate => ("no nickname in time", Notice::TooLate),
+        Unregistered::TooLate => {
+            room.count_refusal("no_nickname_in_time");
+            ("no nickname in time", Notice::TooLate)
+        }
         Unregistered::Gone => {
             warn!(event = "refusal", %peer, "{} left without a nickname", Peer(peer));
             return false;
