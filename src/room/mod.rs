@@ -138,7 +138,7 @@ impl Room {
         for key in nickname.keys() {
             self.roster.remove(&key);
         }
-        self.totals.members -= 1;
+        self.totals.members = self.totals.members.saturating_sub(1);
         self.totals.line_for_everyone();
         self.log.append(Broadcast::Left(&nickname));
         Some(nickname)
