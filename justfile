@@ -26,6 +26,10 @@ sim scenario="" seed="":
 soak seeds="1000":
     SIM_SEEDS={{seeds}} cargo test --release --quiet --test sim -- --nocapture sweep::
 
+# A crowd on the real server, at random, for a minute: just soak-real 600 2000; SOAK_SEED=42 just soak-real
+soak-real seconds="60" members="500":
+    SOAK_SECONDS={{seconds}} SOAK_MEMBERS={{members}} cargo test --release --locked --quiet --test soak -- --nocapture
+
 # Draw the pictures of the named scenarios anew
 timelines:
     SIM_DRAW=1 cargo test --quiet --test sim -- --skip sweep:: --skip determinism::

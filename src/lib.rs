@@ -18,6 +18,7 @@
 //! | [`conformance`] | the report's test table as code, for any server on any network |
 //! | [`logfile`] | the file of the journal: its lock, its rotation, and what happens when the disk is full |
 //! | [`load`] | a load generator that checks every delivery, for chat servers and their peers |
+//! | [`metrics`] | what an operator can know, for Prometheus |
 //! | [`usage`] | what a process has used |
 //! | [`descriptors`] | how many connections it may have open |
 //! | [`background`] | writing to a disk or a pipe without waiting for it |
@@ -68,6 +69,7 @@ pub mod descriptors;
 pub mod journal;
 pub mod load;
 pub mod logfile;
+pub mod metrics;
 pub mod net;
 pub mod protocol;
 pub mod room;

@@ -13,8 +13,9 @@ use commonroom::background::{BackgroundWriter, Handle, WhenFull};
 use commonroom::descriptors::{OTHER_DESCRIPTORS, allow_connections};
 use commonroom::journal::{self, LogFormat};
 use commonroom::logfile::LogFile;
+use commonroom::metrics;
 use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
-use commonroom::server::{Config, serve};
+use commonroom::server::{Config, Observer, serve};
 use limits::LimitArguments;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
@@ -62,6 +63,10 @@ struct Arguments {
     /// The private key of that certificate, in PEM
     #[arg(long, env = "CHAT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+
+    /// Where to serve what Prometheus asks for, under /metrics; nowhere unless given
+    #[arg(long, env = "CHAT_METRICS", value_name = "HOST:PORT", value_parser = parse_address)]
+    metrics: Option<String>,
 
     /// Say on stderr what happens inside; twice for every read and write
     #[arg(short, long, env = "CHAT_VERBOSE", action = ArgAction::Count)]
@@ -126,6 +131,10 @@ async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -
     let listener =
         network.bind(&arguments.listen).await.map_err(|error| cannot_listen(&arguments.listen, &error))?;
     let address = listener.local_address().map_err(|error| cannot_listen(&arguments.listen, &error))?;
+    let scraped = match &arguments.metrics {
+        Some(address) => Some(listen_for_metrics(address).await?),
+        None => None,
+    };
     let log = open_log(arguments)?;
     start_logging(arguments, &log);
     if let Some(warning) = exposure(address, arguments.tls_cert.is_some()) {
@@ -140,9 +149,14 @@ async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -
     let stdout = BackgroundWriter::spawn(io::stdout(), WhenFull::Drop);
     let mut console = stdout.handle();
     print_line(&mut console, &format!("Server running on {address}"));
+    let observer = Observer::default();
+    if let Some((listener, address)) = scraped {
+        print_line(&mut console, &format!("Metrics on http://{address}/metrics"));
+        tokio::spawn(metrics::serve(listener, observer.clone()));
+    }
     let listener = Announcing { listener, console: (!arguments.quiet).then_some(console) };
 
-    let config = Config { history_lines: arguments.history, limits: arguments.limits.limits() };
+    let config = Config { history_lines: arguments.history, limits: arguments.limits.limits(), observer };
     let shutdown = async {
         signals.until_the_end(&log).await;
         tell_systemd(State::Stopping);
@@ -150,6 +164,14 @@ async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -
     tell_systemd(State::Ready);
     serve(listener, config, shutdown).await;
     Ok(())
+}
+
+/// Metrics are not encrypted: they are meant for this machine, or a network of the operator's own.
+async fn listen_for_metrics(address: &str) -> Result<(<Tcp as Network>::Listener, SocketAddr), String> {
+    let cannot = |error| format!("cannot serve metrics on {address}: {}", explain(&error));
+    let listener = Tcp.bind(address).await.map_err(cannot)?;
+    let address = listener.local_address().map_err(cannot)?;
+    Ok((listener, address))
 }
 
 fn cannot_listen(address: &str, error: &io::Error) -> String {

@@ -142,6 +142,28 @@ pub enum Refusal {
     Closed,
 }
 
+impl Refusal {
+    /// What it is called where refusals are counted: words in `snake_case`.
+    #[must_use]
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::TooLong => "too_long",
+            Self::NotUtf8 => "not_utf8",
+            Self::Control(_) => "control_character",
+            Self::UnknownCommand => "unknown_command",
+            Self::Usage(_) => "usage",
+            Self::Nickname(_) | Self::NicknameTooLong => "nickname",
+            Self::NicknameTaken => "nickname_taken",
+            Self::NobodyOfThatName => "nobody_of_that_name",
+            Self::NotReading => "not_reading",
+            Self::TooMany => "too_many_from_one_address",
+            Self::Full => "full",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -32,6 +32,27 @@ pub struct Room {
     private_bytes: usize,
     /// No one joins any more.
     closed: bool,
+    totals: Totals,
+}
+
+/// What has happened in a room since it began. Nothing that is still there tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// The lines for everyone.
+    pub lines: u64,
+    /// All lines, those for one member alone too, each as often as there were members that it was for.
+    pub deliveries: u64,
+    /// The bytes that members' sockets have taken.
+    pub taken_bytes: u64,
+    /// Those who are here now: kept, so that a line is counted without a walk over all of them.
+    members: u64,
+}
+
+impl Totals {
+    fn line_for_everyone(&mut self) {
+        self.lines += 1;
+        self.deliveries += self.members;
+    }
 }
 
 #[derive(Debug)]
@@ -75,6 +96,7 @@ impl Room {
             slowest: 0,
             private_bytes,
             closed: false,
+            totals: Totals::default(),
         }
     }
 
@@ -95,6 +117,8 @@ impl Room {
         let id = MemberId(self.joined_so_far);
         self.joined_so_far += 1;
         self.roster.extend(keys.map(|key| (key, id)));
+        self.totals.members += 1;
+        self.totals.line_for_everyone();
         let joining = self.log.append(Broadcast::Joined(&nickname));
         let cursor = self.log.lines_before(joining, history);
         self.slowest = self.slowest.min(cursor);
@@ -114,6 +138,8 @@ impl Room {
         for key in nickname.keys() {
             self.roster.remove(&key);
         }
+        self.totals.members = self.totals.members.saturating_sub(1);
+        self.totals.line_for_everyone();
         self.log.append(Broadcast::Left(&nickname));
         Some(nickname)
     }
@@ -140,6 +166,7 @@ impl Room {
                 nicknames.push(reader.nickname.clone());
             }
         }
+        self.totals.members = 0;
         nicknames
     }
 
@@ -188,6 +215,7 @@ impl Room {
         }
         self.roster.retain(|_, holder| *holder != id);
         self.roster.extend(keys.map(|key| (key, id)));
+        self.totals.line_for_everyone();
         self.log.append(Broadcast::Renamed(&old, &new));
         if let Some(reader) = self.readers.get_mut(&id) {
             reader.nickname = new;
@@ -200,6 +228,7 @@ impl Room {
         let end = self.log.end();
         if let Some(reader) = self.readers.get_mut(&id) {
             reader.private.push_back((end, format!("{notice}\n")));
+            self.totals.deliveries += 1;
         }
     }
 
@@ -240,6 +269,7 @@ impl Room {
         let Some(reader) = self.readers.get_mut(&id) else { return };
         let end = reader.until.unwrap_or(self.log.end());
         self.slowest = self.slowest.min(reader.cursor);
+        self.totals.taken_bytes += taken as u64;
         while taken > 0 {
             let stop = reader.private.front().map_or(end, |&(position, _)| position.min(end));
             if reader.cursor < stop {
@@ -307,6 +337,18 @@ impl Room {
         self.log.end() - self.slowest > bytes
     }
 
+    /// How far the slowest member is behind, in bytes.
+    #[must_use]
+    pub fn largest_lag(&self) -> u64 {
+        self.members().map(|(_, reader)| self.log.end() - reader.cursor).max().unwrap_or(0)
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
     /// The nickname of a member.
     #[must_use]
     pub fn nickname(&self, id: MemberId) -> Option<&Nickname> {
@@ -359,6 +401,7 @@ impl Room {
         // Field by field, so that the nickname can be read while the log is written.
         match self.readers.get(&id) {
             Some(Reader { nickname, until: None, .. }) => {
+                self.totals.line_for_everyone();
                 self.log.append(line(nickname));
                 true
             }

@@ -8,6 +8,7 @@ mod addresses;
 mod bucket;
 mod connection;
 pub mod limits;
+mod observer;
 mod session;
 mod shared;
 
@@ -19,6 +20,7 @@ use tracing::{debug, error, info, warn};
 
 pub use bucket::Rate;
 pub use limits::Limits;
+pub use observer::{Observer, Statistics};
 
 use crate::net::{Listener, explain};
 use crate::protocol::Refusal;
@@ -32,6 +34,8 @@ pub struct Config {
     pub history_lines: usize,
     /// Every bound.
     pub limits: Limits,
+    /// Sees what goes on, for whoever keeps a clone of it.
+    pub observer: Observer,
 }
 
 /// Runs the chat on `listener` until `shutdown` completes, then ends it in good order: nobody is
@@ -40,7 +44,9 @@ pub struct Config {
 ///
 /// Nothing that a network or a client does ends it.
 pub async fn serve<L: Listener>(listener: L, config: Config, shutdown: impl Future<Output = ()>) {
+    let observer = config.observer.clone();
     let room = Arc::new(SharedRoom::new(config));
+    observer.observe(&room);
     let mut sessions = JoinSet::new();
     info!(event = "start", "Server started");
 

@@ -78,6 +78,7 @@ pub(super) async fn turn_away<S: Stream>(
     room: Arc<SharedRoom>,
 ) {
     let (incoming, mut outgoing) = connection::open(stream);
+    room.count_refusal(refusal.cause());
     warn!(event = "refusal", %peer, "Refused {}: {refusal}", Peer(peer));
     let line = format!("{}\n", Notice::NotConnected(refusal));
     let told = timeout(room.limits().write_timeout, outgoing.write_now(&line)).await;
@@ -130,6 +131,7 @@ async fn register<S: Stream>(
                 return Ok(Member { id, peer, chosen, pings: false, bucket });
             }
             Err(refusal) => {
+                room.count_refusal(refusal.cause());
                 warn!(event = "refusal", %peer, "Refused {} the nickname \"{wanted}\": {refusal}", Peer(peer));
                 // The report's client takes any line for chat, so asking it again is in vain.
                 let again = outgoing.framing == Framing::Lines && attempt < NICKNAME_ATTEMPTS;
@@ -162,7 +164,10 @@ async fn part<S: Stream>(
     let (reason, notice) = match unregistered {
         Unregistered::Refused => return true,
         Unregistered::ServerStopped => ("the server stopped", Notice::ShuttingDown),
-        Unregistered::TooLate => ("no nickname in time", Notice::TooLate),
+        Unregistered::TooLate => {
+            room.count_refusal("no_nickname_in_time");
+            ("no nickname in time", Notice::TooLate)
+        }
         Unregistered::Gone => {
             warn!(event = "refusal", %peer, "{} left without a nickname", Peer(peer));
             return false;

@@ -21,7 +21,7 @@ use super::limits::{
     BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, Limits, NAMES_LISTED, PRIVATE_BYTES, STALLED_PATIENCE,
     WRITE_BYTES,
 };
-use super::{Config, session::Member};
+use super::{Config, Statistics, session::Member};
 use crate::net::Peer;
 use crate::protocol::{Broadcast, Command, Decoder, Nickname, Notice, Refusal};
 use crate::room::{FellBehind, MemberId, Read, Room};
@@ -43,6 +43,10 @@ struct State {
     /// Those whose sockets take nothing at the moment. Each is woken by its socket, or when the log
     /// no longer holds what comes next for it.
     blocked: BTreeMap<MemberId, Blocked>,
+    /// How many members were dropped, by the cause.
+    evictions: BTreeMap<&'static str, u64>,
+    /// How much was refused, by the cause.
+    refusals: BTreeMap<&'static str, u64>,
 }
 
 /// A member whose socket takes nothing.
@@ -68,6 +72,23 @@ pub(super) enum Departure {
     ServerStopped,
     /// Its session panicked.
     InternalError,
+}
+
+/// The departures that are the server's doing, not the member's or the network's.
+const EVICTIONS: [Departure; 4] =
+    [Departure::TimedOut, Departure::Stalled, Departure::TooSlow, Departure::InternalError];
+
+impl Departure {
+    /// What such a departure is called where they are counted.
+    fn eviction(self) -> Option<&'static str> {
+        match self {
+            Self::TimedOut => Some("timed_out"),
+            Self::Stalled => Some("stalled"),
+            Self::TooSlow => Some("too_slow"),
+            Self::InternalError => Some("internal_error"),
+            Self::Wish | Self::Reset | Self::ServerStopped => None,
+        }
+    }
 }
 
 /// The cause in brackets, as `server.log` has it; nothing where it was the member's own wish.
@@ -101,7 +122,14 @@ pub(super) enum Handled {
 impl SharedRoom {
     pub(super) fn new(config: Config) -> Self {
         let room = Room::new(config.limits.retention_bytes, PRIVATE_BYTES);
-        let state = Mutex::new(State { room, waiting: BTreeMap::new(), blocked: BTreeMap::new() });
+        let state = State {
+            room,
+            waiting: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            evictions: EVICTIONS.iter().filter_map(|departure| Some((departure.eviction()?, 0))).collect(),
+            refusals: BTreeMap::new(),
+        };
+        let state = Mutex::new(state);
         Self { state, closing: Notify::new(), addresses: Addresses::default(), config }
     }
 
@@ -191,9 +219,30 @@ impl SharedRoom {
     pub(super) fn leave(&self, id: MemberId, departure: Departure) {
         self.change(|state| {
             if let Some(nickname) = state.room.leave(id) {
+                if let Some(cause) = departure.eviction() {
+                    *state.evictions.entry(cause).or_default() += 1;
+                }
                 log_leave(&nickname, departure);
             }
         });
+    }
+
+    /// Counts something that was refused, for the operator.
+    pub(super) fn count_refusal(&self, cause: &'static str) {
+        *self.lock().refusals.entry(cause).or_default() += 1;
+    }
+
+    pub(super) fn statistics(&self, connections: usize) -> Statistics {
+        let State { room, evictions, refusals, .. } = &*self.lock();
+        Statistics {
+            connections,
+            members: room.nicknames().count(),
+            totals: room.totals(),
+            position_bytes: room.end(),
+            largest_lag_bytes: room.largest_lag(),
+            evictions: evictions.clone(),
+            refusals: refusals.clone(),
+        }
     }
 
     /// Gives up what a member that has left could still read.
@@ -307,6 +356,7 @@ fn obey(state: &mut State, member: &mut Member, message: Result<&str, Refusal>) 
         Err(refusal) => Err(refusal),
     };
     if let Err(refusal) = done {
+        *state.refusals.entry(refusal.cause()).or_default() += 1;
         state.room.tell(member.id, &Notice::NotSent(refusal));
         log_refusal(&nickname, member.peer, refusal);
     }

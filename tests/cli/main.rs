@@ -14,6 +14,7 @@ mod limits;
 mod load;
 #[cfg(unix)]
 mod log_file;
+mod metrics;
 mod peers;
 mod pipe;
 mod rapid;

@@ -61,7 +61,13 @@ fn every_setting_can_come_from_the_environment() {
             .env("CHAT_LOG", &log)
             .env("CHAT_LOG_FORMAT", "json")
             .env("CHAT_HISTORY", "1")
-            .env("CHAT_QUIET", "true"),
+            .env("CHAT_QUIET", "true")
+            .env("CHAT_METRICS", "127.0.0.1:0")
+            .env("CHAT_REGISTRATION_TIMEOUT", "21")
+            .env("CHAT_WRITE_TIMEOUT", "11")
+            .env("CHAT_PING_TIMEOUT", "61")
+            .env("CHAT_RETENTION", "9")
+            .env("CHAT_SHUTDOWN_GRACE", "6"),
     );
     let line = running.stdout.expect("Server running on ");
     let address = line.trim_start_matches("Server running on ");
@@ -82,7 +88,20 @@ fn every_setting_can_come_from_the_environment() {
     assert!(
         log.contains(r#""message":"Message: two: hello","event":"message","nickname":"two","text":"hello""#)
     );
-    assert_eq!(running.stdout.seen.len(), 1);
+    assert!(running.stdout.seen[1].starts_with("Metrics on http://127.0.0.1:"), "{:#?}", running.stdout.seen);
+    assert_eq!(running.stdout.seen.len(), 2);
+}
+
+#[test]
+fn a_limit_that_makes_no_sense_is_a_usage_error() {
+    for (flag, value) in [
+        ("--ping-timeout", "0"),
+        ("--retention", "0"),
+        ("--write-timeout", "-1"),
+        ("--shutdown-grace", "ten"),
+    ] {
+        assert("chat-server").args([flag, value]).assert().code(2).stdout("");
+    }
 }
 
 #[test]

@@ -233,7 +233,7 @@ impl Server {
 
 /// Waits until something is so of which nobody tells.
 #[track_caller]
-pub fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !is_so() {
         assert!(Instant::now() < deadline, "{what:?} was waited for in vain, for {DEADLINE:?}");

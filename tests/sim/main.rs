@@ -24,6 +24,7 @@ mod misbehaviour;
 mod network;
 mod nickname_race;
 mod oracles;
+mod orderly_end;
 mod partition;
 mod picture;
 mod plan;

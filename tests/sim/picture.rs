@@ -41,6 +41,10 @@ fn mark(begin: DateTime, line: &str, memberships: &[Membership]) -> Option<Mark>
         let kind = if at.is_zero() { MarkKind::Other } else { MarkKind::Restart };
         return Some(Mark { host: SERVER.to_owned(), at, kind, label: "Server started".to_owned() });
     }
+    if event == "INFO - Server stopped" {
+        let (kind, label) = (MarkKind::Other, "Server stopped".to_owned());
+        return Some(Mark { host: SERVER.to_owned(), at, kind, label });
+    }
     let on = |wanted: &dyn Fn(&Membership) -> bool| {
         memberships
             .iter()

@@ -1,0 +1,144 @@
+//! `--metrics`: what an [`Observer`] sees, in the text that Prometheus reads, over the least HTTP that
+//! it takes.
+//!
+//! Nothing is counted here: what there is to know is asked for when somebody asks.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::net::{Listener, Stream};
+use crate::server::Observer;
+
+/// How many may ask at the same time; beyond that they are just closed.
+pub const SCRAPING_CONNECTIONS: usize = 8;
+
+/// How long a question and its answer may take.
+pub const SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest question.
+pub const REQUEST_BYTES: usize = 8 * 1_024;
+
+/// How long accepting pauses when the operating system refuses, as when it has no more descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Answers whoever asks for the metrics, for ever. Nobody who asks, or does not finish asking, holds
+/// up anybody else.
+pub async fn serve<L: Listener>(mut listener: L, observer: Observer) {
+    let mut scrapes = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            Some(_) = scrapes.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) if scrapes.len() < SCRAPING_CONNECTIONS => {
+                let observer = observer.clone();
+                // Whoever does not take the answer in time asks again.
+                scrapes.spawn(async { timeout(SCRAPE_TIMEOUT, answer(stream, observer)).await });
+            }
+            Ok(_) => {}
+            Err(_) => sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+/// Reads one request, and answers it.
+async fn answer<S: Stream>(mut stream: S, observer: Observer) -> io::Result<()> {
+    let mut request = Vec::new();
+    let mut buffer = [0; 1_024];
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < REQUEST_BYTES {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(()),
+            length => request.extend_from_slice(&buffer[..length]),
+        }
+    }
+    let line = request.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let (status, kind, body) = match line {
+        b"GET /metrics HTTP/1.1" | b"GET /metrics HTTP/1.0" => match metrics(observer) {
+            Ok(metrics) => ("200 OK", OPEN_METRICS, metrics),
+            Err(fmt::Error) => ("500 Internal Server Error", PLAIN, String::new()),
+        },
+        _ => ("404 Not Found", PLAIN, "The metrics are at /metrics.\n".to_owned()),
+    };
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+fn metrics(observer: Observer) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("chat");
+    registry.register_collector(Box::new(observer));
+    let mut metrics = String::new();
+    text::encode(&mut metrics, &registry)?;
+    Ok(metrics)
+}
+
+/// The names here are without what the registry and the encoder put around them: `chat_lines_total`,
+/// `chat_log_position_bytes`.
+impl Collector for Observer {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut metrics = Encoder(encoder);
+        let now = self.statistics();
+        let (connections, members) = (now.connections as u64, now.members as u64);
+        metrics.gauge("connections", "Connections that are open, members or not", None, connections)?;
+        metrics.gauge("members", "Members in the room", None, members)?;
+        metrics.counter("lines", "Lines that were for everyone", None, now.totals.lines)?;
+        let deliveries = now.totals.deliveries;
+        metrics.counter(
+            "deliveries",
+            "Lines, each once for every member that it was for",
+            None,
+            deliveries,
+        )?;
+        let taken = now.totals.taken_bytes;
+        metrics.counter("delivered", "Bytes that members' sockets have taken", Some(&Unit::Bytes), taken)?;
+        metrics.causes("evictions", "Members that were dropped, by the cause", &now.evictions)?;
+        metrics.causes("refusals", "Nicknames, messages and connections refused, by cause", &now.refusals)?;
+        let position = now.position_bytes;
+        metrics.gauge("log_position", "The end of the room's log", Some(&Unit::Bytes), position)?;
+        let lag = now.largest_lag_bytes;
+        metrics.gauge("largest_lag", "How far the slowest member is behind", Some(&Unit::Bytes), lag)
+    }
+}
+
+struct Encoder<'a>(DescriptorEncoder<'a>);
+
+impl Encoder<'_> {
+    fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+        let gauge = ConstGauge::new(value);
+        gauge.encode(self.0.encode_descriptor(name, help, unit, MetricType::Gauge)?)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
+        let counter = ConstCounter::new(value);
+        counter.encode(self.0.encode_descriptor(name, help, unit, MetricType::Counter)?)
+    }
+
+    fn causes(&mut self, name: &str, help: &str, causes: &BTreeMap<&'static str, u64>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (&cause, &count) in causes {
+            ConstCounter::new(count).encode(family.encode_family(&[("cause", cause)])?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,377 @@
+//! `just soak-real`: a crowd on the real server that joins, talks, stalls, vanishes, reconnects and
+//! misbehaves at random, and what must be true of those who stay and of the server when it is over.
+//!
+//! `SOAK_SECONDS`, `SOAK_MEMBERS` and `SOAK_SEED` say how long, how many, and which. The same seed lets
+//! everybody do the same at the same times; what the machine makes of it is the machine's business.
+#![cfg(target_os = "linux")]
+
+mod chronicle;
+#[allow(dead_code, reason = "shared with the tests of the binaries, which need all of it")]
+#[path = "../cli/support.rs"]
+mod support;
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chronicle::Chronicle;
+use commonroom::client::{Event, Receiver, Sender, connect};
+use commonroom::net::{Network, ResettingTcp};
+use commonroom::protocol::{Framing, Heard, Nickname};
+use commonroom::usage::resident_bytes;
+use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
+use support::{Server, wait_for};
+use tokio::sync::{Barrier, Notify};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// Limits short enough to be reached, and those that a crowd from one address would reach lifted.
+const SERVER_ARGUMENTS: &[&str] = &[
+    "--quiet",
+    "--metrics=127.0.0.1:0",
+    "--retention=1",
+    "--write-timeout=2",
+    "--ping-timeout=3",
+    "--registration-timeout=3",
+];
+
+/// Of so many members one stays from the beginning to the end.
+const ONE_STAYS_OF: usize = 5;
+
+/// How long the last ones may take to be gone when it is over.
+const AFTERMATH: Duration = Duration::from_secs(60);
+
+/// What the server may hold at the end beyond what it held at the beginning: its log, and what the
+/// allocator keeps.
+const GROWN_BYTES: u64 = 8 << 20;
+
+const BEGIN: &str = "the soak begins";
+const END: &str = "the soak ends";
+
+type Hearing = Receiver<<ResettingTcp as Network>::Stream>;
+type Speaking = Sender<<ResettingTcp as Network>::Stream>;
+
+#[test]
+fn a_crowd_comes_and_goes_and_nothing_is_lost_or_left_behind() {
+    let seed = setting("SOAK_SEED", u64::from(std::process::id()));
+    let plan = (setting("SOAK_SECONDS", 3), usize::try_from(setting("SOAK_MEMBERS", 100)).unwrap());
+    println!("SOAK_SEED={seed} SOAK_SECONDS={} SOAK_MEMBERS={}", plan.0, plan.1);
+    let mut server = Server::start_with(SERVER_ARGUMENTS);
+    let metrics = server.running.stdout.expect("Metrics on ");
+    let metrics = metrics.trim_start_matches("Metrics on http://").trim_end_matches("/metrics");
+    let metrics = metrics.parse().expect("an address");
+    let id = server.running.id();
+    let (descriptors, memory) = (descriptors(id), resident_bytes(id).expect("Linux tells"));
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let lines = runtime.block_on(soak(server.address, metrics, seed, Duration::from_secs(plan.0), plan.1));
+
+    wait_for("the end of all connections", || value(metrics, "chat_connections ") == 0);
+    assert_eq!(value(metrics, "chat_members "), 0);
+    wait_for("the descriptors", || self::descriptors(id) <= descriptors);
+    let grown = resident_bytes(id).expect("Linux tells").saturating_sub(memory);
+    assert!(grown < GROWN_BYTES, "{grown} bytes more than at the beginning");
+    let evicted = |cause: &str| value(metrics, &format!("chat_evictions_total{{cause=\"{cause}\"}} "));
+    println!(
+        "{lines} lines, {} deliveries; {} stalled, {} too slow, {} timed out; {descriptors} descriptors and {} KiB \
+         at the beginning, {} KiB more at the end",
+        value(metrics, "chat_deliveries_total "),
+        evicted("stalled"),
+        evicted("too_slow"),
+        evicted("timed_out"),
+        memory / 1_024,
+        grown / 1_024,
+    );
+    server.running.signal(Signal::TERM);
+    assert_eq!(server.running.wait().code(), Some(0));
+    assert_eq!(server.running.stderr.seen, [""; 0]);
+    let log = std::fs::read_to_string(server.log_path()).unwrap();
+    assert!(!log.contains(" - ERROR - "), "a session has panicked");
+}
+
+/// Runs the crowd. Returns how many lines those who stayed have seen.
+async fn soak(
+    server: SocketAddr,
+    metrics: SocketAddr,
+    seed: u64,
+    duration: Duration,
+    members: usize,
+) -> usize {
+    let staying = members.div_ceil(ONE_STAYS_OF);
+    let end = Instant::now() + duration;
+    let common = Arc::new(Common {
+        server: server.to_string(),
+        end,
+        staying,
+        chronicle: Mutex::default(),
+        together: Barrier::new(staying),
+        begun: Notify::new(),
+        over: Notify::new(),
+    });
+    let mut stayers = JoinSet::new();
+    for index in 0..staying {
+        stayers.spawn(stay(Arc::clone(&common), index, Dice::of(seed, index)));
+    }
+    timeout(AFTERMATH, common.begun.notified()).await.expect("those who stay join");
+    let mut others = JoinSet::new();
+    for index in staying..members {
+        others.spawn(come_and_go(Arc::clone(&common), index, Dice::of(seed, index)));
+    }
+    let aftermath = async {
+        while let Some(ended) = others.join_next().await {
+            ended.expect("nobody fails");
+        }
+    };
+    timeout(duration + AFTERMATH, aftermath).await.expect("everybody comes to an end");
+    let alone = async {
+        let count = staying as u64;
+        while [value(metrics, "chat_members "), value(metrics, "chat_connections ")] != [count; 2] {
+            yield_now().await;
+        }
+    };
+    timeout(AFTERMATH, alone).await.expect("only those who stay are left");
+    common.over.notify_one();
+    let gone = async {
+        while let Some(ended) = stayers.join_next().await {
+            ended.expect("nobody fails");
+        }
+    };
+    timeout(AFTERMATH, gone).await.expect("everybody hears the end");
+    let chronicle = common.chronicle.lock().unwrap();
+    chronicle.check();
+    chronicle.lines.len()
+}
+
+struct Common {
+    server: String,
+    end: Instant,
+    /// How many stay.
+    staying: usize,
+    chronicle: Mutex<Chronicle>,
+    /// Where those who stay wait for each other.
+    together: Barrier,
+    /// Those who stay are here, and keep what they hear.
+    begun: Notify,
+    /// Everybody but them is gone.
+    over: Notify,
+}
+
+/// One that stays: it hears everything, says something now and then, and leaves at the end.
+async fn stay(common: Arc<Common>, index: usize, mut dice: Dice) {
+    let name = format!("stays{index}");
+    let (mut receiver, mut sender) = join(&common.server, &name).await.expect("the server lets it in");
+    common.together.wait().await;
+    if index == 0 {
+        sender.line(BEGIN);
+    }
+    let (mut said, mut place, mut next_talk) = (0, None, Instant::now());
+    let (begin_line, end_line) = (format!("stays0: {BEGIN}"), format!("stays0: {END}"));
+    loop {
+        tokio::select! {
+            biased;
+            event = receiver.next() => {
+                let event = event.expect("the connection lives").expect("the server lives");
+                let Event::Line(line) = event else { continue };
+                let Heard::Everyone(line) = Heard::parse(&line) else { continue };
+                if line == end_line {
+                    break;
+                } else if let Some(place) = &mut place {
+                    common.chronicle.lock().unwrap().hear(*place, line);
+                    *place += 1;
+                } else if line == begin_line {
+                    place = Some(0);
+                    common.begun.notify_one();
+                }
+            }
+            flushed = sender.flush(), if !sender.is_flushed() => flushed.expect("the connection lives"),
+            () = common.over.notified(), if index == 0 => sender.line(END),
+            () = sleep_until(next_talk), if place.is_some() && next_talk < common.end => {
+                said += 1;
+                sender.line(&dice.talk(said));
+                next_talk = Instant::now() + dice.pause(5_000);
+            }
+        }
+    }
+    common.chronicle.lock().unwrap().said.insert(name, said);
+    if index == 0 {
+        check_roster(&mut receiver, &mut sender, common.staying).await;
+    }
+    // Nobody goes before the roster has been looked at.
+    common.together.wait().await;
+    leave(receiver, sender).await.expect("the connection lives");
+}
+
+async fn check_roster(receiver: &mut Hearing, sender: &mut Speaking, staying: usize) {
+    sender.line("/who");
+    sender.flush().await.expect("the connection lives");
+    while let Ok(Some(event)) = receiver.next().await {
+        if let Event::Line(line) = event
+            && let Some(names) = line.strip_prefix(&format!("-- Here now ({staying}): "))
+        {
+            assert!(
+                names.split([',', ' ']).filter(|name| name.starts_with("stays")).count() >= staying.min(100)
+            );
+            return;
+        }
+    }
+    panic!("the roster is not that of those who stay");
+}
+
+/// One that comes and goes until the end, under another name each time.
+async fn come_and_go(common: Arc<Common>, index: usize, mut dice: Dice) {
+    sleep(dice.pause(1_000)).await;
+    for visit in 0.. {
+        if Instant::now() >= common.end {
+            break;
+        }
+        let name = format!("m{index}v{visit}");
+        match dice.below(10) {
+            0 => misbehave(&common.server, &mut dice).await.expect("the server is there"),
+            1 => read_nothing(&common, &name, &mut dice).await.expect("the server is there"),
+            _ => visit_for_a_while(&common.server, &name, &mut dice)
+                .await
+                .expect("nobody is dropped without a cause"),
+        }
+        sleep(dice.pause(1_000)).await;
+    }
+}
+
+async fn visit_for_a_while(server: &str, name: &str, dice: &mut Dice) -> io::Result<()> {
+    let (mut receiver, mut sender) = join(server, name).await?;
+    let mut said = 0;
+    for _ in 0..dice.below(6) {
+        hear_for(&mut receiver, dice.pause(3_000)).await?;
+        match dice.below(10) {
+            // It looks elsewhere for a while.
+            0 => sleep(dice.pause(1_500)).await,
+            1 => sender.line("one\u{7}bell"),
+            2 => sender.line(&"long".repeat(2_000)),
+            3 => sender.line("/who"),
+            _ => {
+                said += 1;
+                sender.line(&dice.talk(said));
+            }
+        }
+        sender.flush().await?;
+    }
+    match dice.below(4) {
+        // It vanishes: the connection is reset.
+        0 => Ok(()),
+        // It pings once, and is missed.
+        1 => {
+            sender.line("/ping still there?");
+            sender.flush().await?;
+            while let Ok(Some(_)) = receiver.next().await {}
+            Ok(())
+        }
+        _ => leave(receiver, sender).await,
+    }
+}
+
+async fn hear_for(receiver: &mut Hearing, duration: Duration) -> io::Result<()> {
+    let hearing = async {
+        loop {
+            if receiver.next().await?.is_none() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    };
+    timeout(duration, hearing).await.unwrap_or(Ok(()))
+}
+
+/// Connects, and does not become a member.
+async fn misbehave(server: &str, dice: &mut Dice) -> io::Result<()> {
+    let mut stream = TcpStream::connect(server)?;
+    let nonsense: &[u8] = match dice.below(5) {
+        0 => b"",
+        1 => b"half a nickna",
+        2 => b"two words\n:\n-\n",
+        3 => b"\xff\xfe\n\0\n",
+        _ => b"stays0\nstays1\nstays0\n",
+    };
+    stream.write_all(nonsense)?;
+    sleep(dice.pause(4_000)).await;
+    Ok(())
+}
+
+/// Joins with a socket that takes little, and never reads from it.
+async fn read_nothing(common: &Common, name: &str, dice: &mut Dice) -> io::Result<()> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_recv_buffer_size(4_096)?;
+    let server: SocketAddr = common.server.parse().expect("an address");
+    socket.connect(&server.into())?;
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(format!("{name}\n").as_bytes())?;
+    sleep_until((Instant::now() + dice.pause(60_000)).min(common.end)).await;
+    Ok(())
+}
+
+async fn join(server: &str, name: &str) -> io::Result<(Hearing, Speaking)> {
+    let (mut receiver, mut sender) = connect(&ResettingTcp, server, Framing::Lines).await?;
+    while let Some(event) = receiver.next().await? {
+        match event {
+            Event::NicknameRequest => {
+                sender.name(&Nickname::parse(name).expect("a valid nickname"));
+                sender.flush().await?;
+            }
+            Event::Line(line) if Heard::parse(&line) == Heard::Connected => return Ok((receiver, sender)),
+            _ => {}
+        }
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}
+
+async fn leave(receiver: Hearing, mut sender: Speaking) -> io::Result<()> {
+    sender.end().await?;
+    receiver.drain().await;
+    Ok(())
+}
+
+/// Where chance comes from: `SplitMix64`.
+struct Dice(u64);
+
+impl Dice {
+    fn of(seed: u64, index: usize) -> Self {
+        let mut dice = Self(seed);
+        let first = dice.below(u64::MAX);
+        Self(first ^ (index as u64).rotate_left(32))
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    fn pause(&mut self, at_most_milliseconds: u64) -> Duration {
+        Duration::from_millis(self.below(at_most_milliseconds))
+    }
+
+    /// A numbered line, now and then a long one.
+    fn talk(&mut self, number: u64) -> String {
+        let padding = if self.below(3) == 0 { 900 } else { 10 };
+        format!("{number} {}", "x".repeat(padding))
+    }
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
+}
+
+fn descriptors(process: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{process}/fd")).expect("the server lives").count()
+}
+
+/// A number that the server tells an operator.
+fn value(metrics: SocketAddr, name: &str) -> u64 {
+    let mut stream = TcpStream::connect(metrics).expect("the metrics are there");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").expect("they are asked for");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("they are answered");
+    let found = answer.lines().find_map(|line| line.strip_prefix(name)?.parse().ok());
+    found.unwrap_or_else(|| panic!("{name}is not told: {answer}"))
+}
