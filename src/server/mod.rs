@@ -7,6 +7,7 @@
 mod addresses;
 mod bucket;
 mod connection;
+mod guesses;
 pub mod limits;
 mod session;
 mod shared;
@@ -21,7 +22,7 @@ pub use bucket::Rate;
 pub use limits::Limits;
 
 use crate::net::{Listener, explain};
-use crate::protocol::Refusal;
+use crate::protocol::{Password, Refusal};
 use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
 use shared::SharedRoom;
 
@@ -30,6 +31,8 @@ use shared::SharedRoom;
 pub struct Config {
     /// How many earlier lines a newcomer is shown.
     pub history_lines: usize,
+    /// What whoever joins must know, if anything.
+    pub password: Option<Password>,
     /// Every bound.
     pub limits: Limits,
 }

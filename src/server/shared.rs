@@ -17,13 +17,14 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use super::addresses::Addresses;
+use super::guesses::Guesses;
 use super::limits::{
     BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, Limits, NAMES_LISTED, PRIVATE_BYTES, STALLED_PATIENCE,
     WRITE_BYTES,
 };
 use super::{Config, session::Member};
 use crate::net::Peer;
-use crate::protocol::{Broadcast, Command, Decoder, Nickname, Notice, Refusal};
+use crate::protocol::{Broadcast, Command, Decoder, Nickname, Notice, Password, Refusal};
 use crate::room::{FellBehind, MemberId, Read, Room};
 
 pub(super) struct SharedRoom {
@@ -32,6 +33,8 @@ pub(super) struct SharedRoom {
     closing: Notify,
     /// Where the connections come from.
     pub(super) addresses: Addresses,
+    /// And who of them has not known the password.
+    pub(super) guesses: Guesses,
     config: Config,
 }
 
@@ -102,11 +105,21 @@ impl SharedRoom {
     pub(super) fn new(config: Config) -> Self {
         let room = Room::new(config.limits.retention_bytes, PRIVATE_BYTES);
         let state = Mutex::new(State { room, waiting: BTreeMap::new(), blocked: BTreeMap::new() });
-        Self { state, closing: Notify::new(), addresses: Addresses::default(), config }
+        Self {
+            state,
+            closing: Notify::new(),
+            addresses: Addresses::default(),
+            guesses: Guesses::default(),
+            config,
+        }
     }
 
     pub(super) fn limits(&self) -> &Limits {
         &self.config.limits
+    }
+
+    pub(super) fn password(&self) -> Option<&Password> {
+        self.config.password.as_ref()
     }
 
     pub(super) fn join(&self, nickname: &Nickname, peer: SocketAddr) -> Result<MemberId, Refusal> {

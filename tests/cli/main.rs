@@ -13,6 +13,7 @@ mod guards;
 mod load;
 #[cfg(unix)]
 mod log_file;
+mod password;
 mod peers;
 mod pipe;
 mod rapid;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use commonroom::client::{Event, Receiver, Sender, connect};
 use commonroom::net::{Network, Stream, Tls, Trust};
-use commonroom::protocol::{Framing, Heard, Nickname};
+use commonroom::protocol::{Framing, Heard, Nickname, Password};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -58,6 +58,8 @@ pub struct Member {
     pub pieces: Option<Pieces>,
     /// It speaks TLS, and whom it trusts.
     pub tls: Option<Trust>,
+    /// What it takes for the password of the room.
+    pub password: Option<Password>,
     /// Connects again, under another nickname, whenever its connection has ended or is dead.
     pub returns: bool,
     /// Says something fresh from some time on, again and again.
@@ -83,6 +85,7 @@ impl Member {
             connects: Duration::ZERO,
             pieces: None,
             tls: None,
+            password: None,
             returns: false,
             fresh: None,
             acts: Vec::new(),
@@ -99,6 +102,10 @@ impl Member {
 
     pub fn trusts(self, trust: Trust) -> Self {
         Self { tls: Some(trust), ..self }
+    }
+
+    pub fn knows(self, password: &str) -> Self {
+        Self { password: Password::parse(password).ok(), ..self }
     }
 
     pub fn connects(self, at: Duration) -> Self {
@@ -359,6 +366,10 @@ impl Actor {
                 };
                 sender.name(&Nickname::parse(&name).expect("the plan has valid nicknames"));
                 self.witness.now(|membership| membership.nicknames.push(name));
+                sender.flush().await
+            }
+            Event::PasswordRequest => {
+                sender.password(self.member.password.as_ref().ok_or(io::ErrorKind::PermissionDenied)?);
                 sender.flush().await
             }
             Event::Line(line) => {

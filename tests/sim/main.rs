@@ -25,6 +25,7 @@ mod network;
 mod nickname_race;
 mod oracles;
 mod partition;
+mod password;
 mod picture;
 mod plan;
 mod recording;

@@ -110,7 +110,7 @@ impl Plan {
             rate: Rate { burst_messages: self.burst_messages, messages_per_second: self.messages_per_second },
             ..Limits::default()
         };
-        let config = Config { history_lines: self.history_lines, limits };
+        let config = Config { history_lines: self.history_lines, limits, ..Config::default() };
         let network = Simulated { descriptors: world.descriptors(), ..Simulated::cut_into(self.pieces()) };
         world.start_server_on(wrapped(network), config);
         for index in 0..self.members.len() {
