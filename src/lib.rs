@@ -17,6 +17,7 @@
 //! | [`terminal`] | what a person or a script sees |
 //! | [`conformance`] | the report's test table as code, for any server on any network |
 //! | [`logfile`] | the file of the journal: its lock, its rotation, and what happens when the disk is full |
+//! | [`password_file`] | where the password of a room comes from |
 //! | [`load`] | a load generator that checks every delivery, for chat servers and their peers |
 //! | [`metrics`] | what an operator can know, for Prometheus |
 //! | [`usage`] | what a process has used |
@@ -71,6 +72,7 @@ pub mod load;
 pub mod logfile;
 pub mod metrics;
 pub mod net;
+pub mod password_file;
 pub mod protocol;
 pub mod room;
 pub mod server;

@@ -55,7 +55,7 @@ async fn what_is_printed_is_harmless(pieces: &[Vec<u8>], framing: Framing) {
         leave_when_unheard: false,
     };
     let nickname = Nickname::parse("bot").expect("a nickname");
-    let ended = pipe::run(connection, &nickname, framing, streams, std::future::pending()).await;
+    let ended = pipe::run(connection, &nickname, None, framing, streams, std::future::pending()).await;
     let failure = ended.err().map(|failure| failure.to_string()).unwrap_or_default();
     for text in [String::from_utf8(output), String::from_utf8(errors), Ok(failure)] {
         for line in text.expect("what is printed is UTF-8").lines() {

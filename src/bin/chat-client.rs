@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use commonroom::client::connect;
 use commonroom::net::{Network, Tcp, Tls, Trust, explain, parse_address};
-use commonroom::protocol::{Framing, LINE_BYTES, Nickname};
+use commonroom::password_file;
+use commonroom::protocol::{Framing, LINE_BYTES, Nickname, Password};
 use commonroom::terminal::Failure;
 use commonroom::terminal::editor::{self, NICKNAME_PROMPT};
 use commonroom::terminal::pipe::{self, Streams};
@@ -29,7 +30,8 @@ Examples:
   chat-client chat.example --tls                        an encrypted connection
 
 Exit codes: 0 done; 1 a line was refused or not confirmed, or the connection failed; 2 usage.
-In a pipe a line that begins with a slash is no command, but said as it stands."
+In a pipe a line that begins with a slash is no command, but said as it stands.
+Without --password-file the variable CHAT_PASSWORD is the password, if there is one."
 )]
 struct Arguments {
     /// The server; without a port it is 5555
@@ -39,6 +41,10 @@ struct Arguments {
     /// What to be called; asked for when not given
     #[arg(long, env = "CHAT_NICKNAME", value_name = "NAME", value_parser = Nickname::parse)]
     nickname: Option<Nickname>,
+
+    /// A file whose first line is the password of the room, if it has one; asked for when not given
+    #[arg(long, env = "CHAT_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
 
     /// How messages are delimited: lines, or as the report's own server expects it
     #[arg(long, env = "CHAT_FRAMING", value_name = "FRAMING", default_value = "lines")]
@@ -107,11 +113,12 @@ impl Arguments {
 }
 
 async fn talk<N: Network>(network: &N, arguments: Arguments) -> Result<(), Failure> {
+    let password = password_file::load(arguments.password_file.as_deref()).map_err(Failure::Input)?;
     let Arguments { address, nickname, framing, .. } = arguments;
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        editor::run(network, &address, framing.into(), nickname).await
+        editor::run(network, &address, framing.into(), nickname, password).await
     } else {
-        run_pipe(network, address, framing.into(), nickname).await
+        run_pipe(network, address, framing.into(), nickname, password.as_ref()).await
     }
 }
 
@@ -120,6 +127,7 @@ async fn run_pipe<N: Network>(
     address: String,
     framing: Framing,
     nickname: Option<Nickname>,
+    password: Option<&Password>,
 ) -> Result<(), Failure> {
     let nickname = nickname.map_or_else(read_nickname, Ok)?;
     let connection = connect(network, &address, framing)
@@ -137,7 +145,7 @@ async fn run_pipe<N: Network>(
             std::future::pending::<()>().await;
         }
     };
-    pipe::run(connection, &nickname, framing, streams, interrupt).await
+    pipe::run(connection, &nickname, password, framing, streams, interrupt).await
 }
 
 /// The first line of the input is the nickname, as with the report's client; the rest is left.

@@ -15,6 +15,8 @@ use commonroom::journal::{self, LogFormat};
 use commonroom::logfile::LogFile;
 use commonroom::metrics;
 use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
+use commonroom::password_file;
+use commonroom::protocol::Password;
 use commonroom::server::{Config, Observer, serve};
 use limits::LimitArguments;
 use tracing::level_filters::LevelFilter;
@@ -33,11 +35,13 @@ Examples:
   chat-server                                a room for this machine, on 127.0.0.1:5555
   chat-server --listen 0.0.0.0:5555          a room for everyone who can reach this machine
   chat-server --history 20                   newcomers see the last 20 lines
+  chat-server --password-file FILE           whoever joins is asked for its first line
   chat-server --tls-cert CERT --tls-key KEY  encrypted; members connect with chat-client --tls
   nc 127.0.0.1 5555                          a client that is everywhere: type a nickname, then talk
 
 Ctrl-C or SIGTERM tells the members, writes what is pending, and ends with exit code 0.
-SIGHUP reopens the log, for logrotate."
+SIGHUP reopens the log, for logrotate.
+Without --password-file the variable CHAT_PASSWORD is the password, if there is one."
 )]
 struct Arguments {
     /// Where to listen; port 0 takes a free one
@@ -55,6 +59,10 @@ struct Arguments {
     /// How many earlier lines a newcomer is shown
     #[arg(long, env = "CHAT_HISTORY", value_name = "LINES", default_value_t = 0)]
     history: usize,
+
+    /// A file whose first line whoever joins must know
+    #[arg(long, env = "CHAT_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
 
     /// The certificate of the server for TLS, in PEM, with those of intermediate authorities behind it
     #[arg(long, env = "CHAT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
@@ -117,16 +125,21 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {}", explain(&error)))?;
+    let password = password_file::load(arguments.password_file.as_deref())?;
     match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(certificate), Some(key)) => {
             let identity = Identity::load(certificate, key)?;
-            runtime.block_on(serve_until_signalled(&Tls::server(Tcp, identity), arguments))
+            runtime.block_on(serve_until_signalled(&Tls::server(Tcp, identity), arguments, password))
         }
-        _ => runtime.block_on(serve_until_signalled(&Tcp, arguments)),
+        _ => runtime.block_on(serve_until_signalled(&Tcp, arguments, password)),
     }
 }
 
-async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -> Result<(), String> {
+async fn serve_until_signalled<N: Network>(
+    network: &N,
+    arguments: &Arguments,
+    password: Option<Password>,
+) -> Result<(), String> {
     let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {}", explain(&error)))?;
     let listener =
         network.bind(&arguments.listen).await.map_err(|error| cannot_listen(&arguments.listen, &error))?;
@@ -137,7 +150,7 @@ async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -
     };
     let log = open_log(arguments)?;
     start_logging(arguments, &log);
-    if let Some(warning) = exposure(address, arguments.tls_cert.is_some()) {
+    if let Some(warning) = exposure(address, arguments.tls_cert.is_some(), password.is_some()) {
         say_on_stderr(&warning);
     }
 
@@ -151,12 +164,13 @@ async fn serve_until_signalled<N: Network>(network: &N, arguments: &Arguments) -
     print_line(&mut console, &format!("Server running on {address}"));
     let observer = Observer::default();
     if let Some((listener, address)) = scraped {
-        print_line(&mut console, &format!("Metrics on http://{address}/metrics"));
+        say_on_stderr(&format!("metrics on http://{address}/metrics"));
         tokio::spawn(metrics::serve(listener, observer.clone()));
     }
     let listener = Announcing { listener, console: (!arguments.quiet).then_some(console) };
 
-    let config = Config { history_lines: arguments.history, limits: arguments.limits.limits(), observer };
+    let config =
+        Config { history_lines: arguments.history, password, limits: arguments.limits.limits(), observer };
     let shutdown = async {
         signals.until_the_end(&log).await;
         tell_systemd(State::Stopping);
@@ -192,8 +206,9 @@ fn too_few_descriptors(connections: usize, maximum: u64) -> String {
 }
 
 /// What to think about when others than this machine can reach the server.
-fn exposure(address: SocketAddr, has_tls: bool) -> Option<String> {
-    let guards = [(has_tls, "encryption (--tls-cert, --tls-key)")];
+fn exposure(address: SocketAddr, has_tls: bool, has_password: bool) -> Option<String> {
+    let guards =
+        [(has_tls, "encryption (--tls-cert, --tls-key)"), (has_password, "password (--password-file)")];
     let missing: Vec<_> = guards.iter().filter(|(is_there, _)| !is_there).map(|&(_, guard)| guard).collect();
     (!address.ip().is_loopback() && !missing.is_empty()).then(|| {
         format!("{address} can be reached from other machines, and there is no {}", missing.join(" and no "))

@@ -17,7 +17,7 @@ pub use pulse::{Beat, PING_INTERVAL, Pulse, SILENCE_TIMEOUT};
 pub use receipts::{Receipt, Receipts};
 
 use crate::net::{Network, Stream};
-use crate::protocol::{Decoder, Framing, NICKNAME_REQUEST, Nickname, Refusal};
+use crate::protocol::{Decoder, Framing, NICKNAME_REQUEST, Nickname, PASSWORD_REQUEST, Password, Refusal};
 
 /// The longest line that is taken from a server, in bytes. Ours sends some 1,200 at most; the
 /// report's merges messages.
@@ -37,6 +37,8 @@ pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 pub enum Event {
     /// It asks for a nickname; [`Sender::name`] answers.
     NicknameRequest,
+    /// It asks for the password of the room; [`Sender::password`] answers.
+    PasswordRequest,
     /// A line; [`Heard::parse`](crate::protocol::Heard::parse) tells whom it is for.
     Line(String),
     /// Something that cannot be shown.
@@ -61,6 +63,7 @@ pub async fn connect<N: Network>(
         framing,
         greeting: Some(Vec::new()),
         buffer: vec![0; READ_BYTES].into(),
+        heard_nothing: true,
         ended: false,
     };
     let sender = Sender { writer, framing, prefix: String::new(), bytes: Vec::new(), written: 0 };
@@ -77,6 +80,8 @@ pub struct Receiver<S> {
     /// ends.
     greeting: Option<Vec<u8>>,
     buffer: Box<[u8]>,
+    /// Nothing has come behind the first request for a nickname.
+    heard_nothing: bool,
     ended: bool,
 }
 
@@ -118,10 +123,13 @@ impl<S: Stream> Receiver<S> {
             }
             self.decoder.push(&greeting);
         }
-        Some(match self.decoder.next_message()? {
+        let message = self.decoder.next_message()?;
+        let is_first = std::mem::replace(&mut self.heard_nothing, false);
+        Some(match message {
             // In lines no text of a member can stand alone; in the report's framing it can, and
             // the report's own client falls for it.
             Ok(NICKNAME_REQUEST) if self.framing == Framing::Lines => Event::NicknameRequest,
+            Ok(PASSWORD_REQUEST) if self.framing == Framing::Lines || is_first => Event::PasswordRequest,
             Ok(line) => Event::Line(line.to_owned()),
             Err(refusal) => Event::Unreadable(refusal),
         })
@@ -167,6 +175,11 @@ impl<S: Stream> Sender<S> {
     pub fn name(&mut self, nickname: &Nickname) {
         self.prefix = format!("{nickname}: ");
         self.queue(&[nickname.as_str()]);
+    }
+
+    /// Queues the answer to [`Event::PasswordRequest`].
+    pub fn password(&mut self, password: &Password) {
+        self.queue(&[password.secret()]);
     }
 
     /// Queues a line as it was typed: a text or a command.

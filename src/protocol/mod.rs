@@ -14,15 +14,21 @@ mod framing;
 mod harmless;
 mod nickname;
 mod notice;
+mod password;
 
 pub use command::{Command, TEXT_BYTES, Text};
 pub use framing::{Decoder, Framing, LINE_BYTES};
 pub use harmless::Harmless;
 pub use nickname::{NICKNAME_CHARACTERS, Nickname, NicknameError};
 pub use notice::{Broadcast, Heard, Notice, Refusal};
+pub use password::{PASSWORD_BYTES, Password, PasswordError};
 
 /// What the server sends to ask for a nickname: these four bytes and no newline, as in the report.
 pub const NICKNAME_REQUEST: &str = "NICK";
+
+/// What the server sends to ask for the password of the room, behind the nickname: a line of its own, or in
+/// the report's framing these four bytes.
+pub const PASSWORD_REQUEST: &str = "PASS";
 
 /// The port of the report, used wherever none is named.
 pub const DEFAULT_PORT: u16 = 5555;

@@ -50,8 +50,8 @@ pub enum Notice<'a> {
     NotJoined(Refusal),
     /// The connection is not taken on at all.
     NotConnected(Refusal),
-    /// No nickname has come in time.
-    TooLate,
+    /// This was asked for, a nickname or a password, and has not come in time.
+    TooLate(&'static str),
     /// Who is here: how many, and the names of as many as fit.
     Here {
         /// How many members there are.
@@ -81,7 +81,7 @@ impl fmt::Display for Notice<'_> {
             Self::NotSent(refusal) => write!(formatter, "{NOT_SENT}{refusal}."),
             Self::NotJoined(refusal) => write!(formatter, "{NOT_JOINED}{refusal}."),
             Self::NotConnected(refusal) => write!(formatter, "Not connected: {refusal}."),
-            Self::TooLate => formatter.write_str("No nickname has come in time. Goodbye."),
+            Self::TooLate(awaited) => write!(formatter, "No {awaited} has come in time. Goodbye."),
             Self::Here { count, names } => {
                 write!(formatter, "Here now ({count}): {}", names.join(", "))?;
                 match count - names.len() {
@@ -136,6 +136,8 @@ pub enum Refusal {
     NotReading,
     /// The room holds as many as it may.
     Full,
+    /// Something that is not the password of the room.
+    WrongPassword,
     /// An address has as many connections as it may.
     TooMany,
     /// The room has ended.
@@ -159,6 +161,7 @@ impl Refusal {
             Self::NotReading => "not_reading",
             Self::TooMany => "too_many_from_one_address",
             Self::Full => "full",
+            Self::WrongPassword => "wrong_password",
             Self::Closed => "closed",
         }
     }
@@ -183,6 +186,7 @@ impl fmt::Display for Refusal {
             Self::NobodyOfThatName => write!(formatter, "nobody of that name is here"),
             Self::NotReading => write!(formatter, "they are not reading at the moment"),
             Self::Full => write!(formatter, "the room is full"),
+            Self::WrongPassword => write!(formatter, "the password is wrong"),
             Self::TooMany => write!(formatter, "too many connections from this address"),
             Self::Closed => write!(formatter, "the server is shutting down"),
         }

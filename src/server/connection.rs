@@ -10,8 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite as _, AsyncWriteExt as _, ReadBuf, ReadHal
 use tokio::time::timeout;
 use tracing::trace;
 
+use super::departure::Departure;
 use super::limits::{LINGER, READ_BYTES, SILENCE};
-use super::shared::{Departure, SharedRoom};
+use super::shared::SharedRoom;
 use crate::net::Stream;
 use crate::protocol::{Decoder, Framing, Refusal};
 use crate::room::{FellBehind, MemberId, Read};

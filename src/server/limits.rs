@@ -11,6 +11,20 @@ pub const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// How many nicknames a line-framed client may try.
 pub const NICKNAME_ATTEMPTS: usize = 3;
 
+/// How long an address waits after its first wrong password, doubled each time up to
+/// [`PASSWORD_PAUSE_LONGEST`].
+pub const PASSWORD_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause behind a wrong password. Shorter than the registration timeout, so that who has the
+/// right one after all is let in.
+pub const PASSWORD_PAUSE_LONGEST: Duration = Duration::from_secs(8);
+
+/// How long after its last pause an address is known for its wrong passwords.
+pub const PASSWORD_PAUSES_FORGOTTEN: Duration = Duration::from_secs(600);
+
+/// How many addresses are known for their wrong passwords.
+pub const GUESSING_ADDRESSES: usize = 1_024;
+
 /// How long no byte comes before what has come is taken to be all: the end of a nickname without
 /// a newline, which is what the report's client sends.
 pub const SILENCE: Duration = Duration::from_millis(250);

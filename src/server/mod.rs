@@ -7,6 +7,8 @@
 mod addresses;
 mod bucket;
 mod connection;
+mod departure;
+mod guesses;
 pub mod limits;
 mod observer;
 mod session;
@@ -23,7 +25,7 @@ pub use limits::Limits;
 pub use observer::{Observer, Statistics};
 
 use crate::net::{Listener, explain};
-use crate::protocol::Refusal;
+use crate::protocol::{Password, Refusal};
 use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
 use shared::SharedRoom;
 
@@ -32,6 +34,8 @@ use shared::SharedRoom;
 pub struct Config {
     /// How many earlier lines a newcomer is shown.
     pub history_lines: usize,
+    /// What whoever joins must know, if anything.
+    pub password: Option<Password>,
     /// Every bound.
     pub limits: Limits,
     /// Sees what goes on, for whoever keeps a clone of it.

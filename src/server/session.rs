@@ -19,10 +19,12 @@ use tracing::{debug, warn};
 use super::addresses::NoPlace;
 use super::bucket::Bucket;
 use super::connection::{self, Incoming, Outgoing, Wrote};
+use super::departure::Departure;
+use super::guesses::Attempt;
 use super::limits::NICKNAME_ATTEMPTS;
-use super::shared::{Departure, Handled, SharedRoom};
+use super::shared::{Handled, SharedRoom};
 use crate::net::{Peer, Stream};
-use crate::protocol::{Framing, NICKNAME_REQUEST, Nickname, Notice, Refusal};
+use crate::protocol::{Framing, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Password, Refusal};
 use crate::room::MemberId;
 
 /// A member, as its session knows it.
@@ -54,15 +56,16 @@ pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, room: Arc<Shared
         Some(NoPlace::Closed) => return,
     }
     let (mut incoming, mut outgoing) = connection::open(stream);
+    let mut awaited = "nickname";
     let patience = room.limits().registration_timeout;
     let registered = tokio::select! {
         biased;
-        registered = Box::pin(timeout(patience, register(&mut incoming, &mut outgoing, peer, &room))) => registered,
+        registered = Box::pin(timeout(patience, register(&mut incoming, &mut outgoing, peer, &room, &mut awaited))) => registered,
         () = room.closed() => Ok(Err(Unregistered::ServerStopped)),
     };
     let in_order = match registered.unwrap_or(Err(Unregistered::TooLate)) {
         Ok(mut member) => converse(&mut incoming, &mut outgoing, &mut member, &room).await,
-        Err(unregistered) => Box::pin(part(&mut outgoing, peer, unregistered, &room)).await,
+        Err(unregistered) => Box::pin(part(&mut outgoing, peer, unregistered, awaited, &room)).await,
     };
     if in_order {
         Box::pin(connection::close(incoming, outgoing)).await;
@@ -91,7 +94,7 @@ pub(super) async fn turn_away<S: Stream>(
 enum Unregistered {
     /// It closed, or broke.
     Gone,
-    /// No nickname of it was accepted. It has been told.
+    /// No nickname of it was accepted, or not its password. It has been told.
     Refused,
     /// It took too long.
     TooLate,
@@ -105,23 +108,30 @@ impl From<io::Error> for Unregistered {
     }
 }
 
-/// Asks for a nickname until one is accepted, which also decides the framing.
+/// Asks for a nickname until one is accepted, which also decides the framing; and behind the first that is
+/// one, for the password of the room. `awaited` is which of the two.
 async fn register<S: Stream>(
     incoming: &mut Incoming<S>,
     outgoing: &mut Outgoing<S>,
     peer: SocketAddr,
     room: &SharedRoom,
+    awaited: &mut &'static str,
 ) -> Result<Member, Unregistered> {
     outgoing.write_now(NICKNAME_REQUEST).await?;
+    let mut password = room.password();
     for attempt in 1..=NICKNAME_ATTEMPTS {
         let answer = incoming.message().await?;
         let wanted = answer.as_ref().map_or("", |name| name.as_str()).escape_debug().to_string();
         let chosen = answer
             .map_err(|refusal| if refusal == Refusal::TooLong { Refusal::NicknameTooLong } else { refusal })
-            .and_then(|name| Nickname::parse(&name).map_err(Refusal::from))
-            .and_then(|nickname| Ok((room.join(&nickname, peer)?, nickname)));
+            .and_then(|name| Nickname::parse(&name).map_err(Refusal::from));
         outgoing.framing = incoming.decoder.framing().unwrap_or(Framing::Report);
-        match chosen {
+        if let (Ok(nickname), Some(password)) = (&chosen, password.take_if(|_| chosen.is_ok())) {
+            *awaited = "password";
+            ask_password(incoming, outgoing, peer, nickname, password, room).await?;
+            *awaited = "nickname";
+        }
+        match chosen.and_then(|nickname| Ok((room.join(&nickname, peer)?, nickname))) {
             Ok((id, chosen)) => {
                 debug!(%peer, framing = ?outgoing.framing, "registered");
                 if outgoing.framing == Framing::Report {
@@ -145,6 +155,38 @@ async fn register<S: Stream>(
     Err(Unregistered::Refused)
 }
 
+/// Asks for the password of the room, once. Until it has come nothing is said about who is here, and no
+/// nickname is taken.
+async fn ask_password<S: Stream>(
+    incoming: &mut Incoming<S>,
+    outgoing: &mut Outgoing<S>,
+    peer: SocketAddr,
+    nickname: &Nickname,
+    password: &Password,
+    room: &SharedRoom,
+) -> Result<(), Unregistered> {
+    let end = if outgoing.framing == Framing::Lines { "\n" } else { "" };
+    outgoing.write_now(&format!("{PASSWORD_REQUEST}{end}")).await?;
+    // What is no text is no password either.
+    let answer = incoming.message().await?.unwrap_or_default();
+    // The report's client knows no passwords: it sends what is typed as a message.
+    let typed = answer.strip_prefix(&format!("{nickname}: ")).filter(|_| outgoing.framing == Framing::Report);
+    let given = typed.unwrap_or(&answer);
+    loop {
+        match room.guesses.attempt(peer.ip(), Instant::now(), || password.is(given)) {
+            Attempt::Right => return Ok(()),
+            Attempt::Wrong => break,
+            // At the most until the registration has taken too long.
+            Attempt::TooEarly(pause) => sleep(pause).await,
+        }
+    }
+    let refusal = Refusal::WrongPassword;
+    room.count_refusal(refusal.cause());
+    warn!(event = "refusal", %peer, "Refused {}: {refusal}", Peer(peer));
+    outgoing.write_now(&refused_nickname(refusal, outgoing.framing, false)).await?;
+    Err(Unregistered::Refused)
+}
+
 fn refused_nickname(refusal: Refusal, framing: Framing, again: bool) -> String {
     let notice = Notice::NotJoined(refusal);
     match framing {
@@ -159,17 +201,18 @@ async fn part<S: Stream>(
     outgoing: &mut Outgoing<S>,
     peer: SocketAddr,
     unregistered: Unregistered,
+    awaited: &'static str,
     room: &SharedRoom,
 ) -> bool {
     let (reason, notice) = match unregistered {
         Unregistered::Refused => return true,
-        Unregistered::ServerStopped => ("the server stopped", Notice::ShuttingDown),
+        Unregistered::ServerStopped => ("the server stopped".to_owned(), Notice::ShuttingDown),
         Unregistered::TooLate => {
-            room.count_refusal("no_nickname_in_time");
-            ("no nickname in time", Notice::TooLate)
+            room.count_refusal("not_registered_in_time");
+            (format!("no {awaited} in time"), Notice::TooLate(awaited))
         }
         Unregistered::Gone => {
-            warn!(event = "refusal", %peer, "{} left without a nickname", Peer(peer));
+            warn!(event = "refusal", %peer, "{} left without a {awaited}", Peer(peer));
             return false;
         }
     };

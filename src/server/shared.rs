@@ -5,7 +5,6 @@
 //! await.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,13 +16,15 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use super::addresses::Addresses;
+use super::departure::{Departure, EVICTIONS};
+use super::guesses::Guesses;
 use super::limits::{
     BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, Limits, NAMES_LISTED, PRIVATE_BYTES, STALLED_PATIENCE,
     WRITE_BYTES,
 };
 use super::{Config, Statistics, session::Member};
 use crate::net::Peer;
-use crate::protocol::{Broadcast, Command, Decoder, Nickname, Notice, Refusal};
+use crate::protocol::{Broadcast, Command, Decoder, Nickname, Notice, Password, Refusal};
 use crate::room::{FellBehind, MemberId, Read, Room};
 
 pub(super) struct SharedRoom {
@@ -32,6 +33,8 @@ pub(super) struct SharedRoom {
     closing: Notify,
     /// Where the connections come from.
     pub(super) addresses: Addresses,
+    /// And who of them has not known the password.
+    pub(super) guesses: Guesses,
     config: Config,
 }
 
@@ -53,57 +56,6 @@ struct State {
 struct Blocked {
     waker: Waker,
     since: Instant,
-}
-
-/// Why somebody is no longer here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Departure {
-    /// It closed the connection in order, or said `/quit`.
-    Wish,
-    /// The connection broke.
-    Reset,
-    /// Its host is gone: it used to ping, and then was silent for the ping timeout, or TCP found out.
-    TimedOut,
-    /// Its socket has taken nothing for the write timeout.
-    Stalled,
-    /// It fell further behind than the log reaches back.
-    TooSlow,
-    /// The server ended.
-    ServerStopped,
-    /// Its session panicked.
-    InternalError,
-}
-
-/// The departures that are the server's doing, not the member's or the network's.
-const EVICTIONS: [Departure; 4] =
-    [Departure::TimedOut, Departure::Stalled, Departure::TooSlow, Departure::InternalError];
-
-impl Departure {
-    /// What such a departure is called where they are counted.
-    fn eviction(self) -> Option<&'static str> {
-        match self {
-            Self::TimedOut => Some("timed_out"),
-            Self::Stalled => Some("stalled"),
-            Self::TooSlow => Some("too_slow"),
-            Self::InternalError => Some("internal_error"),
-            Self::Wish | Self::Reset | Self::ServerStopped => None,
-        }
-    }
-}
-
-/// The cause in brackets, as `server.log` has it; nothing where it was the member's own wish.
-impl fmt::Display for Departure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Wish => "",
-            Self::Reset => " (connection reset)",
-            Self::TimedOut => " (timed out)",
-            Self::Stalled => " (stalled)",
-            Self::TooSlow => " (too slow)",
-            Self::ServerStopped => " (server stopped)",
-            Self::InternalError => " (internal error)",
-        })
-    }
 }
 
 /// What became of the messages of one read.
@@ -130,11 +82,21 @@ impl SharedRoom {
             refusals: BTreeMap::new(),
         };
         let state = Mutex::new(state);
-        Self { state, closing: Notify::new(), addresses: Addresses::default(), config }
+        Self {
+            state,
+            closing: Notify::new(),
+            addresses: Addresses::default(),
+            guesses: Guesses::default(),
+            config,
+        }
     }
 
     pub(super) fn limits(&self) -> &Limits {
         &self.config.limits
+    }
+
+    pub(super) fn password(&self) -> Option<&Password> {
+        self.config.password.as_ref()
     }
 
     pub(super) fn join(&self, nickname: &Nickname, peer: SocketAddr) -> Result<MemberId, Refusal> {

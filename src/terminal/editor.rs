@@ -8,10 +8,12 @@ use super::Failure;
 use super::style::Painter;
 use crate::client::{Beat, Event, Pulse, Receiver, Sender, connect};
 use crate::net::Network;
-use crate::protocol::{Framing, Heard, Nickname};
+use crate::protocol::{Framing, Heard, Nickname, Password};
 
 /// What a nickname is asked for with, as in the report.
 pub const NICKNAME_PROMPT: &str = "Choose your nickname: ";
+
+const PASSWORD_PROMPT: &str = "The room's password: ";
 
 /// Talks with a person on the terminal until one of them leaves.
 ///
@@ -23,6 +25,7 @@ pub async fn run<N: Network>(
     address: &str,
     framing: Framing,
     nickname: Option<Nickname>,
+    password: Option<Password>,
 ) -> Result<(), Failure> {
     let (mut readline, output) =
         Readline::new(String::new()).map_err(|error| Failure::Input(error.to_string()))?;
@@ -43,7 +46,7 @@ pub async fn run<N: Network>(
     let (receiver, sender) =
         connected.map_err(|error| Failure::CannotConnect { address: address.to_owned(), error })?;
     let pulse = Pulse::new(framing);
-    let mut chat = Chat { receiver, sender, pulse, framing, nickname, named: false, refused: None };
+    let mut chat = Chat { receiver, sender, pulse, framing, nickname, password, named: false, refused: None };
     let ended = chat.talk(&mut screen).await;
     screen.flush();
     drop(screen);
@@ -95,6 +98,18 @@ impl Screen {
         Ok(None)
     }
 
+    /// The password is seen while it is typed, and gone with Enter.
+    async fn ask_password(&mut self) -> Result<Option<Password>, Failure> {
+        self.prompt(PASSWORD_PROMPT)?;
+        while let Some(typed) = self.typed().await? {
+            match Password::parse(&typed) {
+                Ok(password) => return Ok(Some(password)),
+                Err(error) => self.warn(&format!("Not a password: {error}.")),
+            }
+        }
+        Ok(None)
+    }
+
     fn prompt(&mut self, prompt: &str) -> Result<(), Failure> {
         self.readline.update_prompt(prompt).map_err(|error| Failure::Input(error.to_string()))
     }
@@ -132,6 +147,7 @@ struct Chat<S> {
     pulse: Pulse,
     framing: Framing,
     nickname: Nickname,
+    password: Option<Password>,
     named: bool,
     /// Why the server did not take the nickname.
     refused: Option<String>,
@@ -186,6 +202,14 @@ impl<S: crate::net::Stream> Chat<S> {
                     screen.prompt(&format!("{}: ", self.nickname))?;
                 }
                 self.sender.name(&self.nickname);
+            }
+            Event::PasswordRequest => {
+                if self.password.is_none() {
+                    self.password = screen.ask_password().await?;
+                    screen.prompt(&format!("{}: ", self.nickname))?;
+                }
+                let Some(password) = &self.password else { return Ok(false) };
+                self.sender.password(password);
             }
             Event::Unreadable(refusal) => {
                 screen.warn(&format!("Something came that cannot be shown: {refusal}."));

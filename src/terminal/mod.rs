@@ -23,6 +23,8 @@ pub enum Failure {
         /// What the network said.
         error: io::Error,
     },
+    /// The server asks for a password, and there is none.
+    NoPassword,
     /// The server did not let the client in.
     NotJoined(String),
     /// The connection ended before the client wanted it to.
@@ -47,6 +49,12 @@ impl fmt::Display for Failure {
                     io::ErrorKind::ConnectionRefused => write!(formatter, "; is the server running there?"),
                     _ => Ok(()),
                 }
+            }
+            Self::NoPassword => {
+                write!(
+                    formatter,
+                    "Not joined: the room has a password; --password-file or CHAT_PASSWORD gives it"
+                )
             }
             Self::NotJoined(reason) => write!(formatter, "Not joined: {reason}"),
             Self::ConnectionLost { unconfirmed: 0 } => write!(formatter, "Connection lost!"),

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Failure;
 use crate::client::{Beat, Event, Pulse, READ_BYTES, Receipt, Receipts, Receiver, Sender};
 use crate::net::Stream;
-use crate::protocol::{Decoder, Framing, Harmless, Heard, Nickname, Text};
+use crate::protocol::{Decoder, Framing, Harmless, Heard, Nickname, Password, Text};
 
 /// How many lines may be on their way without a receipt. So a burst never outruns its own echo.
 pub const WINDOW_LINES: usize = 256;
@@ -38,6 +38,7 @@ pub struct Streams<I, O, E> {
 pub async fn run<S, I, O, E>(
     (receiver, sender): (Receiver<S>, Sender<S>),
     nickname: &Nickname,
+    password: Option<&Password>,
     framing: Framing,
     streams: Streams<I, O, E>,
     interrupt: impl Future<Output = ()>,
@@ -52,6 +53,7 @@ where
         receiver,
         sender,
         nickname,
+        password,
         framing,
         streams,
         receipts: Receipts::new(nickname, framing),
@@ -84,6 +86,7 @@ struct Pipe<'a, S, I, O, E> {
     receiver: Receiver<S>,
     sender: Sender<S>,
     nickname: &'a Nickname,
+    password: Option<&'a Password>,
     framing: Framing,
     streams: Streams<I, O, E>,
     receipts: Receipts,
@@ -222,6 +225,12 @@ where
             Event::NicknameRequest => {
                 self.progress = Progress::Named;
                 self.sender.name(self.nickname);
+                return Ok(());
+            }
+            Event::PasswordRequest if self.progress == Progress::Joined => return Ok(()),
+            Event::PasswordRequest => {
+                let password = self.password.ok_or(Ended::Failed(Failure::NoPassword))?;
+                self.sender.password(password);
                 return Ok(());
             }
             Event::Unreadable(refusal) => {

@@ -8,12 +8,18 @@ use super::support::{Peer, Server};
 fn every_transcript_in_the_protocol_is_what_happens() {
     let document = include_str!("../../docs/protocol.md");
     let transcripts: Vec<&str> =
-        document.split("```transcript\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        document.split("```transcript").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(!transcripts.is_empty());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("password");
     for transcript in transcripts {
-        let server = Server::start();
+        // Behind the word stands the password of the room, if it has one.
+        let (password, lines) = transcript.split_once('\n').expect("a line that begins it");
+        std::fs::write(&file, password.trim()).unwrap();
+        let arguments = ["--password-file", file.to_str().unwrap()];
+        let server = Server::start_with(if password.is_empty() { &[] } else { &arguments });
         let mut peer = server.connect();
-        for line in transcript.lines() {
+        for line in lines.lines() {
             follow(&mut peer, line);
         }
     }

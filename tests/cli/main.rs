@@ -15,6 +15,7 @@ mod load;
 #[cfg(unix)]
 mod log_file;
 mod metrics;
+mod password;
 mod peers;
 mod pipe;
 mod rapid;

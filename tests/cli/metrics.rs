@@ -58,7 +58,7 @@ fn the_metrics_are_what_has_happened() {
 
 #[test]
 fn how_far_the_slowest_is_behind_is_told() {
-    let (server, metrics) = start(&["--write-timeout", "600"]);
+    let (server, metrics) = start(&["--rate", "0", "--write-timeout", "600"]);
     let mut dinesh = server.join("Dinesh");
     let _slow = server.join("Slow");
     dinesh.expect("Slow joined the chat!");
@@ -110,8 +110,8 @@ fn a_port_in_use_for_the_metrics_is_said_in_one_line() {
 /// A server, and where its metrics are.
 fn start(arguments: &[&str]) -> (Server, SocketAddr) {
     let mut server = Server::start_with(&[arguments, &["--metrics", "127.0.0.1:0"]].concat());
-    let line = server.running.stdout.expect("Metrics on ");
-    let address = line.trim_start_matches("Metrics on http://").trim_end_matches("/metrics");
+    let line = server.running.stderr.expect("metrics on ");
+    let address = line.trim_start_matches("chat-server: metrics on http://").trim_end_matches("/metrics");
     (server, address.parse().unwrap())
 }
 

@@ -101,3 +101,22 @@ fn expect_exit_code(screen: &PtySession, code: i32) {
         "{status:?}"
     );
 }
+
+#[test]
+fn a_person_is_asked_for_the_password_of_the_room() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "open sesame\n").unwrap();
+    let server = Server::start_with(&["--password-file", file.path().to_str().unwrap()]);
+    let mut screen = terminal(&server, &["--nickname", "Dinesh"]);
+    screen.exp_string("The room's password: ").unwrap();
+    type_line(&mut screen, "open sesame");
+    screen.exp_string("Connected to server!").unwrap();
+    type_line(&mut screen, "/quit");
+    expect_exit_code(&screen, 0);
+
+    let mut screen = terminal(&server, &["--nickname", "Mallory"]);
+    screen.exp_string("The room's password: ").unwrap();
+    type_line(&mut screen, "open barley");
+    screen.exp_string("Not joined: the password is wrong.").unwrap();
+    expect_exit_code(&screen, 1);
+}

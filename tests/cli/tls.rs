@@ -234,7 +234,7 @@ fn files_that_cannot_be_used_are_said_in_one_line() {
 }
 
 #[test]
-fn a_server_that_others_can_reach_without_tls_warns_its_operator() {
+fn a_server_that_others_can_reach_without_tls_or_without_a_password_warns_its_operator() {
     let warned = |address: &str, arguments: &[&str]| {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("server.log");
@@ -254,6 +254,12 @@ fn a_server_that_others_can_reach_without_tls_warns_its_operator() {
     let warning = warned("0.0.0.0:0", &[]);
     assert!(warning.contains("can be reached from other machines, and there is no encryption"), "{warning}");
     assert!(!warned("0.0.0.0:0", &tls).contains("encryption"));
+    assert!(warning.contains(" and no password (--password-file)"), "{warning}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "open sesame\n").unwrap();
+    let password = ["--password-file", text(file.path())];
+    assert!(!warned("0.0.0.0:0", &password).contains("no password"));
+    assert_eq!(warned("0.0.0.0:0", &[&tls[..], &password].concat()), "");
     assert_eq!(warned("127.0.0.1:0", &[]), "");
 }
 

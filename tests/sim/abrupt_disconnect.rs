@@ -2,7 +2,7 @@
 
 use commonroom::server::Config;
 
-use super::actor::{Act, Member};
+use super::member::{Act, Member};
 use super::scenario;
 use super::world::seconds;
 

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use commonroom::client::{Event, Receiver, Sender, connect};
-use commonroom::net::{Network, Stream, Tls, Trust};
+use commonroom::net::{Network, Stream, Tls};
 use commonroom::protocol::{Framing, Heard, Nickname};
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::network::{Pieces, Simulated};
+use super::member::{Act, Fresh, Member};
+use super::network::Simulated;
 use super::world::address;
 
 /// How often a member that comes back by itself asks whether the server is still there.
@@ -26,94 +26,6 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 
 /// Longer than any run.
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// What a member does.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Act {
-    /// Types a line.
-    Say(String),
-    /// Says so many numbered lines at once, each with so many two-byte characters behind the number.
-    Talk { lines: usize, padding: usize },
-    /// Says so many numbered lines and leaves at once, before it has read what came back.
-    TalkAndLeave(usize),
-    /// Reads nothing for so long, whatever comes.
-    Ignore(Duration),
-    /// Opens another connection, sends these bytes, and drops it.
-    Probe(Vec<u8>),
-    /// Closes the connection in order.
-    Leave,
-    /// Is gone without a word: the connection is dropped, with whatever is unread.
-    Vanish,
-}
-
-/// A member: who it is, and what it does how long after the beginning.
-#[derive(Clone, Debug)]
-pub struct Member {
-    pub host: String,
-    pub nickname: String,
-    pub framing: Framing,
-    /// When it connects.
-    pub connects: Duration,
-    /// Into how small pieces its connection cuts what goes through.
-    pub pieces: Option<Pieces>,
-    /// It speaks TLS, and whom it trusts.
-    pub tls: Option<Trust>,
-    /// Connects again, under another nickname, whenever its connection has ended or is dead.
-    pub returns: bool,
-    /// Says something fresh from some time on, again and again.
-    pub fresh: Option<Fresh>,
-    /// In the order of time.
-    pub acts: Vec<(Duration, Act)>,
-}
-
-/// Talk by which a member shows that it is alive.
-#[derive(Clone, Copy, Debug)]
-pub struct Fresh {
-    pub begin: Duration,
-    pub every: Duration,
-}
-
-impl Member {
-    /// A line-framed member that connects at the beginning and does nothing.
-    pub fn new(nickname: &str) -> Self {
-        Self {
-            host: nickname.to_owned(),
-            nickname: nickname.to_owned(),
-            framing: Framing::Lines,
-            connects: Duration::ZERO,
-            pieces: None,
-            tls: None,
-            returns: false,
-            fresh: None,
-            acts: Vec::new(),
-        }
-    }
-
-    pub fn on_host(self, host: &str) -> Self {
-        Self { host: host.to_owned(), ..self }
-    }
-
-    pub fn report_framed(self) -> Self {
-        Self { framing: Framing::Report, ..self }
-    }
-
-    pub fn trusts(self, trust: Trust) -> Self {
-        Self { tls: Some(trust), ..self }
-    }
-
-    pub fn connects(self, at: Duration) -> Self {
-        Self { connects: at, ..self }
-    }
-
-    pub fn says(self, at: Duration, text: &str) -> Self {
-        self.then(at, Act::Say(text.to_owned()))
-    }
-
-    pub fn then(mut self, at: Duration, act: Act) -> Self {
-        self.acts.push((at, act));
-        self
-    }
-}
 
 /// One connection of a member, as the member knows it.
 #[derive(Clone, Debug)]
@@ -364,6 +276,10 @@ impl Actor {
                 };
                 sender.name(&Nickname::parse(&name).expect("the plan has valid nicknames"));
                 self.witness.now(|membership| membership.nicknames.push(name));
+                sender.flush().await
+            }
+            Event::PasswordRequest => {
+                sender.password(self.member.password.as_ref().ok_or(io::ErrorKind::PermissionDenied)?);
                 sender.flush().await
             }
             Event::Line(line) => {

@@ -7,7 +7,7 @@ use commonroom::net::Network as _;
 use commonroom::server::{Config, Limits, Rate};
 use tokio::io::AsyncReadExt as _;
 
-use super::actor::{Act, Member};
+use super::member::{Act, Member};
 use super::network::Simulated;
 use super::scenario;
 use super::world::{address, seconds};

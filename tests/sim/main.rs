@@ -1,6 +1,6 @@
 //! The server and its members on a simulated network, in virtual time.
 //!
-//! - [`network`]: our seam over turmoil. [`actor`]: a member that keeps what it saw. [`world`]: one
+//! - [`network`]: our seam over turmoil. [`member`] and [`actor`]: one that keeps what it saw. [`world`]: one
 //!   server and its members.
 //! - The named scenarios, each a module of its own with its `server.log` as a snapshot.
 //! - [`conformance`]: the report's table, which `chat-check` runs against processes.
@@ -20,12 +20,14 @@ mod determinism;
 mod guards;
 mod history;
 mod ledger;
+mod member;
 mod misbehaviour;
 mod network;
 mod nickname_race;
 mod oracles;
 mod orderly_end;
 mod partition;
+mod password;
 mod picture;
 mod plan;
 mod recording;

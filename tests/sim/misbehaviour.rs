@@ -10,7 +10,7 @@ use commonroom::server::limits::REGISTRATION_TIMEOUT;
 use commonroom::server::{Config, Limits};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use super::actor::{Act, Member};
+use super::member::{Act, Member};
 use super::network::Simulated;
 use super::scenario;
 use super::world::{address, seconds};

@@ -5,7 +5,7 @@ use commonroom::server::limits::SHUTDOWN_GRACE;
 use commonroom::server::{Config, Limits, serve};
 use tokio::time::sleep;
 
-use super::actor::{Act, Member};
+use super::member::{Act, Member};
 use super::network::Simulated;
 use super::scenario;
 use super::world::{SERVER, address, seconds};

@@ -3,7 +3,7 @@
 use commonroom::server::Config;
 use commonroom::server::limits::WRITE_TIMEOUT;
 
-use super::actor::Member;
+use super::member::Member;
 use super::scenario;
 use super::world::seconds;
 

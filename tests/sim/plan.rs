@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 use serde::{Deserialize, Serialize};
 
-use super::actor::{Act, Fresh, Member};
 use super::history::Terms;
+use super::member::{Act, Fresh, Member};
 use super::network::{Pieces, Simulated};
 use super::world::{Physics, SERVER, World, seconds};
 

@@ -6,7 +6,7 @@ use commonroom::server::Config;
 use commonroom::server::limits::SILENCE;
 use jiff::civil::{DateTime, date};
 
-use super::actor::Member;
+use super::member::Member;
 use super::scenario;
 use super::world::LATENCY;
 

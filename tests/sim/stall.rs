@@ -2,7 +2,7 @@
 
 use commonroom::server::Config;
 
-use super::actor::Member;
+use super::member::Member;
 use super::scenario;
 use super::world::seconds;
 

@@ -12,8 +12,8 @@ use commonroom::server::limits::REGISTRATION_TIMEOUT;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
-use super::actor::{Act, Member};
 use super::certificates::{Authority, FAR_AWAY};
+use super::member::{Act, Member};
 use super::network::Simulated;
 use super::plan::Plan;
 use super::sweep::{plan_of, run_in};

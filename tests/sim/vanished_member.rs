@@ -12,7 +12,8 @@ use commonroom::terminal::pipe::{self, Streams};
 
 use tokio::time::Instant;
 
-use super::actor::{Ending, Member, Membership, Witness};
+use super::actor::{Ending, Membership, Witness};
+use super::member::Member;
 use super::network::Simulated;
 use super::scenario;
 use super::world::{address, seconds};
@@ -61,7 +62,7 @@ async fn chat_client(name: &str, witness: Witness) -> io::Result<()> {
     let screen = || Screen { witness: witness.clone(), begin, line: Vec::new() };
     let streams = Streams { input, output: screen(), errors: screen(), leave_when_unheard: false };
     let nickname = Nickname::parse(name).expect("a valid nickname");
-    let ended = pipe::run(connection, &nickname, Framing::Lines, streams, pending()).await;
+    let ended = pipe::run(connection, &nickname, None, Framing::Lines, streams, pending()).await;
     assert!(matches!(ended, Err(Failure::ConnectionLost { unconfirmed: 0 })), "{ended:?}");
     witness.now(|membership| membership.ended = Some((begin.elapsed(), Ending::Lost)));
     Ok(())

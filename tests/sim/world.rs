@@ -15,7 +15,8 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::actor::{Ending, Member, Membership, Witness, live};
+use super::actor::{Ending, Membership, Witness, live};
+use super::member::Member;
 use super::network::{Descriptors, Simulated};
 use super::picture;
 use super::recording::Recording;

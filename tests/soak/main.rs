@@ -30,6 +30,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 /// Limits short enough to be reached, and those that a crowd from one address would reach lifted.
 const SERVER_ARGUMENTS: &[&str] = &[
     "--quiet",
+    "--rate=0",
+    "--max-per-address=0",
     "--metrics=127.0.0.1:0",
     "--retention=1",
     "--write-timeout=2",
@@ -59,8 +61,8 @@ fn a_crowd_comes_and_goes_and_nothing_is_lost_or_left_behind() {
     let plan = (setting("SOAK_SECONDS", 3), usize::try_from(setting("SOAK_MEMBERS", 100)).unwrap());
     println!("SOAK_SEED={seed} SOAK_SECONDS={} SOAK_MEMBERS={}", plan.0, plan.1);
     let mut server = Server::start_with(SERVER_ARGUMENTS);
-    let metrics = server.running.stdout.expect("Metrics on ");
-    let metrics = metrics.trim_start_matches("Metrics on http://").trim_end_matches("/metrics");
+    let metrics = server.running.stderr.expect("metrics on ");
+    let metrics = metrics.trim_start_matches("chat-server: metrics on http://").trim_end_matches("/metrics");
     let metrics = metrics.parse().expect("an address");
     let id = server.running.id();
     let (descriptors, memory) = (descriptors(id), resident_bytes(id).expect("Linux tells"));

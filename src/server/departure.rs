@@ -1,0 +1,54 @@
+//! Why members leave.
+
+use std::fmt;
+
+/// Why somebody is no longer here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Departure {
+    /// It closed the connection in order, or said `/quit`.
+    Wish,
+    /// The connection broke.
+    Reset,
+    /// Its host is gone: it used to ping, and then was silent for the ping timeout, or TCP found out.
+    TimedOut,
+    /// Its socket has taken nothing for the write timeout.
+    Stalled,
+    /// It fell further behind than the log reaches back.
+    TooSlow,
+    /// The server ended.
+    ServerStopped,
+    /// Its session panicked.
+    InternalError,
+}
+
+/// The departures that are the server's doing, not the member's or the network's.
+pub(super) const EVICTIONS: [Departure; 4] =
+    [Departure::TimedOut, Departure::Stalled, Departure::TooSlow, Departure::InternalError];
+
+impl Departure {
+    /// What such a departure is called where they are counted.
+    pub(super) fn eviction(self) -> Option<&'static str> {
+        match self {
+            Self::TimedOut => Some("timed_out"),
+            Self::Stalled => Some("stalled"),
+            Self::TooSlow => Some("too_slow"),
+            Self::InternalError => Some("internal_error"),
+            Self::Wish | Self::Reset | Self::ServerStopped => None,
+        }
+    }
+}
+
+/// The cause in brackets, as `server.log` has it; nothing where it was the member's own wish.
+impl fmt::Display for Departure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Wish => "",
+            Self::Reset => " (connection reset)",
+            Self::TimedOut => " (timed out)",
+            Self::Stalled => " (stalled)",
+            Self::TooSlow => " (too slow)",
+            Self::ServerStopped => " (server stopped)",
+            Self::InternalError => " (internal error)",
+        })
+    }
+}

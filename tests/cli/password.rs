@@ -1,0 +1,152 @@
+//! The password of a room, on the real binaries. The same in virtual time is in `tests/sim/password.rs`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use commonroom::server::limits::PASSWORD_PAUSE;
+use predicates::prelude::*;
+use tempfile::TempDir;
+
+use super::support::{Peer, Server, assert};
+
+const PASSWORD: &str = "open sesame";
+
+/// A file in a directory of its own.
+fn file_with(text: &[u8]) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("password");
+    std::fs::write(&path, text).unwrap();
+    (directory, path)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+fn start() -> Server {
+    let (_directory, path) =
+        file_with(format!("{PASSWORD}\nwhat stands behind it is no part of it\n").as_bytes());
+    Server::start_with(&["--password-file", text(&path)])
+}
+
+/// Answers the server in lines, up to the password.
+fn try_password(server: &Server, nickname: &str, password: &str) -> Peer {
+    let mut peer = server.connect();
+    peer.expect_bytes("NICK");
+    peer.send(&format!("{nickname}\n"));
+    peer.expect_next("PASS");
+    peer.send(&format!("{password}\n"));
+    peer
+}
+
+#[test]
+fn who_knows_the_password_joins_and_who_does_not_is_refused_and_logged_with_its_address() {
+    let server = start();
+    let mut dinesh = try_password(&server, "Dinesh", PASSWORD);
+    dinesh.expect_next("Dinesh joined the chat!");
+    dinesh.expect_next("Connected to server!");
+
+    // Even that the nickname is taken is said only to who is let in.
+    let mut mallory = try_password(&server, "Dinesh", "open barley");
+    mallory.expect_next("-- Not joined: the password is wrong.");
+    mallory.expect_end();
+    server.wait_for_log(" - WARNING - Refused ('127.0.0.1', ");
+    server.wait_for_log("): the password is wrong\n");
+
+    dinesh.send("nobody came?\n");
+    dinesh.expect_next("Dinesh: nobody came?");
+}
+
+#[test]
+fn who_is_let_in_and_finds_its_nickname_taken_is_not_asked_for_the_password_again() {
+    let server = start();
+    let _dinesh = try_password(&server, "Dinesh", PASSWORD);
+    let mut other = try_password(&server, "Other", PASSWORD);
+    other.expect("Connected to server!");
+    let mut second = try_password(&server, "Other", PASSWORD);
+    second.expect_next("-- Not joined: somebody here has that nickname, or one like it.");
+    second.expect_next("NICK");
+    second.send("Second\n");
+    second.expect("Second joined the chat!");
+}
+
+#[test]
+fn behind_a_wrong_password_an_address_waits_also_on_another_connection() {
+    let server = start();
+    let begun = Instant::now();
+    try_password(&server, "Mallory", "one").expect_next("-- Not joined: the password is wrong.");
+    let mut dinesh = try_password(&server, "Dinesh", PASSWORD);
+    dinesh.expect("Connected to server!");
+    assert!(begun.elapsed() >= PASSWORD_PAUSE, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_client_of_the_report_can_be_told_the_password_as_a_message() {
+    let server = start();
+    for password in [PASSWORD.to_owned(), format!("Dinesh: {PASSWORD}")] {
+        let mut dinesh = server.connect();
+        dinesh.expect_bytes("NICK");
+        dinesh.send("Dinesh");
+        dinesh.expect_bytes("PASS");
+        dinesh.send(&password);
+        dinesh.expect_next("Dinesh joined the chat!");
+        dinesh.send("Dinesh: /quit");
+        dinesh.expect_bytes("Connected to server!");
+        dinesh.expect_end();
+    }
+}
+
+#[test]
+fn chat_client_gives_the_password_from_a_file_or_from_the_environment() {
+    let server = start();
+    let (_directory, path) = file_with(PASSWORD.as_bytes());
+    let client = || {
+        let mut client = assert("chat-client");
+        client.args([&server.address.to_string(), "--nickname", "bot"]).write_stdin("hello\n");
+        client
+    };
+    let said = "bot joined the chat!\nbot: hello\n";
+    client().args(["--password-file", text(&path)]).assert().code(0).stdout(said);
+    client().env("CHAT_PASSWORD", PASSWORD).assert().code(0).stdout(said);
+    let report = ["--framing", "report", "--password-file", text(&path)];
+    client().args(report).assert().code(0).stdout(predicate::str::contains("bot: hello\n"));
+
+    let wrong = "chat-client: Not joined: the password is wrong.\n";
+    client().env("CHAT_PASSWORD", "open barley").assert().code(1).stdout("").stderr(wrong);
+    let none =
+        "chat-client: Not joined: the room has a password; --password-file or CHAT_PASSWORD gives it\n";
+    client().assert().code(1).stdout("").stderr(none);
+}
+
+#[test]
+fn a_password_file_that_is_of_no_use_is_told_in_one_line() {
+    let (_empty_directory, empty) = file_with(b"\nsesame\n");
+    let (_long_directory, long) = file_with("x".repeat(10_000).as_bytes());
+    let missing = Path::new("/nonexistent/password");
+    for (path, reason) in [
+        (empty.as_path(), "the password is empty"),
+        (&long, "a password has at most 128 bytes"),
+        (missing, "No such file or directory"),
+    ] {
+        for program in ["chat-server", "chat-client"] {
+            assert(program)
+                .args(["--password-file", text(path)])
+                .assert()
+                .code(1)
+                .stdout("")
+                .stderr(format!("{program}: cannot use {}: {reason}\n", path.display()));
+        }
+    }
+}
+
+#[test]
+fn who_gives_no_password_is_closed_after_the_registration_timeout_and_not_announced() {
+    let server = start();
+    let mut silent = server.connect();
+    silent.expect_bytes("NICK");
+    silent.send("Silent\n");
+    silent.expect_next("PASS");
+    silent.expect_next("-- No password has come in time. Goodbye.");
+    silent.expect_end();
+    server.wait_for_log("): no password in time\n");
+}
