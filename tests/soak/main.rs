@@ -31,7 +31,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 const SERVER_ARGUMENTS: &[&str] = &[
     "--quiet",
     "--metrics=127.0.0.1:0",
-    "--retention=1",
+    "--retention=4",
     "--write-timeout=2",
     "--ping-timeout=3",
     "--registration-timeout=3",
@@ -45,7 +45,10 @@ const AFTERMATH: Duration = Duration::from_secs(60);
 
 /// What the server may hold at the end beyond what it held at the beginning: its log, and what the
 /// allocator keeps.
-const GROWN_BYTES: u64 = 8 << 20;
+const GROWN_BYTES: u64 = 12 << 20;
+
+/// How much is said at once by whoever has much to say.
+const BURST_LINES: usize = 200;
 
 const BEGIN: &str = "the soak begins";
 const END: &str = "the soak ends";
@@ -242,6 +245,8 @@ async fn visit_for_a_while(server: &str, name: &str, dice: &mut Dice) -> io::Res
     let (mut receiver, mut sender) = join(server, name).await?;
     let mut said = 0;
     for _ in 0..dice.below(6) {
+        // Now and then somebody has much to say, so that who reads nothing is found to be stalled.
+        let lines = if dice.below(100) == 0 { BURST_LINES } else { 1 };
         hear_for(&mut receiver, dice.pause(3_000)).await?;
         match dice.below(10) {
             // It looks elsewhere for a while.
@@ -250,8 +255,10 @@ async fn visit_for_a_while(server: &str, name: &str, dice: &mut Dice) -> io::Res
             2 => sender.line(&"long".repeat(2_000)),
             3 => sender.line("/who"),
             _ => {
-                said += 1;
-                sender.line(&dice.talk(said));
+                for _ in 0..lines {
+                    said += 1;
+                    sender.line(&dice.talk(said));
+                }
             }
         }
         sender.flush().await?;
