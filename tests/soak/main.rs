@@ -192,7 +192,7 @@ async fn stay(common: Arc<Common>, index: usize, mut dice: Dice) {
             () = common.over.notified(), if index == 0 => sender.line(END),
             () = sleep_until(next_talk), if place.is_some() && next_talk < common.end => {
                 said += 1;
-                sender.line(&dice.talk(said));
+                sender.line(&dice.talk(said, false));
                 next_talk = Instant::now() + dice.pause(5_000);
             }
         }
@@ -246,7 +246,7 @@ async fn visit_for_a_while(server: &str, name: &str, dice: &mut Dice) -> io::Res
     let mut said = 0;
     for _ in 0..dice.below(6) {
         // Now and then somebody has much to say, so that who reads nothing is found to be stalled.
-        let lines = if dice.below(100) == 0 { BURST_LINES } else { 1 };
+        let lines = if dice.below(50) == 0 { BURST_LINES } else { 1 };
         hear_for(&mut receiver, dice.pause(3_000)).await?;
         match dice.below(10) {
             // It looks elsewhere for a while.
@@ -257,7 +257,7 @@ async fn visit_for_a_while(server: &str, name: &str, dice: &mut Dice) -> io::Res
             _ => {
                 for _ in 0..lines {
                     said += 1;
-                    sender.line(&dice.talk(said));
+                    sender.line(&dice.talk(said, lines > 1));
                 }
             }
         }
@@ -359,8 +359,8 @@ impl Dice {
     }
 
     /// A numbered line, now and then a long one.
-    fn talk(&mut self, number: u64) -> String {
-        let padding = if self.below(3) == 0 { 900 } else { 10 };
+    fn talk(&mut self, number: u64, long: bool) -> String {
+        let padding = if self.below(3) == 0 || long { 900 } else { 10 };
         format!("{number} {}", "x".repeat(padding))
     }
 }
