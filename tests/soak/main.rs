@@ -33,7 +33,7 @@ const SERVER_ARGUMENTS: &[&str] = &[
     "--rate=0",
     "--max-per-address=0",
     "--metrics=127.0.0.1:0",
-    "--retention=1",
+    "--retention=4",
     "--write-timeout=2",
     "--ping-timeout=3",
     "--registration-timeout=3",
@@ -47,7 +47,10 @@ const AFTERMATH: Duration = Duration::from_secs(60);
 
 /// What the server may hold at the end beyond what it held at the beginning: its log, and what the
 /// allocator keeps.
-const GROWN_BYTES: u64 = 8 << 20;
+const GROWN_BYTES: u64 = 12 << 20;
+
+/// How much is said at once by whoever has much to say.
+const BURST_LINES: usize = 200;
 
 const BEGIN: &str = "the soak begins";
 const END: &str = "the soak ends";
@@ -191,7 +194,7 @@ async fn stay(common: Arc<Common>, index: usize, mut dice: Dice) {
             () = common.over.notified(), if index == 0 => sender.line(END),
             () = sleep_until(next_talk), if place.is_some() && next_talk < common.end => {
                 said += 1;
-                sender.line(&dice.talk(said));
+                sender.line(&dice.talk(said, false));
                 next_talk = Instant::now() + dice.pause(5_000);
             }
         }
@@ -244,6 +247,8 @@ async fn visit_for_a_while(server: &str, name: &str, dice: &mut Dice) -> io::Res
     let (mut receiver, mut sender) = join(server, name).await?;
     let mut said = 0;
     for _ in 0..dice.below(6) {
+        // Now and then somebody has much to say, so that who reads nothing is found to be stalled.
+        let lines = if dice.below(50) == 0 { BURST_LINES } else { 1 };
         hear_for(&mut receiver, dice.pause(3_000)).await?;
         match dice.below(10) {
             // It looks elsewhere for a while.
@@ -252,8 +257,10 @@ async fn visit_for_a_while(server: &str, name: &str, dice: &mut Dice) -> io::Res
             2 => sender.line(&"long".repeat(2_000)),
             3 => sender.line("/who"),
             _ => {
-                said += 1;
-                sender.line(&dice.talk(said));
+                for _ in 0..lines {
+                    said += 1;
+                    sender.line(&dice.talk(said, lines > 1));
+                }
             }
         }
         sender.flush().await?;
@@ -354,8 +361,8 @@ impl Dice {
     }
 
     /// A numbered line, now and then a long one.
-    fn talk(&mut self, number: u64) -> String {
-        let padding = if self.below(3) == 0 { 900 } else { 10 };
+    fn talk(&mut self, number: u64, long: bool) -> String {
+        let padding = if self.below(3) == 0 || long { 900 } else { 10 };
         format!("{number} {}", "x".repeat(padding))
     }
 }
