@@ -71,8 +71,8 @@ const BROKEN: &[Broken] = &[
         mistakes: &[
             (
                 "src/server/session.rs",
-                "            Handled::All => room.back_pressure().await,\n",
-                "            Handled::All => room.wait_for_the_slowest().await,\n",
+                "            Handled::All => {}\n",
+                "            Handled::All => Box::pin(room.wait_for_the_slowest()).await,\n",
             ),
             (
                 "src/server/shared.rs",
@@ -226,12 +226,14 @@ fn copy_package(to: &Path) {
     // binary, which would take the place of a right one.
     let names = ("name = \"commonroom\"\n", "name = \"commonroom-broken\"\n");
     let binaries = ("default-run = \"chat-server\"\n", "autobins = false\n");
-    let manifest = replaced(&replaced(&read("Cargo.toml"), names), binaries);
-    let library = "\n[lib]\nname = \"commonroom\"\n";
-    fs::write(to.join("Cargo.toml"), manifest + library).expect("a writable target directory");
+    let library = ("[lib]\n", "[lib]\nname = \"commonroom\"\n");
+    let manifest = [names, binaries, library]
+        .iter()
+        .fold(read("Cargo.toml"), |manifest, &replacement| replaced(&manifest, replacement));
+    fs::write(to.join("Cargo.toml"), manifest).expect("a writable target directory");
     fs::write(to.join("Cargo.lock"), replaced(&read("Cargo.lock"), names))
         .expect("a writable target directory");
-    for directory in ["src", "tests", "snapshots", "docs"] {
+    for directory in ["src", "tests", "benches", "snapshots", "docs"] {
         copy_directory(&root().join(directory), &to.join(directory));
     }
 }

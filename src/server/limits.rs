@@ -42,7 +42,8 @@ pub const RETENTION_BYTES: usize = 8 * 1_024 * 1_024;
 /// How many bytes of lines for one member alone may wait, beside one more answer.
 pub const PRIVATE_BYTES: usize = 16 * 1_024;
 
-/// How much is taken from the log for one write: where a byte is cheapest to send.
+/// How much of the log is offered to a socket at once. It costs no memory; it is how long one member is
+/// served before the next one's turn.
 pub const WRITE_BYTES: usize = 256 * 1_024;
 
 /// How much is read at once, and so how much of one member's input is handled before another's.

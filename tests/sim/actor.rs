@@ -132,7 +132,11 @@ impl Actor {
             framing: self.member.framing,
             from,
             since: self.elapsed(),
-            attentive: !self.member.acts.iter().any(|(_, act)| matches!(act, Act::Ignore(_))),
+            attentive: !self
+                .member
+                .acts
+                .iter()
+                .any(|(_, act)| matches!(act, Act::Ignore(_) | Act::IgnoreAndLeave(_))),
             nicknames: Vec::new(),
             heard: Vec::new(),
             said: Vec::new(),
@@ -152,6 +156,11 @@ impl Actor {
                 }
                 Act::Ignore(duration) => sleep(duration).await,
                 Act::Probe(bytes) => probe(bytes).await,
+                Act::IgnoreAndLeave(duration) => {
+                    sleep(duration).await;
+                    timeout(DEAD_AFTER, sender.end()).await??;
+                    return self.hear_the_rest(&mut receiver, &mut sender).await;
+                }
                 Act::Leave => {
                     timeout(DEAD_AFTER, sender.end()).await??;
                     return self.hear_the_rest(&mut receiver, &mut sender).await;

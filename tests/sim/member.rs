@@ -21,6 +21,8 @@ pub enum Act {
     Ignore(Duration),
     /// Opens another connection, sends these bytes, and drops it.
     Probe(Vec<u8>),
+    /// The same, and then leaves, and only then reads what it has missed.
+    IgnoreAndLeave(Duration),
     /// Closes the connection in order.
     Leave,
     /// Is gone without a word: the connection is dropped, with whatever is unread.

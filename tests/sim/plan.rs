@@ -34,6 +34,10 @@ pub struct Plan {
     pub history_lines: usize,
     /// How many connections the server takes.
     pub connections: usize,
+    /// How many segments a connection takes before a writer waits. A queue of so many connections may
+    /// wait to be accepted, too, so it cannot be much smaller.
+    #[serde(default = "many_segments")]
+    pub segments: usize,
     /// How many messages of a member the server takes at once, and how many a second behind that; without
     /// the latter, as many as come.
     #[serde(default)]
@@ -77,6 +81,7 @@ impl Plan {
             seed: self.seed,
             tick: Duration::from_millis(10),
             latency: (Duration::ZERO, Duration::from_millis(self.latency_milliseconds)),
+            segments: self.segments,
             traced,
             ..Physics::default()
         }
@@ -252,9 +257,10 @@ pub fn plans() -> impl Strategy<Value = Plan> {
             let members = proptest::collection::vec(member_plans(act_kinds), 1..=5);
             let how_many = if fault_kinds.is_empty() { 0..=0 } else { 0..=4 };
             let faults = proptest::collection::vec(faults(fault_kinds), how_many);
-            (world_plans(), members, faults, rates())
+            (world_plans(), members, faults, rates(), prop_oneof![Just(many_segments()), Just(16)])
         })
-        .prop_map(|(plan, members, faults, (burst_messages, messages_per_second))| Plan {
+        .prop_map(|(plan, members, faults, (burst_messages, messages_per_second), segments)| Plan {
+            segments,
             burst_messages,
             messages_per_second,
             members,
@@ -274,6 +280,7 @@ fn world_plans() -> impl Strategy<Value = Plan> {
             retention_bytes,
             history_lines,
             connections,
+            segments: many_segments(),
             burst_messages: 0,
             messages_per_second: 0,
             largest_piece,
@@ -281,6 +288,11 @@ fn world_plans() -> impl Strategy<Value = Plan> {
             faults: Vec::new(),
         },
     )
+}
+
+/// As many as turmoil gives a connection by itself.
+fn many_segments() -> usize {
+    64
 }
 
 /// Mostly none, so that bursts are bursts; and otherwise one that every burst must feel, but that lets
@@ -302,7 +314,7 @@ fn member_plans(act_kinds: Vec<usize>) -> impl Strategy<Value = MemberPlan> {
 }
 
 /// Indices into what [`acts`] can draw.
-const ACT_KINDS: [usize; 7] = [0, 1, 2, 3, 4, 5, 6];
+const ACT_KINDS: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
 
 fn acts(kinds: Vec<usize>) -> impl Strategy<Value = Act> {
     let strategies: [BoxedStrategy<Act>; ACT_KINDS.len()] = [
@@ -313,6 +325,7 @@ fn acts(kinds: Vec<usize>) -> impl Strategy<Value = Act> {
         Just(Act::Leave).boxed(),
         Just(Act::Vanish).boxed(),
         (50..300_usize).prop_map(Act::TalkAndLeave).boxed(),
+        (500..2_500_u64).prop_map(|length| Act::IgnoreAndLeave(Duration::from_millis(length))).boxed(),
     ];
     proptest::sample::select(kinds).prop_flat_map(move |kind| strategies[kind].clone())
 }
