@@ -7,7 +7,7 @@ mod cuts;
 use commonroom::protocol::{
     Command, Decoder, Framing, Harmless, Heard, LINE_BYTES, Nickname, Notice, Refusal,
 };
-use commonroom::room::{CHUNK_BYTES, MemberId, Read, Room};
+use commonroom::room::{MemberId, Read, Room, RoomLog};
 use libfuzzer_sys::fuzz_target;
 
 /// So little that lines fall off the end of the log all the time.
@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
         for connection in &mut connections {
             connection.read(&mut room);
         }
-        let bound = RETENTION_BYTES + CHUNK_BYTES + 2 * LINE_BYTES;
+        let bound = RoomLog::bound_bytes(RETENTION_BYTES, 2 * LINE_BYTES);
         assert!(room.retained_bytes() <= bound, "the log is bounded");
     }
     for connection in &connections {
@@ -103,7 +103,7 @@ impl Connection {
                 room.act(id, text);
                 Ok(())
             }
-            Ok(Command::Whisper { to, text }) => room.whisper(id, to, text),
+            Ok(Command::Whisper { to, text }) => room.whisper(id, to, text).map(drop),
             Ok(Command::Rename(name)) => {
                 Nickname::parse(name).map_err(Refusal::from).and_then(|new| room.rename(id, new)).map(drop)
             }
@@ -159,26 +159,36 @@ impl Connection {
 #[derive(Default)]
 struct Screen {
     everyone: Vec<String>,
+    /// The beginning of a line whose end has not been read yet.
+    unfinished: Vec<u8>,
     behind: bool,
 }
 
 impl Screen {
     fn read(&mut self, room: &mut Room, id: MemberId) {
-        loop {
-            let mut bytes = Vec::new();
-            match room.read(id, READ_BYTES, &mut bytes) {
-                _ if self.behind => return,
-                Ok(Read::Lines) => self.take(bytes),
-                Ok(_) => return,
+        while !self.behind {
+            match room.read(id, READ_BYTES) {
+                Ok(Read::Some { stretch, .. }) => {
+                    // The socket takes a part of it.
+                    let taken = stretch.len().div_ceil(2);
+                    room.advance(id, taken);
+                    self.take(&stretch[..taken]);
+                }
+                Ok(_) => {
+                    assert!(self.unfinished.is_empty(), "lines are sent whole");
+                    return;
+                }
                 // It is no member any more.
                 Err(_) => self.behind = true,
             }
         }
     }
 
-    fn take(&mut self, bytes: Vec<u8>) {
-        let text = String::from_utf8(bytes).expect("what is sent is UTF-8");
-        assert!(text.ends_with('\n'), "lines are sent whole");
+    fn take(&mut self, bytes: &[u8]) {
+        self.unfinished.extend_from_slice(bytes);
+        let whole = self.unfinished.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let whole: Vec<u8> = self.unfinished.drain(..whole).collect();
+        let text = String::from_utf8(whole).expect("what is sent is UTF-8");
         for line in text.lines() {
             assert_eq!(Harmless(line).to_string(), line, "nothing that is sent acts on a terminal");
             assert!(line.len() <= 2 * LINE_BYTES, "a line has {} bytes", line.len());
