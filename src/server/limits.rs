@@ -76,7 +76,7 @@ pub const BACK_PRESSURE_PAUSE: Duration = Duration::from_millis(5);
 pub const BACK_PRESSURE_PAUSES: usize = 50;
 
 /// How long a member's socket may take nothing before nobody is slowed down for its sake any more.
-pub const STALLED_PATIENCE: Duration = Duration::from_secs(1);
+pub const STALLED_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long what is pending is still written when a connection or the server ends.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
