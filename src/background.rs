@@ -203,6 +203,10 @@ impl Queue {
         batch.lines.clear();
         *batch = Batch { lines: std::mem::take(&mut batch.lines), ..Batch::default() };
         let mut state = self.lock();
+        if state.batch.is_empty() {
+            // While nothing is to be written it costs no memory.
+            batch.lines = Vec::new();
+        }
         while state.batch.is_empty() && !state.ended {
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

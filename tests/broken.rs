@@ -25,8 +25,8 @@ const BROKEN: &[Broken] = &[
         name: "skips the drain",
         mistakes: &[(
             "src/server/session.rs",
-            "            let rest = deliver(outgoing, id, room, &taken);",
-            "            let rest = async { Ok::<(), Departure>(()) };",
+            "                let rest = deliver(outgoing, &place);",
+            "                let rest = async { Ok::<(), Departure>(()) };",
         )],
         caught_by: (SWEEP, 200, "who leaves in order is sent everything that was said before"),
     },
@@ -34,8 +34,8 @@ const BROKEN: &[Broken] = &[
         name: "lets chance choose between hearing and sending",
         mistakes: &[(
             "src/server/session.rs",
-            "        biased;\n        departure = listen(",
-            "        departure = listen(",
+            "            biased;\n            departure = listen(",
+            "            departure = listen(",
         )],
         caught_by: (
             "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
@@ -47,8 +47,8 @@ const BROKEN: &[Broken] = &[
         name: "announces a leaving twice",
         mistakes: &[(
             "src/room/mod.rs",
-            "        let reader = self.member_mut(id)?;\n        reader.until",
-            "        let reader = self.readers.get_mut(&id)?;\n        reader.until",
+            "        self.log.append(Broadcast::Left(&nickname));",
+            "        self.log.append(Broadcast::Left(&nickname));\n        self.log.append(Broadcast::Left(&nickname));",
         )],
         caught_by: (SWEEP, 20, "everyone sees one order"),
     },
@@ -56,8 +56,8 @@ const BROKEN: &[Broken] = &[
         name: "sets the cursor one byte too far back",
         mistakes: &[(
             "src/room/mod.rs",
-            "                reader.cursor += part as Position;",
-            "                reader.cursor += part as Position - Position::from(part > 8_000);",
+            "                *cursor += part as Position;",
+            "                *cursor += part as Position - Position::from(part > 8_000);",
         )],
         caught_by: (SWEEP, 200, "everyone sees one order"),
     },
@@ -72,7 +72,7 @@ const BROKEN: &[Broken] = &[
             (
                 "src/server/session.rs",
                 "            Handled::All => {}\n",
-                "            Handled::All => Box::pin(room.wait_for_the_slowest()).await,\n",
+                "            Handled::All => Box::pin(place.room.wait_for_the_slowest()).await,\n",
             ),
             (
                 "src/server/shared.rs",
@@ -88,8 +88,8 @@ const BROKEN: &[Broken] = &[
         name: "gathers for three seconds before it sends more",
         mistakes: &[(
             "src/server/session.rs",
-            "        taken.notify_one();",
-            "        taken.notify_one();\n        sleep(std::time::Duration::from_secs(3)).await;",
+            "        if wrote == Wrote::Everything {\n            return Ok(());\n        }\n",
+            "        if wrote == Wrote::Everything {\n            return Ok(());\n        }\n        sleep(std::time::Duration::from_secs(3)).await;\n",
         )],
         caught_by: (SWEEP, 1_000, "nobody's slowness delays another"),
     },
@@ -108,7 +108,7 @@ const BROKEN: &[Broken] = &[
             "src/server/session.rs",
             "            Ok(Ok(false)) => return Departure::Wish,",
             "            Ok(Ok(false)) => {\n                incoming.decoder.push(b\"\\n\");\n                \
-                room.handle_messages(member, &mut incoming.decoder);\n                return Departure::Wish;\n            }",
+                place.room.handle_messages(member, &mut incoming.decoder);\n                return Departure::Wish;\n            }",
         )],
         caught_by: (SWEEP, 300, "nothing is said that nobody said"),
     },
@@ -116,8 +116,9 @@ const BROKEN: &[Broken] = &[
         name: "keeps a member whose connection was reset",
         mistakes: &[(
             "src/server/session.rs",
-            "    room.leave(id, departure);\n    let in_order",
-            "    if departure == Departure::Reset {\n        return false;\n    }\n    room.leave(id, departure);\n    let in_order",
+            "        place.room.leave(id, departure);\n",
+            "        if departure == Departure::Reset {\n            std::mem::forget(place);\n            return false;\n        }\n        \
+     place.room.leave(id, departure);\n",
         )],
         caught_by: (SWEEP, 200, "the roster equals the live members"),
     },
@@ -134,8 +135,8 @@ const BROKEN: &[Broken] = &[
         name: "never drops who takes nothing",
         mistakes: &[(
             "src/server/session.rs",
-            "timeout(room.limits().write_timeout, writable)",
-            "timeout(room.limits().write_timeout * 100, writable)",
+            "timeout(place.room.limits().write_timeout, writable)",
+            "timeout(place.room.limits().write_timeout * 100, writable)",
         )],
         caught_by: (SWEEP, 300, "every live member receives something fresh from every other"),
     },

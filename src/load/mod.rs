@@ -166,39 +166,45 @@ struct Run<'a> {
 impl Run<'_> {
     /// Opens all connections, some at a time, and waits until everyone has heard of everyone.
     fn join(&mut self) -> Result<Joining, String> {
-        let total = self.plan.connections();
+        // What a server needs once, pages of its program and buffers, is not what a connection costs.
+        self.join_until(1)?;
         let before = self.used();
-        let mut joined_at = None;
-        let deadline = self.crowd.now() + nanoseconds(JOIN_TIMEOUT);
-        loop {
-            while self.crowd.members() < total && self.crowd.joining < JOINING_AT_ONCE {
-                self.crowd.open_next(self.poll.registry())?;
-            }
-            let (joined, now) = (self.crowd.members() - self.crowd.joining, self.crowd.now());
-            self.turn(now + nanoseconds(QUIET), &format!("joining: {joined} of {total}"))?;
-            if joined == total {
-                let joined_at = *joined_at.get_or_insert(now);
-                if self.crowd.now() >= self.crowd.last_heard.max(joined_at) + nanoseconds(QUIET) {
-                    return Ok(self.joining_since(&before, joined_at));
-                }
-            }
-            if now > deadline {
-                return Err(format!(
-                    "only {joined} of {total} had joined after {} s",
-                    JOIN_TIMEOUT.as_secs()
-                ));
-            }
-        }
-    }
-
-    fn joining_since(&self, before: &Used, joined_at: u64) -> Joining {
+        let joined_at = self.join_until(self.plan.connections())?;
         let after = self.used();
-        Joining {
+        Ok(Joining {
             elapsed: Duration::from_nanos(joined_at - before.time),
             announcements: self.crowd.announcements,
             server_cpu: difference(after.server_cpu, before.server_cpu),
             resident_bytes_before: before.resident_bytes,
             resident_bytes: after.resident_bytes,
+        })
+    }
+
+    /// Goes on until there are so many members, and it is quiet. Returns when the last of them had joined.
+    fn join_until(&mut self, members: usize) -> Result<u64, String> {
+        let mut joined_at = None;
+        let deadline = self.crowd.now() + nanoseconds(JOIN_TIMEOUT);
+        loop {
+            while self.crowd.members() < members && self.crowd.joining < JOINING_AT_ONCE {
+                self.crowd.open_next(self.poll.registry())?;
+            }
+            let (joined, now) = (self.crowd.members() - self.crowd.joining, self.crowd.now());
+            self.turn(
+                now + nanoseconds(QUIET),
+                &format!("joining: {joined} of {}", self.plan.connections()),
+            )?;
+            if joined == members {
+                let joined_at = *joined_at.get_or_insert(now);
+                if self.crowd.now() >= self.crowd.last_heard.max(joined_at) + nanoseconds(QUIET) {
+                    return Ok(joined_at);
+                }
+            }
+            if now > deadline {
+                return Err(format!(
+                    "only {joined} of {members} had joined after {} s",
+                    JOIN_TIMEOUT.as_secs()
+                ));
+            }
         }
     }
 

@@ -23,7 +23,7 @@ pub struct Results {
     pub(super) resident_bytes_at_end: Option<u64>,
 }
 
-/// How it went until everyone had joined, and had heard that everyone had.
+/// How it went from when the first had joined until everyone had, and had heard that everyone had.
 #[derive(Clone, Debug)]
 pub(super) struct Joining {
     /// Until the last had joined.
@@ -142,12 +142,12 @@ impl Results {
     }
 
     fn connections_per_second(&self) -> f64 {
-        per_second(self.plan.connections() as u64, self.joining.elapsed)
+        per_second(self.plan.connections() as u64 - 1, self.joining.elapsed)
     }
 
     fn memory_per_connection(&self) -> Option<f64> {
         let grown = self.joining.resident_bytes?.saturating_sub(self.joining.resident_bytes_before?);
-        Some(float(grown) / float(self.plan.connections() as u64))
+        Some(float(grown) / float(self.plan.connections() as u64 - 1)).filter(|bytes| bytes.is_finite())
     }
 
     /// Says so if this program was what limited a closed loop. In an open loop it waits awake.

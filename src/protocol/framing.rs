@@ -32,7 +32,7 @@ pub struct Decoder {
     framing: Option<Framing>,
     line_bytes: usize,
     /// What the report's client puts in front of each of its messages, `<nickname>: `.
-    report_prefix: Vec<u8>,
+    report_prefix: Box<[u8]>,
     buffer: Vec<u8>,
     /// Where in `buffer` the next message begins.
     start: usize,
@@ -57,7 +57,7 @@ impl Decoder {
         Self {
             framing: None,
             line_bytes: LINE_BYTES,
-            report_prefix: Vec::new(),
+            report_prefix: Box::default(),
             buffer: Vec::new(),
             start: 0,
             discarding: false,
@@ -221,7 +221,7 @@ impl Decoder {
 
     /// Says what the report's client puts in front of its messages, once its nickname is known.
     pub fn set_report_prefix(&mut self, prefix: &str) {
-        self.report_prefix = prefix.as_bytes().to_vec();
+        self.report_prefix = prefix.as_bytes().into();
     }
 
     fn pending(&self) -> &[u8] {

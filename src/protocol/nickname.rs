@@ -56,19 +56,16 @@ impl Nickname {
         &self.0
     }
 
-    /// The two keys under which a nickname is taken: two nicknames that share one of them cannot
-    /// be in the room at once.
+    /// The two keys under which a nickname is taken, mostly the same: two nicknames that share one
+    /// of them cannot be in the room at once.
     ///
     /// Two, because the skeleton of UTS 39 and case folding do not commute. The first ignores case
     /// and then looks (`Alex`, `alex`, and Cyrillic `аlex`), the second looks and then ignores case
     /// (`PaypaI` with a capital I and `Paypal`).
     #[must_use]
-    pub fn keys(&self) -> [String; 2] {
-        let skeleton = |text: &str| unicode_security::skeleton(text).collect::<String>();
-        [
-            format!("case {}", skeleton(&self.0.to_lowercase())),
-            format!("look {}", skeleton(&self.0).to_lowercase()),
-        ]
+    pub fn keys(&self) -> [Box<str>; 2] {
+        let look = |text: &str| unicode_security::skeleton(text).collect::<String>().to_lowercase();
+        [look(&self.0.to_lowercase()).into(), look(&self.0).into()]
     }
 }
 

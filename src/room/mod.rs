@@ -21,11 +21,13 @@ pub struct MemberId(u64);
 #[derive(Debug)]
 pub struct Room {
     log: RoomLog,
-    /// Everyone who still has something to read: the members, and those who have left but are to
-    /// be sent what came before.
-    readers: BTreeMap<MemberId, Reader>,
-    /// The members, by the two keys of their nicknames ([`Nickname::keys`]).
-    roster: BTreeMap<String, MemberId>,
+    members: BTreeMap<MemberId, Member>,
+    /// Those who have left, but are still to be sent what came before.
+    leavers: BTreeMap<MemberId, Leaver>,
+    /// What is for one of them alone: of those who have any such lines to be sent.
+    private: BTreeMap<MemberId, PrivateLines>,
+    /// The members, by the keys of their nicknames ([`Nickname::keys`]).
+    roster: BTreeMap<Box<str>, MemberId>,
     joined_so_far: u64,
     /// No cursor that moves lies before this. Cursors only move forward, so it may lag behind.
     slowest: Position,
@@ -44,28 +46,30 @@ pub struct Totals {
     pub deliveries: u64,
     /// The bytes that members' sockets have taken.
     pub taken_bytes: u64,
-    /// Those who are here now: kept, so that a line is counted without a walk over all of them.
-    members: u64,
 }
 
 impl Totals {
-    fn line_for_everyone(&mut self) {
+    fn line_for(&mut self, members: usize) {
         self.lines += 1;
-        self.deliveries += self.members;
+        self.deliveries += members as u64;
     }
 }
 
 #[derive(Debug)]
-struct Reader {
+struct Member {
     nickname: Nickname,
     cursor: Position,
-    /// Where reading ends: set when the member has left.
-    until: Option<Position>,
-    /// Lines for this one alone, each behind its position in the log.
-    private: VecDeque<(Position, String)>,
-    /// How much of the first of them has been taken.
-    private_taken: usize,
 }
+
+#[derive(Debug)]
+struct Leaver {
+    cursor: Position,
+    /// Where reading ends for it: where the log ended when it left.
+    until: Position,
+}
+
+/// Lines for one reader alone, each behind its position in the log. Of the first, what has been taken is gone.
+type PrivateLines = VecDeque<(Position, Vec<u8>)>;
 
 /// What [`Room::read`] found.
 #[derive(Clone, Debug)]
@@ -90,7 +94,9 @@ impl Room {
     pub fn new(retention_bytes: usize, private_bytes: usize) -> Self {
         Self {
             log: RoomLog::new(retention_bytes),
-            readers: BTreeMap::new(),
+            members: BTreeMap::new(),
+            leavers: BTreeMap::new(),
+            private: BTreeMap::new(),
             roster: BTreeMap::new(),
             joined_so_far: 0,
             slowest: 0,
@@ -117,13 +123,11 @@ impl Room {
         let id = MemberId(self.joined_so_far);
         self.joined_so_far += 1;
         self.roster.extend(keys.map(|key| (key, id)));
-        self.totals.members += 1;
-        self.totals.line_for_everyone();
+        self.totals.line_for(self.members.len() + 1);
         let joining = self.log.append(Broadcast::Joined(&nickname));
         let cursor = self.log.lines_before(joining, history);
         self.slowest = self.slowest.min(cursor);
-        let reader = Reader { nickname, cursor, until: None, private: VecDeque::new(), private_taken: 0 };
-        self.readers.insert(id, reader);
+        self.members.insert(id, Member { nickname, cursor });
         self.tell(id, &Notice::Connected);
         Ok(id)
     }
@@ -131,23 +135,20 @@ impl Room {
     /// Tells everyone that a member is gone. What the member has not read yet it can still be
     /// sent, up to here. Returns its nickname the first time, and `None` ever after.
     pub fn leave(&mut self, id: MemberId) -> Option<Nickname> {
-        let end = self.log.end();
-        let reader = self.member_mut(id)?;
-        reader.until = Some(end);
-        let nickname = reader.nickname.clone();
+        let nickname = self.stop_reading(id)?;
         for key in nickname.keys() {
             self.roster.remove(&key);
         }
-        self.totals.members = self.totals.members.saturating_sub(1);
-        self.totals.line_for_everyone();
+        self.totals.line_for(self.members.len());
         self.log.append(Broadcast::Left(&nickname));
         Some(nickname)
     }
 
-    /// Forgets a reader. A member that has not left leaves by this.
+    /// Forgets somebody who has left. A member that has not left leaves by this.
     pub fn forget(&mut self, id: MemberId) -> Option<Nickname> {
         let left = self.leave(id);
-        self.readers.remove(&id);
+        self.leavers.remove(&id);
+        self.private.remove(&id);
         left
     }
 
@@ -156,17 +157,12 @@ impl Room {
     pub fn close(&mut self) -> Vec<Nickname> {
         self.closed = true;
         self.roster.clear();
-        let ids: Vec<MemberId> = self.members().map(|(id, _)| id).collect();
+        let ids: Vec<MemberId> = self.members.keys().copied().collect();
         let mut nicknames = Vec::with_capacity(ids.len());
         for id in ids {
             self.tell(id, &Notice::ShuttingDown);
-            let end = self.log.end();
-            if let Some(reader) = self.readers.get_mut(&id) {
-                reader.until = Some(end);
-                nicknames.push(reader.nickname.clone());
-            }
+            nicknames.extend(self.stop_reading(id));
         }
-        self.totals.members = 0;
         nicknames
     }
 
@@ -215,29 +211,29 @@ impl Room {
         }
         self.roster.retain(|_, holder| *holder != id);
         self.roster.extend(keys.map(|key| (key, id)));
-        self.totals.line_for_everyone();
+        self.totals.line_for(self.members.len());
         self.log.append(Broadcast::Renamed(&old, &new));
-        if let Some(reader) = self.readers.get_mut(&id) {
-            reader.nickname = new;
+        if let Some(member) = self.members.get_mut(&id) {
+            member.nickname = new;
         }
         Ok(Some(old))
     }
 
-    /// Tells one reader something, behind everything that has been said so far.
+    /// Tells one member something, behind everything that has been said so far.
     pub fn tell(&mut self, id: MemberId, notice: &Notice<'_>) {
-        let end = self.log.end();
-        if let Some(reader) = self.readers.get_mut(&id) {
-            reader.private.push_back((end, format!("{notice}\n")));
+        if self.members.contains_key(&id) {
+            let line = format!("{notice}\n").into_bytes();
+            self.private.entry(id).or_default().push_back((self.log.end(), line));
             self.totals.deliveries += 1;
         }
     }
 
-    /// Whether a reader has taken enough of what is for it alone to be told more. Who asks for
+    /// Whether a member has taken enough of what is for it alone to be told more. Who asks for
     /// answers waits for this before it asks again, so that what waits stays bounded.
     #[must_use]
     pub fn may_be_told_more(&self, id: MemberId) -> bool {
-        self.readers.get(&id).is_none_or(|reader| {
-            let waiting: usize = reader.private.iter().map(|(_, line)| line.len()).sum();
+        self.private.get(&id).is_none_or(|lines| {
+            let waiting: usize = lines.iter().map(|(_, line)| line.len()).sum();
             waiting < self.private_bytes
         })
     }
@@ -249,59 +245,67 @@ impl Room {
     ///
     /// [`FellBehind`]: the log no longer holds what comes next for it.
     pub fn read(&self, id: MemberId, at_most: usize) -> Result<Read, FellBehind> {
-        let Some(reader) = self.readers.get(&id) else { return Ok(Read::End) };
-        let end = reader.until.unwrap_or(self.log.end());
-        if reader.private.is_empty() && reader.cursor < end {
-            let stretch = self.log.read(reader.cursor, end, at_most)?;
-            let is_all = reader.cursor + stretch.len() as Position == end;
+        let (cursor, end, nothing) = match (self.members.get(&id), self.leavers.get(&id)) {
+            (Some(member), _) => (member.cursor, self.log.end(), Read::Nothing),
+            (None, Some(leaver)) => (leaver.cursor, leaver.until, Read::End),
+            (None, None) => return Ok(Read::End),
+        };
+        if let Some(private) = self.private.get(&id) {
+            let (bytes, is_all) = self.gather(private, cursor, end, at_most)?;
+            return Ok(Read::Some { stretch: bytes.into(), is_all });
+        }
+        if cursor < end {
+            let stretch = self.log.read(cursor, end, at_most)?;
+            let is_all = cursor + stretch.len() as Position == end;
             return Ok(Read::Some { stretch, is_all });
         }
-        let (bytes, is_all) = self.gather(reader, end, at_most)?;
-        Ok(match reader.until {
-            _ if !bytes.is_empty() => Read::Some { stretch: bytes.into(), is_all },
-            None => Read::Nothing,
-            Some(_) => Read::End,
-        })
+        Ok(nothing)
     }
 
     /// Says that a reader has been sent the next `taken` bytes of what [`Room::read`] gave.
     pub fn advance(&mut self, id: MemberId, mut taken: usize) {
-        let Some(reader) = self.readers.get_mut(&id) else { return };
-        let end = reader.until.unwrap_or(self.log.end());
-        self.slowest = self.slowest.min(reader.cursor);
+        let (cursor, end) = match (self.members.get_mut(&id), self.leavers.get_mut(&id)) {
+            (Some(member), _) => (&mut member.cursor, self.log.end()),
+            (None, Some(leaver)) => (&mut leaver.cursor, leaver.until),
+            (None, None) => return,
+        };
+        self.slowest = self.slowest.min(*cursor);
         self.totals.taken_bytes += taken as u64;
+        let mut private = self.private.remove(&id).unwrap_or_default();
         while taken > 0 {
-            let stop = reader.private.front().map_or(end, |&(position, _)| position.min(end));
-            if reader.cursor < stop {
-                let part = taken.min(usize::try_from(stop - reader.cursor).unwrap_or(usize::MAX));
-                reader.cursor += part as Position;
+            let stop = private.front().map_or(end, |&(position, _)| position.min(end));
+            if *cursor < stop {
+                let part = taken.min(usize::try_from(stop - *cursor).unwrap_or(usize::MAX));
+                *cursor += part as Position;
                 taken -= part;
-            } else if let Some((_, line)) = reader.private.front() {
-                let part = taken.min(line.len() - reader.private_taken);
-                reader.private_taken += part;
+            } else if let Some((_, line)) = private.front_mut() {
+                let part = taken.min(line.len());
+                line.drain(..part);
                 taken -= part;
-                if reader.private_taken == line.len() {
-                    reader.private.pop_front();
-                    reader.private_taken = 0;
-                }
-                if reader.private.is_empty() {
-                    // Most members never have any again.
-                    reader.private = VecDeque::new();
+                if line.is_empty() {
+                    private.pop_front();
                 }
             } else {
                 // No more can have been taken than there was.
-                return;
+                break;
             }
+        }
+        if !private.is_empty() {
+            self.private.insert(id, private);
         }
     }
 
     /// Puts together what lies in the log and what is for a reader alone. Returns it, and whether
     /// that is all.
-    fn gather(&self, reader: &Reader, end: Position, at_most: usize) -> Result<(Vec<u8>, bool), FellBehind> {
+    fn gather(
+        &self,
+        private: &PrivateLines,
+        mut cursor: Position,
+        end: Position,
+        at_most: usize,
+    ) -> Result<(Vec<u8>, bool), FellBehind> {
         let mut bytes = Vec::new();
-        let mut cursor = reader.cursor;
-        let mut private_taken = reader.private_taken;
-        let mut private = reader.private.iter().peekable();
+        let mut private = private.iter().peekable();
         while bytes.len() < at_most {
             let stop = private.peek().map_or(end, |&&(position, _)| position.min(end));
             if cursor < stop {
@@ -309,8 +313,7 @@ impl Room {
                 cursor += stretch.len() as Position;
                 bytes.extend_from_slice(&stretch);
             } else if let Some((_, line)) = private.next() {
-                bytes.extend_from_slice(&line.as_bytes()[private_taken..]);
-                private_taken = 0;
+                bytes.extend_from_slice(line);
             } else {
                 break;
             }
@@ -322,7 +325,9 @@ impl Room {
     /// Whether the log no longer holds what comes next for a reader.
     #[must_use]
     pub fn has_fallen_behind(&self, id: MemberId) -> bool {
-        self.readers.get(&id).is_some_and(|reader| reader.cursor < self.log.begin())
+        let member = self.members.get(&id).map(|member| member.cursor);
+        let cursor = member.or_else(|| self.leavers.get(&id).map(|leaver| leaver.cursor));
+        cursor.is_some_and(|cursor| cursor < self.log.begin())
     }
 
     /// Whether some member is behind by more than `bytes`, beside those that are `ignored`.
@@ -331,8 +336,8 @@ impl Room {
     /// has grown by so much since the last time, or somebody really is so far behind.
     pub fn somebody_is_behind_by(&mut self, bytes: u64, ignored: impl Fn(MemberId) -> bool) -> bool {
         if self.log.end() - self.slowest > bytes {
-            let counted = self.members().filter(|&(id, _)| !ignored(id));
-            self.slowest = counted.map(|(_, reader)| reader.cursor).min().unwrap_or(self.log.end());
+            let counted = self.members.iter().filter(|&(&id, _)| !ignored(id));
+            self.slowest = counted.map(|(_, member)| member.cursor).min().unwrap_or(self.log.end());
         }
         self.log.end() - self.slowest > bytes
     }
@@ -340,7 +345,7 @@ impl Room {
     /// How far the slowest member is behind, in bytes.
     #[must_use]
     pub fn largest_lag(&self) -> u64 {
-        self.members().map(|(_, reader)| self.log.end() - reader.cursor).max().unwrap_or(0)
+        self.members.values().map(|member| self.log.end() - member.cursor).max().unwrap_or(0)
     }
 
     /// What has happened so far.
@@ -352,13 +357,12 @@ impl Room {
     /// The nickname of a member.
     #[must_use]
     pub fn nickname(&self, id: MemberId) -> Option<&Nickname> {
-        let reader = self.readers.get(&id)?;
-        reader.until.is_none().then_some(&reader.nickname)
+        self.members.get(&id).map(|member| &member.nickname)
     }
 
     /// The nicknames of all members, in the order of joining.
     pub fn nicknames(&self) -> impl Iterator<Item = &Nickname> {
-        self.members().map(|(_, reader)| &reader.nickname)
+        self.members.values().map(|member| &member.nickname)
     }
 
     /// How much of the log is there.
@@ -379,12 +383,11 @@ impl Room {
         self.log.end()
     }
 
-    fn members(&self) -> impl Iterator<Item = (MemberId, &Reader)> {
-        self.readers.iter().filter(|(_, reader)| reader.until.is_none()).map(|(&id, reader)| (id, reader))
-    }
-
-    fn member_mut(&mut self, id: MemberId) -> Option<&mut Reader> {
-        self.readers.get_mut(&id).filter(|reader| reader.until.is_none())
+    /// Makes a member a leaver: what comes from now on is not for it.
+    fn stop_reading(&mut self, id: MemberId) -> Option<Nickname> {
+        let Member { nickname, cursor } = self.members.remove(&id)?;
+        self.leavers.insert(id, Leaver { cursor, until: self.log.end() });
+        Some(nickname)
     }
 
     fn find(&self, name: &str) -> Option<(MemberId, Nickname)> {
@@ -399,14 +402,10 @@ impl Room {
         line: impl FnOnce(&'a Nickname) -> D,
     ) -> bool {
         // Field by field, so that the nickname can be read while the log is written.
-        match self.readers.get(&id) {
-            Some(Reader { nickname, until: None, .. }) => {
-                self.totals.line_for_everyone();
-                self.log.append(line(nickname));
-                true
-            }
-            _ => false,
-        }
+        let Some(Member { nickname, .. }) = self.members.get(&id) else { return false };
+        self.totals.line_for(self.members.len());
+        self.log.append(line(nickname));
+        true
     }
 }
 

@@ -1,7 +1,7 @@
 //! How many connections each address has open.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::limits::TURNED_AWAY_CONNECTIONS;
@@ -10,7 +10,7 @@ use crate::protocol::Refusal;
 /// The open connections of each address, counted while they are open. An address without one takes no
 /// memory, so there are never more entries than connections.
 #[derive(Default)]
-pub(super) struct Addresses(Mutex<BTreeMap<IpAddr, usize>>);
+pub(super) struct Addresses(Mutex<BTreeMap<Ipv6Addr, usize>>);
 
 /// Why an address may not have one more connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,10 @@ impl Addresses {
     /// `limit` is how many an address may have; 0 is as many as it likes.
     pub(super) fn enter(&self, address: IpAddr, limit: usize) -> (Entered<'_>, Option<NoPlace>) {
         // A socket for both families shows an IPv4 address as a part of IPv6.
-        let address = address.to_canonical();
+        let address = match address.to_canonical() {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
         let mut open = self.lock();
         let count = open.entry(address).or_default();
         let no_place = match *count {
@@ -40,7 +43,7 @@ impl Addresses {
         (Entered { address, addresses: self }, no_place)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Ipv6Addr, usize>> {
         // Nothing that can panic happens under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,7 +51,7 @@ impl Addresses {
 
 /// A connection that is counted. It is dropped with its session, however that ends.
 pub(super) struct Entered<'a> {
-    address: IpAddr,
+    address: Ipv6Addr,
     addresses: &'a Addresses,
 }
 

@@ -13,35 +13,41 @@ pub struct Rate {
     pub messages_per_second: u32,
 }
 
+impl Rate {
+    /// How long one token takes to come back; zero without a limit.
+    fn interval(self) -> Duration {
+        Duration::from_secs(1).checked_div(self.messages_per_second).unwrap_or_default()
+    }
+
+    /// How long all of them take.
+    fn fill(self) -> Duration {
+        self.interval() * self.burst_messages.max(1)
+    }
+}
+
 /// The tokens of one member, one a message.
 ///
 /// It keeps a single moment instead of a number and the time of its last change: the one at which it
 /// will be full. Each token that is taken moves that into the future, and time passes by itself.
 pub(super) struct Bucket {
-    /// How long one token takes to come back; zero without a limit.
-    interval: Duration,
-    /// How long all of them take.
-    fill: Duration,
     full_at: Instant,
 }
 
 impl Bucket {
     /// A bucket that is full.
-    pub(super) fn full(rate: Rate, now: Instant) -> Self {
-        let second = Duration::from_secs(1);
-        let interval = second.checked_div(rate.messages_per_second).unwrap_or_default();
-        Self { interval, fill: interval * rate.burst_messages.max(1), full_at: now }
+    pub(super) fn full(now: Instant) -> Self {
+        Self { full_at: now }
     }
 
     /// How long it takes until there is a token; zero if there is one.
-    pub(super) fn wait(&self, now: Instant) -> Duration {
+    pub(super) fn wait(&self, rate: Rate, now: Instant) -> Duration {
         // There is one as soon as all the others and this one are no more than what is missing.
-        (self.full_at.max(now) + self.interval).saturating_duration_since(now + self.fill)
+        (self.full_at.max(now) + rate.interval()).saturating_duration_since(now + rate.fill())
     }
 
     /// Takes a token.
-    pub(super) fn take(&mut self, now: Instant) {
-        self.full_at = self.full_at.max(now) + self.interval;
+    pub(super) fn take(&mut self, rate: Rate, now: Instant) {
+        self.full_at = self.full_at.max(now) + rate.interval();
     }
 }
 
@@ -53,15 +59,16 @@ mod tests {
 
     #[test]
     fn a_full_bucket_gives_its_burst_and_then_one_token_an_interval() {
+        let rate = Rate { burst_messages: 3, messages_per_second: 100 };
         let now = Instant::now();
-        let mut bucket = Bucket::full(Rate { burst_messages: 3, messages_per_second: 100 }, now);
+        let mut bucket = Bucket::full(now);
         for _ in 0..3 {
-            assert_eq!(bucket.wait(now), Duration::ZERO);
-            bucket.take(now);
+            assert_eq!(bucket.wait(rate, now), Duration::ZERO);
+            bucket.take(rate, now);
         }
-        assert_eq!(bucket.wait(now), Duration::from_millis(10));
-        assert_eq!(bucket.wait(now + Duration::from_millis(4)), Duration::from_millis(6));
-        assert_eq!(bucket.wait(now + Duration::from_millis(10)), Duration::ZERO);
+        assert_eq!(bucket.wait(rate, now), Duration::from_millis(10));
+        assert_eq!(bucket.wait(rate, now + Duration::from_millis(4)), Duration::from_millis(6));
+        assert_eq!(bucket.wait(rate, now + Duration::from_millis(10)), Duration::ZERO);
     }
 
     proptest! {
@@ -73,16 +80,17 @@ mod tests {
             messages_per_second in 1..1_000_u32,
             pauses in proptest::collection::vec(0..50_000_u64, 1..200),
         ) {
+            let rate = Rate { burst_messages, messages_per_second };
             let begin = Instant::now();
-            let mut bucket = Bucket::full(Rate { burst_messages, messages_per_second }, begin);
+            let mut bucket = Bucket::full(begin);
             let (mut now, mut taken) = (begin, Vec::new());
             for pause in pauses {
                 now += Duration::from_micros(pause);
-                let wait = bucket.wait(now);
+                let wait = bucket.wait(rate, now);
                 prop_assert!(wait <= Duration::from_secs(1));
                 now += wait;
-                prop_assert_eq!(bucket.wait(now), Duration::ZERO);
-                bucket.take(now);
+                prop_assert_eq!(bucket.wait(rate, now), Duration::ZERO);
+                bucket.take(rate, now);
                 taken.push(now);
             }
             for (index, &first) in taken.iter().enumerate() {
@@ -95,11 +103,12 @@ mod tests {
 
         #[test]
         fn without_a_rate_there_is_always_a_token(burst_messages in 0..3_u32, messages in 1..1_000_u32) {
+            let rate = Rate { burst_messages, messages_per_second: 0 };
             let now = Instant::now();
-            let mut bucket = Bucket::full(Rate { burst_messages, messages_per_second: 0 }, now);
+            let mut bucket = Bucket::full(now);
             for _ in 0..messages {
-                prop_assert_eq!(bucket.wait(now), Duration::ZERO);
-                bucket.take(now);
+                prop_assert_eq!(bucket.wait(rate, now), Duration::ZERO);
+                bucket.take(rate, now);
             }
         }
     }

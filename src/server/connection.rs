@@ -4,50 +4,49 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite as _, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 use tracing::trace;
 
 use super::departure::Departure;
 use super::limits::{LINGER, READ_BYTES, SILENCE};
 use super::shared::SharedRoom;
+use super::waiting::Added;
 use crate::net::Stream;
 use crate::protocol::{Decoder, Framing, Refusal};
 use crate::room::{FellBehind, MemberId, Read};
 
 /// Takes a connection apart.
-pub(super) fn open<S: Stream>(stream: S) -> (Incoming<S>, Outgoing<S>) {
-    let (reader, writer) = tokio::io::split(stream);
-    let incoming = Incoming { reader, decoder: Decoder::new() };
-    (incoming, Outgoing { writer, framing: Framing::Lines, flushed: true })
+pub(super) fn open<S: Stream>(stream: &Mutex<S>) -> (Incoming<'_, S>, Outgoing<'_, S>) {
+    let incoming = Incoming { reader: Half(stream), decoder: Decoder::new() };
+    (
+        incoming,
+        Outgoing { writer: Half(stream), framing: Framing::Lines, flushed: true, added: Added::default() },
+    )
 }
 
 /// Closes a connection so that what was written last arrives: a socket that is dropped with
 /// unread input resets the connection, and the reset overtakes the data.
-pub(super) async fn close<S: Stream>(mut incoming: Incoming<S>, mut outgoing: Outgoing<S>) {
+pub(super) async fn close<S: Stream>(incoming: &mut Incoming<'_, S>, outgoing: &mut Outgoing<'_, S>) {
     let in_order = async {
         outgoing.writer.shutdown().await?;
-        tokio::io::copy(&mut incoming.reader, &mut tokio::io::sink()).await
+        while poll_fn(|context| incoming.poll_discard(context)).await? {}
+        io::Result::Ok(())
     };
     // However it ends, there is nothing more to be done for this peer.
     let _ = timeout(LINGER, in_order).await;
 }
 
 /// What comes from a peer.
-pub(super) struct Incoming<S> {
-    reader: ReadHalf<S>,
+pub(super) struct Incoming<'a, S> {
+    reader: Half<'a, S>,
     pub(super) decoder: Decoder,
 }
 
-thread_local! {
-    /// One buffer to read into for all sessions of a thread: an idle member costs none. It is
-    /// borrowed only while a read is polled, never across an await.
-    static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
-}
-
-impl<S: Stream> Incoming<S> {
+impl<S: Stream> Incoming<'_, S> {
     /// The next whole message, as a nickname needs it.
     pub(super) async fn message(&mut self) -> io::Result<Result<String, Refusal>> {
         loop {
@@ -74,25 +73,30 @@ impl<S: Stream> Incoming<S> {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        READ_BUFFER.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut self.reader).poll_read(context, &mut buffer))?;
-            match buffer.remaining() {
-                0 => self.decoder.push_cut(buffer.filled()),
-                _ => self.decoder.push(buffer.filled()),
+        let Self { reader, decoder } = self;
+        reader.poll_read_shared(context, |bytes, is_full| {
+            if is_full {
+                decoder.push_cut(bytes);
+            } else {
+                decoder.push(bytes);
             }
-            trace!(bytes = buffer.filled().len(), "read");
-            Poll::Ready(Ok(!buffer.filled().is_empty()))
+            trace!(bytes = bytes.len(), "read");
         })
+    }
+
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.reader.poll_read_shared(context, |_, _| {})
     }
 }
 
 /// What goes to a peer.
-pub(super) struct Outgoing<S> {
-    writer: WriteHalf<S>,
+pub(super) struct Outgoing<'a, S> {
+    writer: Half<'a, S>,
     pub(super) framing: Framing,
     /// Nothing that was written waits inside the connection.
     pub(super) flushed: bool,
+    /// When it has last begun to wait for more.
+    added: Added,
 }
 
 /// What one attempt to write has brought.
@@ -106,7 +110,7 @@ pub(super) enum Wrote {
     Everything,
 }
 
-impl<S: Stream> Outgoing<S> {
+impl<S: Stream> Outgoing<'_, S> {
     /// Writes a text of the handshake, as it stands.
     pub(super) async fn write_now(&mut self, text: &str) -> io::Result<()> {
         self.flushed = false;
@@ -126,7 +130,7 @@ impl<S: Stream> Outgoing<S> {
         id: MemberId,
         room: &SharedRoom,
     ) -> Poll<Result<Wrote, Departure>> {
-        match room.read(id, context) {
+        match room.read(id, context, &mut self.added) {
             Ok(Read::Some { stretch, is_all }) => match self.poll_write(context, &stretch, is_all) {
                 Poll::Ready(Ok(written)) => {
                     trace!(bytes = written, "written");
@@ -178,5 +182,52 @@ impl<S: Stream> Outgoing<S> {
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.writer).poll_flush(context)
+    }
+}
+
+/// A connection, as each of the two loops of its session has it.
+///
+/// They belong to one task, so the lock is never waited for. What `tokio::io::split` gives would do,
+/// but lies in an allocation of its own, for each member.
+struct Half<'a, S>(&'a Mutex<S>);
+
+thread_local! {
+    /// One buffer to read into for all sessions of a thread: an idle member costs none. It is
+    /// borrowed only while a read is polled, never across an await.
+    static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+impl<S: Stream> Half<'_, S> {
+    /// Reads once, and has `take` look at what has come, and whether that filled the buffer. Returns false
+    /// at the end of the stream.
+    fn poll_read_shared(
+        &self,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&[u8], bool),
+    ) -> Poll<io::Result<bool>> {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut *self.lock()).poll_read(context, &mut buffer))?;
+            take(buffer.filled(), buffer.remaining() == 0);
+            Poll::Ready(Ok(!buffer.filled().is_empty()))
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, S> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Stream> AsyncWrite for Half<'_, S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.lock()).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_shutdown(context)
     }
 }

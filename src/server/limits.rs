@@ -42,6 +42,10 @@ pub const RETENTION_BYTES: usize = 8 * 1_024 * 1_024;
 /// How many bytes of lines for one member alone may wait, beside one more answer.
 pub const PRIVATE_BYTES: usize = 16 * 1_024;
 
+/// How long a member's messages wait before it is looked again whether it has taken the answers to the
+/// earlier ones.
+pub const ANSWERS_PAUSE: Duration = Duration::from_millis(5);
+
 /// How much of the log is offered to a socket at once. It costs no memory; it is how long one member is
 /// served before the next one's turn.
 pub const WRITE_BYTES: usize = 256 * 1_024;

@@ -13,8 +13,9 @@ pub mod limits;
 mod observer;
 mod session;
 mod shared;
+mod waiting;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -27,6 +28,7 @@ pub use observer::{Observer, Statistics};
 use crate::net::{Listener, explain};
 use crate::protocol::{Password, Refusal};
 use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
+use session::Session;
 use shared::SharedRoom;
 
 /// How a server is set up, beside the address it listens on.
@@ -94,10 +96,13 @@ async fn accept_connections<L: Listener>(
             Ok((stream, peer)) => {
                 pause = ACCEPT_PAUSE;
                 let connections = room.limits().connections;
+                let (stream, room) = (Mutex::new(stream), Arc::clone(room));
                 if sessions.len() < connections {
-                    sessions.spawn(session::run(stream, peer, Arc::clone(room)));
+                    sessions.spawn(async move { Session::new(&stream, &peer, &room).run().await });
                 } else if sessions.len() < connections + TURNED_AWAY_CONNECTIONS {
-                    sessions.spawn(session::turn_away(stream, peer, Refusal::Full, Arc::clone(room)));
+                    let refusal = Refusal::Full;
+                    sessions
+                        .spawn(async move { Session::new(&stream, &peer, &room).turn_away(refusal).await });
                 }
             }
             // Such an error concerns one connection that is gone, or passes, as when descriptors

@@ -5,7 +5,6 @@
 //! await.
 
 use std::collections::BTreeMap;
-use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -19,9 +18,10 @@ use super::addresses::Addresses;
 use super::departure::{Departure, EVICTIONS};
 use super::guesses::Guesses;
 use super::limits::{
-    BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, Limits, NAMES_LISTED, PRIVATE_BYTES, STALLED_PATIENCE,
-    WRITE_BYTES,
+    ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, Limits, NAMES_LISTED, PRIVATE_BYTES,
+    STALLED_PATIENCE, WRITE_BYTES,
 };
+use super::waiting::{Added, Waiting};
 use super::{Config, Statistics, session::Member};
 use crate::net::Peer;
 use crate::protocol::{Broadcast, Command, Decoder, Nickname, Notice, Password, Refusal};
@@ -40,9 +40,7 @@ pub(super) struct SharedRoom {
 
 struct State {
     room: Room,
-    /// Those who have read everything, in the order of joining, and how each is woken when there is
-    /// more: all when the log grows, one when something is for it alone.
-    waiting: BTreeMap<MemberId, Waker>,
+    waiting: Waiting,
     /// Those whose sockets take nothing at the moment. Each is woken by its socket, or when the log
     /// no longer holds what comes next for it.
     blocked: BTreeMap<MemberId, Blocked>,
@@ -63,9 +61,7 @@ struct Blocked {
 pub(super) enum Handled {
     /// All are done.
     All,
-    /// Some wait until the member has taken the answers to the earlier ones.
-    AnswersFirst,
-    /// The member sends too fast: some wait for so long.
+    /// The member sends too fast, or does not take the answers: some wait for so long.
     Slowed(Duration),
     /// The member wishes to leave.
     Quit,
@@ -76,7 +72,7 @@ impl SharedRoom {
         let room = Room::new(config.limits.retention_bytes, PRIVATE_BYTES);
         let state = State {
             room,
-            waiting: BTreeMap::new(),
+            waiting: Waiting::default(),
             blocked: BTreeMap::new(),
             evictions: EVICTIONS.iter().filter_map(|departure| Some((departure.eviction()?, 0))).collect(),
             refusals: BTreeMap::new(),
@@ -108,17 +104,18 @@ impl SharedRoom {
     }
 
     /// Does what the messages ask that have come from a member.
-    pub(super) fn handle_messages(&self, member: &mut Member, decoder: &mut Decoder) -> Handled {
+    pub(super) fn handle_messages(&self, member: &mut Member<'_>, decoder: &mut Decoder) -> Handled {
+        let rate = self.limits().rate;
         let now = Instant::now();
         self.change(|state| {
             let mut handled = Handled::All;
             while handled == Handled::All {
                 if !state.room.may_be_told_more(member.id) {
-                    handled = Handled::AnswersFirst;
-                } else if !member.bucket.wait(now).is_zero() {
-                    handled = Handled::Slowed(member.bucket.wait(now));
+                    handled = Handled::Slowed(ANSWERS_PAUSE);
+                } else if !member.bucket.wait(rate, now).is_zero() {
+                    handled = Handled::Slowed(member.bucket.wait(rate, now));
                 } else if let Some(message) = decoder.next_message() {
-                    member.bucket.take(now);
+                    member.bucket.take(rate, now);
                     if obey(state, member, message) == Some(Quit) {
                         handled = Handled::Quit;
                     }
@@ -132,11 +129,16 @@ impl SharedRoom {
     }
 
     /// What a member is to be sent next. Where that is nothing, it is woken when there is something.
-    pub(super) fn read(&self, id: MemberId, context: &Context<'_>) -> Result<Read, FellBehind> {
+    pub(super) fn read(
+        &self,
+        id: MemberId,
+        context: &Context<'_>,
+        added: &mut Added,
+    ) -> Result<Read, FellBehind> {
         let mut state = self.lock();
         let found = state.room.read(id, WRITE_BYTES);
         if let Ok(Read::Nothing) = found {
-            state.waiting.insert(id, context.waker().clone());
+            state.waiting.add(id, context.waker(), added);
         }
         found
     }
@@ -211,7 +213,6 @@ impl SharedRoom {
     pub(super) fn forget(&self, id: MemberId) {
         let mut state = self.lock();
         state.room.forget(id);
-        state.waiting.remove(&id);
         state.blocked.remove(&id);
     }
 
@@ -220,7 +221,7 @@ impl SharedRoom {
             for nickname in state.room.close() {
                 log_leave(&nickname, Departure::ServerStopped);
             }
-            state.wake_all();
+            state.waiting.wake_all();
         });
         self.closing.notify_waiters();
     }
@@ -240,7 +241,7 @@ impl SharedRoom {
         let (begin, end) = (state.room.begin(), state.room.end());
         let changed = change(&mut state);
         if state.room.end() != end {
-            state.wake_all();
+            state.waiting.wake_all();
         }
         if state.room.begin() != begin {
             state.wake_who_fell_behind();
@@ -256,21 +257,11 @@ impl SharedRoom {
 }
 
 impl State {
-    fn wake_all(&mut self) {
-        mem::take(&mut self.waiting).into_values().for_each(Waker::wake);
-    }
-
     fn wake_who_fell_behind(&mut self) {
         for (&id, blocked) in &self.blocked {
             if self.room.has_fallen_behind(id) {
                 blocked.waker.wake_by_ref();
             }
-        }
-    }
-
-    fn wake(&mut self, id: MemberId) {
-        if let Some(waker) = self.waiting.remove(&id) {
-            waker.wake();
         }
     }
 }
@@ -280,7 +271,7 @@ impl State {
 struct Quit;
 
 /// Does what one message asks, and says in the journal what happened.
-fn obey(state: &mut State, member: &mut Member, message: Result<&str, Refusal>) -> Option<Quit> {
+fn obey(state: &mut State, member: &mut Member<'_>, message: Result<&str, Refusal>) -> Option<Quit> {
     let State { room, .. } = state;
     let nickname = room.nickname(member.id)?.clone();
     let prefixes = [&nickname, &member.chosen];
@@ -298,7 +289,7 @@ fn obey(state: &mut State, member: &mut Member, message: Result<&str, Refusal>) 
             Ok(())
         }
         Ok(Command::Whisper { to, text }) => {
-            room.whisper(member.id, to, text).map(|addressee| state.wake(addressee))
+            room.whisper(member.id, to, text).map(|addressee| state.waiting.wake(addressee))
         }
         Ok(Command::Rename(name)) => rename(room, member.id, name),
         Ok(Command::Who) => {
@@ -320,7 +311,7 @@ fn obey(state: &mut State, member: &mut Member, message: Result<&str, Refusal>) 
     if let Err(refusal) = done {
         *state.refusals.entry(refusal.cause()).or_default() += 1;
         state.room.tell(member.id, &Notice::NotSent(refusal));
-        log_refusal(&nickname, member.peer, refusal);
+        log_refusal(&nickname, *member.peer, refusal);
     }
     None
 }
