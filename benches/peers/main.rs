@@ -6,6 +6,7 @@
 
 mod cases;
 mod chart;
+mod flood;
 #[path = "../floor.rs"]
 mod floor;
 mod machine;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use cases::Case;
 use clap::Parser;
+use flood::Flood;
 use results::Results;
 use servers::{GENERATOR_CORE, KINDS, Kind, Running, pinned, pins};
 
@@ -157,7 +159,7 @@ fn kinds_here(wanted: &[String]) -> Vec<Kind> {
 fn announce(cases: &[Case], kinds: &[Kind], arguments: &Arguments) {
     let runs = |case: &Case| kinds.iter().filter(|&&kind| case.fits(kind)).count();
     let run_seconds = |case: &Case| {
-        arguments.seconds
+        arguments.seconds * case.longer()
             + arguments.warm_up
             + OVERHEAD_SECONDS
             + RECEIVER_SECONDS * f64::from(case.receivers)
@@ -196,7 +198,9 @@ fn measure(cases: &[Case], kinds: &[Kind], arguments: &Arguments, results: &mut 
 
 /// One server, one run of the generator.
 fn measure_one(case: &Case, kind: Kind, arguments: &Arguments) -> Result<serde_json::Value, String> {
-    let server = Running::start(kind)?;
+    let server = Running::start(kind, case)?;
+    let flood = case.flooded.then(|| Flood::begin(server.address)).transpose();
+    let _flood = flood.map_err(|error| format!("cannot flood {}: {error}", kind.name()))?;
     let output = pinned(Path::new(env!("CARGO_BIN_EXE_chat-load")), GENERATOR_CORE)
         .args([&server.address.to_string(), "--format=json", "--protocol", kind.protocol()])
         .args(["--pid", &server.id().to_string()])

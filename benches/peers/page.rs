@@ -186,7 +186,11 @@ pub fn title(case: &Case) -> String {
         Load::Idle => ", idle".to_owned(),
     };
     let bytes = if case.line_bytes == 64 { String::new() } else { format!(", {} bytes", case.line_bytes) };
-    let stalled = if case.stalled == 0 { "" } else { ", one stalled" };
+    let stalled = match (case.stalled > 0, case.flooded) {
+        (false, _) => "",
+        (true, false) => ", one stalled",
+        (true, true) => ", one stalled, one floods",
+    };
     format!("N={receivers}{load}{bytes}{stalled}")
 }
 

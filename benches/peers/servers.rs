@@ -10,9 +10,14 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::cases::Case;
+
 /// What `chat-server` is given beside its address and its log, which is on, as users run it. One machine
-/// is all members here, and each sends as fast as it can.
-const CHAT_SERVER_ARGUMENTS: [&str; 5] = ["--quiet", "--rate", "0", "--max-per-address", "0"];
+/// is all members here.
+const CHAT_SERVER_ARGUMENTS: [&str; 3] = ["--quiet", "--max-per-address", "0"];
+
+/// And where each sends as fast as it can.
+const WITHOUT_A_RATE: [&str; 2] = ["--rate", "0"];
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const START_INTERVAL: Duration = Duration::from_millis(10);
@@ -68,7 +73,7 @@ impl Kind {
         }
     }
 
-    fn command(self, address: SocketAddr, directory: &Path) -> io::Result<Command> {
+    fn command(self, case: &Case, address: SocketAddr, directory: &Path) -> io::Result<Command> {
         let (ip, port) = (address.ip().to_string(), address.port().to_string());
         let (program, arguments): (PathBuf, Vec<String>) = match self {
             Self::Floor => (std::env::current_exe()?, strings(&["--floor", &address.to_string()])),
@@ -76,6 +81,9 @@ impl Kind {
                 let log = directory.join("server.log").display().to_string();
                 let mut arguments = strings(&["--listen", &address.to_string(), "--log", &log]);
                 arguments.extend(strings(&CHAT_SERVER_ARGUMENTS));
+                if !case.flooded {
+                    arguments.extend(strings(&WITHOUT_A_RATE));
+                }
                 (env!("CARGO_BIN_EXE_chat-server").into(), arguments)
             }
             Self::Redis => (
@@ -118,12 +126,13 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn start(kind: Kind) -> Result<Self, String> {
+    /// Starts such a server for a case.
+    pub fn start(kind: Kind, case: &Case) -> Result<Self, String> {
         let cannot_start = |error: io::Error| format!("cannot start {}: {error}", kind.name());
         let directory = tempfile::tempdir().map_err(cannot_start)?;
         let address = free_address().map_err(cannot_start)?;
         let output = File::create(directory.path().join("output")).map_err(cannot_start)?;
-        let mut command = kind.command(address, directory.path()).map_err(cannot_start)?;
+        let mut command = kind.command(case, address, directory.path()).map_err(cannot_start)?;
         command.stdin(Stdio::null()).stderr(output.try_clone().map_err(cannot_start)?).stdout(output);
         let child = command.spawn().map_err(cannot_start)?;
         let mut running = Self { child, address, directory };

@@ -17,6 +17,8 @@ enum Wanted {
     AtMost(f64, &'static str, &'static str),
     /// Deliveries against those of the same without what is special in this case.
     AtLeastOf(f64, &'static str),
+    /// A figure against that of the same without what is special in this case.
+    AtMostOf(f64, &'static str, &'static str),
     /// By how many MiB the server's memory grows more than in the same without what is special.
     GrowsAtMost(f64, &'static str),
 }
@@ -25,7 +27,7 @@ const MIB: f64 = 1_048_576.0;
 const OURS: &str = "chat-server";
 
 /// By the case that shows it.
-const TARGETS: [(&str, Wanted); 14] = [
+const TARGETS: [(&str, Wanted); 15] = [
     ("n1000-w64", Wanted::AtLeast(1.1, Kind::Floor)),
     ("n1000-w1024", Wanted::AtLeast(0.95, Kind::Floor)),
     ("n1000-w1", Wanted::AtLeast(0.88, Kind::Floor)),
@@ -41,6 +43,7 @@ const TARGETS: [(&str, Wanted); 14] = [
     ("n100-w64-stalled", Wanted::AtLeastOf(0.98, "n100-w64")),
     // The retention of the log.
     ("n100-w64-stalled", Wanted::GrowsAtMost(8.0, "n100-w64")),
+    ("n94-rate10000-flooded", Wanted::AtMostOf(2.0, "n94-rate10000", "p99_seconds")),
 ];
 
 /// A table with a row for each target that was measured.
@@ -86,6 +89,10 @@ fn judge(results: &Results, case: &str, wanted: &Wanted) -> Option<(String, Stri
         Wanted::AtLeastOf(bound, without) => {
             let measured = results.ratio((case, OURS), (without, OURS), "deliveries_per_second")?;
             at_least(format!("deliveries against {without}"), bound, measured)
+        }
+        Wanted::AtMostOf(bound, without, figure) => {
+            let measured = results.ratio((case, OURS), (without, OURS), figure)?;
+            at_most(format!("p99 latency against {without}"), bound, measured)
         }
         Wanted::GrowsAtMost(bound, without) => {
             let grown = |case| {
