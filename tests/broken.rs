@@ -6,8 +6,13 @@
 //! along with the code. The copies share the target directory, so only this package is rebuilt.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A server that breaks a promise.
 struct Broken {
@@ -17,6 +22,9 @@ struct Broken {
     /// Which test catches it, within how many seeds, and what it says.
     caught_by: (&'static str, u64, &'static str),
 }
+
+/// What the binary of a broken server is called, which is built only where it is asked for.
+const REAL_SERVER: &str = "broken-chat-server";
 
 const SWEEP: &str = "sweep::every_promise_holds_for_every_seed";
 
@@ -169,8 +177,12 @@ const BROKEN: &[Broken] = &[
     },
 ];
 
+/// The copy of the package, of which there is one.
+static PACKAGE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn every_broken_server_is_caught() {
+    let _package = PACKAGE.lock();
     let only = std::env::var("BROKEN").unwrap_or_default();
     let escaped: Vec<String> = BROKEN
         .iter()
@@ -184,6 +196,101 @@ fn every_broken_server_is_caught() {
         })
         .collect();
     assert!(escaped.is_empty(), "not caught:\n{}", escaped.join("\n"));
+}
+
+/// Nobody knows of an input that makes a session of the right server panic.
+#[test]
+fn a_session_that_panics_in_a_real_server_ends_and_the_others_go_on() {
+    let package = PACKAGE.lock();
+    let broken =
+        BROKEN.iter().find(|broken| broken.name == "panics on what it refuses").expect("it is there");
+    let server = RealServer::build_and_start(broken).expect("it builds, and listens");
+    drop(package);
+    let mut dinesh = server.join("Dinesh");
+    let mut alex = server.join("Alex");
+    alex.get_mut().write_all(b"/nonsense\n").expect("a connection");
+    hear(&mut dinesh, "Alex left the chat.");
+    // Whether in order or by a reset, it ends.
+    let _ = alex.read_to_end(&mut Vec::new());
+    dinesh.get_mut().write_all(b"still here\n/who\n").expect("a connection");
+    hear(&mut dinesh, "Dinesh: still here");
+    hear(&mut dinesh, "-- Here now (1): Dinesh");
+    server.wait_for_log(" - INFO - Alex disconnected (internal error)\n");
+    server.wait_for_log(" - ERROR - A session ended by an internal error; the others go on\n");
+}
+
+/// How long something that must happen may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Connection = BufReader<TcpStream>;
+
+/// Waits for a line.
+fn hear(connection: &mut Connection, wanted: &str) {
+    let heard = connection.lines().map(|line| line.expect("a line in time")).find(|line| line == wanted);
+    assert!(heard.is_some(), "the connection ended before {wanted:?}");
+}
+
+/// A real, broken server. Ends with the test.
+struct RealServer {
+    process: Child,
+    address: String,
+    log: PathBuf,
+}
+
+impl RealServer {
+    fn build_and_start(broken: &Broken) -> Result<Self, String> {
+        let package = root().join("target/broken").join("package");
+        copy_package(&package);
+        for (file, right, wrong) in broken.mistakes {
+            replace(&package, file, right, wrong)?;
+        }
+        // With a test, so that the dependencies are those that have been built for tests.
+        let built =
+            cargo(&package, &["test", "--quiet", "--features", "real", "--test", "tidy", "--no-run"], 0, "");
+        if !built.status.success() {
+            return Err(said(&built));
+        }
+        let log = root().join("target/broken/server.log");
+        let _ = fs::remove_file(&log);
+        let mut process = Command::new(root().join("target/debug").join(REAL_SERVER))
+            .args(["--quiet", "--listen", "127.0.0.1:0", "--log"])
+            .arg(&log)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("it is piped"))
+            .read_line(&mut line)
+            .map_err(|error| error.to_string())?;
+        let address = line.trim().trim_start_matches("Server running on ").to_owned();
+        Ok(Self { process, address, log })
+    }
+
+    fn join(&self, nickname: &str) -> Connection {
+        let stream = TcpStream::connect(&self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout that is not zero");
+        let mut connection = BufReader::new(stream);
+        connection.get_mut().write_all(format!("{nickname}\n").as_bytes()).expect("a connection");
+        hear(&mut connection, "Connected to server!");
+        connection
+    }
+
+    /// Waits for a line of its log, which is written beside the chat, not before it.
+    fn wait_for_log(&self, wanted: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !fs::read_to_string(&self.log).is_ok_and(|log| log.contains(wanted)) {
+            assert!(Instant::now() < deadline, "{wanted:?} was waited for in vain");
+            thread::yield_now();
+        }
+    }
+}
+
+impl Drop for RealServer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+    }
 }
 
 fn catch(broken: &Broken) -> Result<(), String> {
@@ -235,14 +342,18 @@ fn said(output: &Output) -> String {
 fn copy_package(to: &Path) {
     fs::create_dir_all(to).expect("a writable target directory");
     // Another name, or cargo would take what it builds of the copy for the original's. And no
-    // binary, which would take the place of a right one.
+    // binary, which would take the place of a right one, but one of another name.
     let names = ("name = \"commonroom\"\n", "name = \"commonroom-broken\"\n");
     let binaries = ("default-run = \"chat-server\"\n", "autobins = false\n");
     let library = ("[lib]\n", "[lib]\nname = \"commonroom\"\n");
     let manifest = [names, binaries, library]
         .iter()
         .fold(read("Cargo.toml"), |manifest, &replacement| replaced(&manifest, replacement));
-    fs::write(to.join("Cargo.toml"), manifest).expect("a writable target directory");
+    let real_server = format!(
+        "\n[features]\nreal = []\n\n[[bin]]\nname = \"{REAL_SERVER}\"\npath = \"src/bin/chat-server.rs\"\n\
+         required-features = [\"real\"]\n"
+    );
+    fs::write(to.join("Cargo.toml"), manifest + &real_server).expect("a writable target directory");
     fs::write(to.join("Cargo.lock"), replaced(&read("Cargo.lock"), names))
         .expect("a writable target directory");
     for directory in ["src", "tests", "benches", "snapshots", "docs"] {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use predicates::prelude::*;
 use serde_json::Value;
 
-use super::support::{Server, UNLIMITED, assert, snapshot};
+use super::support::{Server, UNLIMITED, assert, read_log, snapshot, wait_for};
 
 #[test]
 fn every_delivery_of_the_real_server_is_counted_and_checked() {
@@ -45,6 +45,24 @@ fn an_idle_crowd_tells_what_a_member_costs() {
     assert_eq!(results["join_announcements"], 200 * 201 / 2);
     let memory = results["memory_bytes_per_connection"].as_f64().unwrap();
     assert!((1.0..100_000.0).contains(&memory), "{results}");
+}
+
+#[test]
+fn a_thousand_that_join_and_leave_at_once_are_each_announced_once_and_leave_nothing_behind() {
+    let server = Server::start_with(&UNLIMITED);
+    let results = measure(server.address, &["--idle", "--receivers", "1000"]);
+    assert_eq!(
+        results["join_announcements"],
+        1_000 * 1_001 / 2,
+        "each join is announced to all who are there"
+    );
+    // All of them leave with the generator.
+    let count = |what: &str| read_log(&server.log_path()).matches(what).count();
+    wait_for("a thousand leavings in the log", || count(" disconnected") == 1_000);
+    assert_eq!(count(" connected from "), 1_000);
+    let mut dinesh = server.join("Dinesh");
+    dinesh.send("/who\n");
+    dinesh.expect("-- Here now (1): Dinesh");
 }
 
 #[test]

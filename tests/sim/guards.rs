@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use commonroom::net::Network as _;
 use commonroom::server::{Config, Limits, Rate};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::member::{Act, Member};
-use super::network::Simulated;
+use super::network::{Pieces, Simulated};
 use super::scenario;
 use super::world::{address, seconds};
 
@@ -98,4 +98,42 @@ fn a_flood_from_one_member_is_slowed_down_and_nothing_is_lost_and_the_others_hea
     }
     assert_eq!(world.screen("Dinesh").last().map(String::as_str), Some("Flooder left the chat."));
     scenario::end(&world, "a_flood");
+}
+
+#[test]
+fn a_burst_that_outruns_healthy_receivers_slows_its_sender_and_loses_nobody() {
+    const LINES: usize = 2_000;
+    let retention_bytes = 128 * 1_024;
+    let rate = Rate { burst_messages: 1, messages_per_second: 0 };
+    let limits = Limits { retention_bytes, rate, ..Limits::default() };
+    let mut world = scenario::begin();
+    // What goes to each goes in such small pieces that it takes longer to hear than to speak.
+    let slow = Simulated::cut_into(Some(Pieces { seed: 0, largest: 300 }));
+    world.start_server_on(slow, Config { limits, ..Config::default() });
+    world.add(Member::new("Dinesh"));
+    world.add(Member::new("Alex"));
+    world.within(|sim| sim.host("Talker", || async { Ok(speaks_and_hears_at_once(LINES).await?) }));
+    world.run_until(seconds(10));
+
+    for host in ["Dinesh", "Alex"] {
+        let screen = world.screen(host);
+        let talk: Vec<&String> = screen.iter().filter(|line| line.starts_with("Talker: ")).collect();
+        assert_eq!(talk.len(), LINES, "{host} has heard everything");
+        let bytes: usize = talk.iter().map(|line| line.len()).sum();
+        assert!(bytes > 4 * retention_bytes, "that is more than is kept for who is behind");
+    }
+    assert!(world.server_log().ends_with("Talker disconnected\n"), "and nobody else has left");
+}
+
+async fn speaks_and_hears_at_once(lines: usize) -> std::io::Result<()> {
+    let (mut hearing, mut speaking) = tokio::io::split(Simulated::default().connect(&address()).await?);
+    let speak = async {
+        let line = format!("{}\n", "x".repeat(500));
+        speaking.write_all(b"Talker\n").await?;
+        tokio::time::sleep(seconds(1)).await;
+        speaking.write_all(line.repeat(lines).as_bytes()).await?;
+        speaking.shutdown().await
+    };
+    let hear = async { tokio::io::copy(&mut hearing, &mut tokio::io::sink()).await };
+    tokio::try_join!(speak, hear).map(|_| ())
 }
