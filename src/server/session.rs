@@ -6,8 +6,8 @@
 //! another session.
 //!
 //! A session takes as much memory as its largest state, and most of its life it is idle. Whatever
-//! a member does not do while it is idle is therefore boxed: registering, timers, the end. An
-//! `async fn` keeps its arguments twice, so it takes few: one reference to what several of them need.
+//! would be larger than that is therefore boxed while it lasts: answers to a nickname, timers, the
+//! end. An `async fn` keeps its arguments twice, so it takes few: one reference to what several need.
 
 use std::future::poll_fn;
 use std::io;
