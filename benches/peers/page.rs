@@ -99,13 +99,13 @@ const P99: Figure =
     Figure { title: "p99 latency, in milliseconds", name: "p99_seconds", ratio: false, show: milliseconds };
 
 fn table(page: &mut String, results: &Results, wanted: impl Fn(&Case) -> bool, figure: &Figure) {
-    let measured = |case: &Case| KINDS.iter().any(|kind| results.has(&case.name, kind.name()));
+    let is_there = |case: &Case, kind: Kind| {
+        !(figure.ratio && kind == Kind::Floor) && !cell(results, case, kind, figure).is_empty()
+    };
+    let measured = |case: &Case| KINDS.iter().any(|&kind| is_there(case, kind));
     let cases: Vec<Case> = cases::all().into_iter().filter(|case| wanted(case) && measured(case)).collect();
-    let kinds: Vec<Kind> = KINDS
-        .into_iter()
-        .filter(|kind| !(figure.ratio && *kind == Kind::Floor))
-        .filter(|kind| cases.iter().any(|case| results.has(&case.name, kind.name())))
-        .collect();
+    let kinds: Vec<Kind> =
+        KINDS.into_iter().filter(|&kind| cases.iter().any(|case| is_there(case, kind))).collect();
     if cases.is_empty() || kinds.is_empty() {
         return;
     }
@@ -210,8 +210,9 @@ fn fine_seconds(seconds: f64) -> String {
     format!("{seconds:.4}")
 }
 
-fn millions(figure: f64) -> String {
-    format!("{:.2}", figure / 1e6)
+fn millions(value: f64) -> String {
+    let millions = value / 1e6;
+    if millions < 0.1 { format!("{millions:.3}") } else { format!("{millions:.2}") }
 }
 
 fn milliseconds(seconds: f64) -> String {

@@ -76,11 +76,6 @@ impl Results {
         })
     }
 
-    /// Whether a server was measured in a case.
-    pub fn has(&self, case: &str, server: &str) -> bool {
-        self.cases.get(case).is_some_and(|servers| servers.contains_key(server))
-    }
-
     pub fn load(path: &Path) -> Result<Self, String> {
         let unreadable = |reason: String| format!("cannot read {}: {reason}", path.display());
         let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
