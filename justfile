@@ -36,7 +36,8 @@ timelines:
 
 # Measure the server beside the peers on PATH and the floor: just bench --quick; just bench --only n1000
 bench *arguments:
-    cargo bench --locked --quiet --bench peers -- {{arguments}}
+    cargo build --release --locked --quiet --bins --target-dir target/bench
+    BENCH_PROGRAMS=target/bench/release cargo bench --locked --quiet --bench peers -- {{arguments}}
 
 # See that deliberately broken servers are caught
 broken:

@@ -24,7 +24,7 @@ use cases::Case;
 use clap::Parser;
 use flood::Flood;
 use results::Results;
-use servers::{GENERATOR_CORE, KINDS, Kind, Running, pinned, pins};
+use servers::{GENERATOR_CORE, KINDS, Kind, Running, ours, pinned, pins};
 
 const PAGE: &str = "docs/performance.md";
 const CHART: &str = "docs/performance.svg";
@@ -201,7 +201,7 @@ fn measure_one(case: &Case, kind: Kind, arguments: &Arguments) -> Result<serde_j
     let server = Running::start(kind, case)?;
     let flood = case.flooded.then(|| Flood::begin(server.address)).transpose();
     let _flood = flood.map_err(|error| format!("cannot flood {}: {error}", kind.name()))?;
-    let output = pinned(Path::new(env!("CARGO_BIN_EXE_chat-load")), GENERATOR_CORE)
+    let output = pinned(&ours("chat-load"), GENERATOR_CORE)
         .args([&server.address.to_string(), "--format=json", "--protocol", kind.protocol()])
         .args(["--pid", &server.id().to_string()])
         .args(case.arguments(arguments.seconds, arguments.warm_up))

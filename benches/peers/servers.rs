@@ -1,5 +1,6 @@
 //! The servers that are measured: how each is started, and that none outlives its measurement.
 
+use std::env::consts::EXE_SUFFIX;
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -84,7 +85,7 @@ impl Kind {
                 if !case.flooded {
                     arguments.extend(strings(&WITHOUT_A_RATE));
                 }
-                (env!("CARGO_BIN_EXE_chat-server").into(), arguments)
+                (ours("chat-server"), arguments)
             }
             Self::Redis => (
                 self.name().into(),
@@ -174,6 +175,14 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// One of our own programs, as users have it: cargo builds those beside a benchmark with what its tests
+/// ask of their dependencies, which costs a member 120 bytes. So `just bench` builds them by themselves
+/// and says where.
+pub fn ours(name: &str) -> PathBuf {
+    let directory = std::env::var_os("BENCH_PROGRAMS").map_or_else(|| "target/release".into(), PathBuf::from);
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(directory).join(format!("{name}{EXE_SUFFIX}"))
 }
 
 /// The command for a program on one core, where `taskset` is there to see to it.
