@@ -198,13 +198,13 @@ impl Room {
         Ok(addressee)
     }
 
-    /// Gives a member another nickname. Returns the old one.
+    /// Gives a member another nickname. Returns the old one; none if that is the same, which is no news.
     ///
     /// # Errors
     ///
     /// [`Refusal::NicknameTaken`] if somebody else has it, or one that looks the same.
     pub fn rename(&mut self, id: MemberId, new: Nickname) -> Result<Option<Nickname>, Refusal> {
-        let Some(old) = self.nickname(id).cloned() else { return Ok(None) };
+        let Some(old) = self.nickname(id).filter(|&old| *old != new).cloned() else { return Ok(None) };
         let keys = new.keys();
         if keys.iter().any(|key| self.roster.get(key).is_some_and(|&holder| holder != id)) {
             return Err(Refusal::NicknameTaken);
@@ -438,6 +438,16 @@ mod tests {
             room.advance(id, stretch.len());
         }
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_nickname_that_a_member_has_already_is_no_news() {
+        let mut room = room();
+        let alex = join(&mut room, "Alex");
+        let end = room.end();
+        assert_eq!(room.rename(alex, nickname("Alex")), Ok(None));
+        assert_eq!(room.end(), end);
+        assert_eq!(room.rename(alex, nickname("alex")), Ok(Some(nickname("Alex"))), "but its case is");
     }
 
     #[test]
