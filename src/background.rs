@@ -57,11 +57,11 @@ impl<W: Write + Send + 'static> Target for W {
 ///
 /// Dropping it writes what is waiting, for at most [`DRAIN_TIMEOUT`], then ends the thread.
 #[derive(Debug)]
-pub struct BackgroundWriter {
-    queue: Arc<Queue>,
-}
+pub struct BackgroundWriter(Handle);
 
-/// A handle to a [`BackgroundWriter`]; each `write` is kept whole.
+/// A handle to the lines that wait for a target; each `write` is kept whole.
+///
+/// Those of a [`BackgroundWriter`] are written by its thread; those of [`Handle::new`] by whoever asks.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Queue>);
 
@@ -96,41 +96,49 @@ struct Batch {
 impl BackgroundWriter {
     /// Starts the thread.
     pub fn spawn(target: impl Target, when_full: WhenFull) -> Self {
-        let queue = Arc::new(Queue {
-            state: Mutex::default(),
-            when_full,
-            filled: Condvar::new(),
-            emptied: Condvar::new(),
-        });
-        thread::spawn({
-            let queue = Arc::clone(&queue);
-            move || queue.write_all_to(target)
-        });
-        Self { queue }
+        let handle = Handle::new(when_full);
+        let queue = Arc::clone(&handle.0);
+        thread::spawn(move || queue.write_until_the_end(target));
+        Self(handle)
     }
 
     /// A handle to write with.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle(Arc::clone(&self.queue))
+        self.0.clone()
+    }
+}
+
+impl Handle {
+    /// A handle to lines that no thread writes, but [`Handle::write_waiting`]: for a simulation.
+    #[must_use]
+    pub fn new(when_full: WhenFull) -> Self {
+        let (filled, emptied) = (Condvar::new(), Condvar::new());
+        Self(Arc::new(Queue { state: Mutex::default(), when_full, filled, emptied }))
     }
 
-    /// Has the target reopened between the lines that have been written by now and those that
-    /// will be.
+    /// Has the target reopened between the lines that have been written by now and those that will be.
     pub fn reopen(&self) {
-        let mut state = self.queue.lock();
+        let mut state = self.0.lock();
         state.batch.reopen_at = Some(state.batch.lines.len());
-        self.queue.filled.notify_one();
+        self.0.filled.notify_one();
+    }
+
+    /// Writes to `target` whatever waits at this moment.
+    pub fn write_waiting(&self, target: &mut impl Target) {
+        let mut batch = Batch::default();
+        self.0.exchange(self.0.lock(), &mut batch);
+        batch.write_to(target);
     }
 }
 
 impl Drop for BackgroundWriter {
     fn drop(&mut self) {
-        let mut state = self.queue.lock();
+        let queue = &self.0.0;
+        let mut state = queue.lock();
         state.ended = true;
-        self.queue.filled.notify_one();
-        let drained = self.queue.emptied.wait_timeout_while(state, DRAIN_TIMEOUT, |state| !state.drained);
-        drop(drained);
+        queue.filled.notify_one();
+        let _drained = queue.emptied.wait_timeout_while(state, DRAIN_TIMEOUT, |state| !state.drained);
     }
 }
 
@@ -176,22 +184,10 @@ impl Queue {
     }
 
     /// The thread: takes everything that waits and writes it in one piece, until the end.
-    fn write_all_to(&self, mut target: impl Target) {
+    fn write_until_the_end(&self, mut target: impl Target) {
         let mut batch = Batch::default();
         while self.take(&mut batch) {
-            let (before, behind) = batch.lines.split_at(batch.reopen_at.unwrap_or(0));
-            if !before.is_empty() {
-                target.write_lines(before);
-            }
-            if batch.reopen_at.is_some() {
-                target.reopen();
-            }
-            if !behind.is_empty() {
-                target.write_lines(behind);
-            }
-            if batch.missed > 0 {
-                target.miss_lines(batch.missed);
-            }
+            batch.write_to(&mut target);
         }
         drop(target);
         self.lock().drained = true;
@@ -213,11 +209,15 @@ impl Queue {
         // Woken by the first line of a burst, it lets the burst go on before it takes the processor.
         let more = |state: &mut State| !state.ended && !state.batch.is_enough();
         let gathered = self.filled.wait_timeout_while(state, GATHER_TIME, more);
-        let mut state = gathered.unwrap_or_else(PoisonError::into_inner).0;
+        self.exchange(gathered.unwrap_or_else(PoisonError::into_inner).0, batch);
+        !batch.is_empty()
+    }
+
+    /// Exchanges an empty batch for what waits, for which there is room then.
+    fn exchange(&self, mut state: MutexGuard<'_, State>, batch: &mut Batch) {
         std::mem::swap(batch, &mut state.batch);
         drop(state);
         self.emptied.notify_all();
-        !batch.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -228,6 +228,22 @@ impl Queue {
 impl Batch {
     fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.reopen_at.is_none() && self.missed == 0
+    }
+
+    fn write_to(&self, target: &mut impl Target) {
+        let (before, behind) = self.lines.split_at(self.reopen_at.unwrap_or(0));
+        if !before.is_empty() {
+            target.write_lines(before);
+        }
+        if self.reopen_at.is_some() {
+            target.reopen();
+        }
+        if !behind.is_empty() {
+            target.write_lines(behind);
+        }
+        if self.missed > 0 {
+            target.miss_lines(self.missed);
+        }
     }
 
     /// Whether it is worth writing without waiting for more.
@@ -295,7 +311,7 @@ mod tests {
         for _ in 0..(3 * WAITING_BYTES / line.len()) {
             handle.write_all(&line).unwrap();
         }
-        assert!(writer.queue.lock().batch.lines.len() < WAITING_BYTES + line.len());
+        assert!(handle.0.lock().batch.lines.len() < WAITING_BYTES + line.len());
         drop(open);
     }
 
@@ -375,7 +391,7 @@ mod tests {
         let (writer, free, requests) = hanging();
         let mut handle = writer.handle();
         handle.write_all(b"before\n").unwrap();
-        writer.reopen();
+        handle.reopen();
         handle.write_all(b"after\n").unwrap();
         drop(free);
         drop(writer);

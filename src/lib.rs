@@ -16,7 +16,8 @@
 //! | [`client`] | the client without a terminal: connect, hear, speak |
 //! | [`terminal`] | what a person or a script sees |
 //! | [`conformance`] | the report's test table as code, for any server on any network |
-//! | [`logfile`] | the file of the journal: its lock, its rotation, and what happens when the disk is full |
+//! | [`logfile`] | the file of the journal: its rotation, and what happens when the disk is full |
+//! | [`file_system`] | the seam between that file and the operating system's, and its lock |
 //! | [`password_file`] | where the password of a room comes from |
 //! | [`load`] | a load generator that checks every delivery, for chat servers and their peers |
 //! | [`metrics`] | what an operator can know, for Prometheus |
@@ -67,6 +68,7 @@ pub mod background;
 pub mod client;
 pub mod conformance;
 pub mod descriptors;
+pub mod file_system;
 pub mod journal;
 pub mod load;
 pub mod logfile;

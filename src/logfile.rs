@@ -1,13 +1,13 @@
 //! The file of the journal: for one server alone, begun anew on demand. When it fails nobody waits
 //! for it, and what is missing from it is said.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
 use crate::background::Target;
+use crate::file_system::FileSystem;
 use crate::journal::{self, Clock, LogFormat};
 use crate::net::explain;
 
@@ -16,23 +16,23 @@ use crate::net::explain;
 /// Lines that cannot be written, as when the disk is full, are counted. The first failure of a
 /// series and then the count are said to the operator; the count stands in the log, too, where the
 /// lines are missing. A file that has been removed is created again.
-pub struct LogFile {
+pub struct LogFile<F: FileSystem> {
+    file_system: F,
     path: PathBuf,
-    file: File,
+    file: F::File,
     gaps: Gaps,
 }
 
-impl LogFile {
-    /// Opens the file at `path` to append to it, and locks it: a second server is refused. What is
-    /// no regular file (a terminal, a pipe, `/dev/null`) is not locked, and where the file system
-    /// knows no locks nobody is refused.
+impl<F: FileSystem> LogFile<F> {
+    /// Opens the file at `path` to append to it, and locks it: a second server is refused.
     ///
     /// `format` and `clock` are those of the journal; `say` tells the operator a sentence.
     ///
     /// # Errors
     ///
-    /// Says in words why the file cannot be had.
+    /// Says in one sentence why the file cannot be had, and what to do.
     pub fn open(
+        file_system: F,
         path: &Path,
         format: LogFormat,
         clock: impl Clock + Clone,
@@ -44,26 +44,26 @@ impl LogFile {
             })
         };
         let name = path.display().to_string();
-        Ok(Self {
-            path: path.to_owned(),
-            file: open_and_lock(path)?,
-            gaps: Gaps { name, note: Box::new(note), say: Box::new(say), torn: false, missing: None },
-        })
+        let file = file_system.open(path).map_err(|error| {
+            format!("cannot open the log {name}: {}; choose another with --log", explain(&error))
+        })?;
+        let gaps = Gaps { name, note: Box::new(note), say: Box::new(say), torn: false, missing: None };
+        Ok(Self { file_system, path: path.to_owned(), file, gaps })
     }
 
     /// Goes over to what is at the path now, which is created if it is not there.
     fn open_again(&mut self) -> Result<(), String> {
-        if !is_at(&self.file, &self.path) {
-            self.file = open_and_lock(&self.path)?;
+        if !self.file_system.is_at(&self.file, &self.path) {
+            self.file = self.file_system.open(&self.path).map_err(|error| explain(&error))?;
             self.gaps.torn = false;
         }
         Ok(())
     }
 }
 
-impl Target for LogFile {
+impl<F: FileSystem> Target for LogFile<F> {
     fn write_lines(&mut self, lines: &[u8]) {
-        let opened = if is_removed(&self.file) { self.open_again() } else { Ok(()) };
+        let opened = if self.file_system.is_removed(&self.file) { self.open_again() } else { Ok(()) };
         match opened {
             Ok(()) => self.gaps.write(&mut self.file, lines),
             Err(reason) => self.gaps.miss(count(lines), reason),
@@ -174,54 +174,6 @@ fn count(lines: &[u8]) -> u64 {
 
 fn lines_were(count: u64) -> String {
     if count == 1 { "1 line was".to_owned() } else { format!("{count} lines were") }
-}
-
-#[cfg(unix)]
-fn open_and_lock(path: &Path) -> Result<File, String> {
-    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| explain(&error))?;
-    let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
-    if is_regular && let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
-        return Err("another server writes to it".to_owned());
-    }
-    Ok(file)
-}
-
-/// A lock would keep others from reading the file as well, so it is opened for one writer instead.
-#[cfg(windows)]
-fn open_and_lock(path: &Path) -> Result<File, String> {
-    use std::os::windows::fs::OpenOptionsExt as _;
-    const SHARE_READ_AND_DELETE: u32 = 1 | 4;
-    let mut options = OpenOptions::new();
-    options.create(true).append(true).share_mode(SHARE_READ_AND_DELETE);
-    options.open(path).map_err(|error| explain(&error))
-}
-
-/// Whether the file is the one that is at `path` now.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(file), Ok(found)) => (file.dev(), file.ino()) == (found.dev(), found.ino()),
-        _ => false,
-    }
-}
-
-/// Elsewhere a file that is written to stays where it is.
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> bool {
-    true
-}
-
-/// Whether the file is in no directory any more, so that nobody will ever read it.
-#[cfg(unix)]
-fn is_removed(file: &File) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
-}
-
-#[cfg(not(unix))]
-fn is_removed(_: &File) -> bool {
-    false
 }
 
 #[cfg(test)]

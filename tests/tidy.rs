@@ -34,6 +34,16 @@ fn nothing_but_the_net_module_names_a_socket() {
 }
 
 #[test]
+fn nothing_but_the_file_system_module_opens_a_file_to_write_to_it() {
+    for mut file in rust_files("src").filter(|file| !file.is("src/file_system.rs")) {
+        file.forget_tests();
+        for forbidden in ["OpenOptions", "File::create", "fs::write", "fs::rename", "fs::remove"] {
+            file.must_not_contain(forbidden);
+        }
+    }
+}
+
+#[test]
 fn nothing_is_unbounded() {
     for mut file in rust_files("src") {
         file.forget_tests();

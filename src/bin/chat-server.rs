@@ -11,13 +11,14 @@ use std::process::ExitCode;
 use clap::{ArgAction, Parser, ValueEnum};
 use commonroom::background::{BackgroundWriter, Handle, WhenFull};
 use commonroom::descriptors::{OTHER_DESCRIPTORS, allow_connections};
+use commonroom::file_system::Disk;
 use commonroom::journal::{self, LogFormat};
 use commonroom::logfile::LogFile;
 use commonroom::metrics;
 use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
 use commonroom::password_file;
 use commonroom::protocol::Password;
-use commonroom::server::{Config, Observer, serve};
+use commonroom::server::{Config, Observer, listen, serve};
 use limits::LimitArguments;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
@@ -141,15 +142,15 @@ async fn serve_until_signalled<N: Network>(
     password: Option<Password>,
 ) -> Result<(), String> {
     let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {}", explain(&error)))?;
-    let listener =
-        network.bind(&arguments.listen).await.map_err(|error| cannot_listen(&arguments.listen, &error))?;
-    let address = listener.local_address().map_err(|error| cannot_listen(&arguments.listen, &error))?;
+    let (listener, address) = listen(network, &arguments.listen).await?;
     let scraped = match &arguments.metrics {
         Some(address) => Some(listen_for_metrics(address).await?),
         None => None,
     };
-    let log = open_log(arguments)?;
-    start_logging(arguments, &log);
+    let format = arguments.log_format.into();
+    let file = LogFile::open(Disk, &arguments.log, format, jiff::Zoned::now, say_on_stderr)?;
+    let log = BackgroundWriter::spawn(file, WhenFull::Wait);
+    start_logging(arguments, log.handle());
     if let Some(warning) = exposure(address, arguments.tls_cert.is_some(), password.is_some()) {
         say_on_stderr(&warning);
     }
@@ -172,7 +173,7 @@ async fn serve_until_signalled<N: Network>(
     let config =
         Config { history_lines: arguments.history, password, limits: arguments.limits.limits(), observer };
     let shutdown = async {
-        signals.until_the_end(&log).await;
+        signals.until_the_end(&log.handle()).await;
         tell_systemd(State::Stopping);
     };
     tell_systemd(State::Ready);
@@ -186,15 +187,6 @@ async fn listen_for_metrics(address: &str) -> Result<(<Tcp as Network>::Listener
     let listener = Tcp.bind(address).await.map_err(cannot)?;
     let address = listener.local_address().map_err(cannot)?;
     Ok((listener, address))
-}
-
-fn cannot_listen(address: &str, error: &io::Error) -> String {
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => "; stop the program that has it, or choose another with --listen",
-        io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges, choose another with --listen",
-        _ => "",
-    };
-    format!("cannot listen on {address}: {}{advice}", explain(error))
 }
 
 fn too_few_descriptors(connections: usize, maximum: u64) -> String {
@@ -215,16 +207,7 @@ fn exposure(address: SocketAddr, has_tls: bool, has_password: bool) -> Option<St
     })
 }
 
-fn open_log(arguments: &Arguments) -> Result<BackgroundWriter, String> {
-    let path = &arguments.log;
-    let file = LogFile::open(path, arguments.log_format.into(), jiff::Zoned::now, say_on_stderr);
-    let file = file.map_err(|reason| {
-        format!("cannot open the log {}: {reason}; choose another with --log", path.display())
-    })?;
-    Ok(BackgroundWriter::spawn(file, WhenFull::Wait))
-}
-
-fn start_logging(arguments: &Arguments, log: &BackgroundWriter) {
+fn start_logging(arguments: &Arguments, log: Handle) {
     let level = match arguments.verbose {
         0 => LevelFilter::OFF,
         1 => LevelFilter::DEBUG,
@@ -236,7 +219,7 @@ fn start_logging(arguments: &Arguments, log: &BackgroundWriter) {
         .log_internal_errors(false)
         .with_filter(Targets::new().with_target("commonroom", level));
     tracing_subscriber::registry()
-        .with(journal::layer(arguments.log_format.into(), jiff::Zoned::now, log.handle()))
+        .with(journal::layer(arguments.log_format.into(), jiff::Zoned::now, log))
         .with(inside)
         .init();
 }
@@ -316,7 +299,7 @@ impl Signals {
 
     /// Completes when the server is asked to end, by Ctrl-C or SIGTERM. Until then each SIGHUP has the
     /// log reopened.
-    async fn until_the_end(mut self, log: &BackgroundWriter) {
+    async fn until_the_end(mut self, log: &Handle) {
         loop {
             tokio::select! {
                 biased;
@@ -338,7 +321,7 @@ impl Signals {
         tokio::signal::windows::ctrl_c().map(Self)
     }
 
-    async fn until_the_end(mut self, _log: &BackgroundWriter) {
+    async fn until_the_end(mut self, _log: &Handle) {
         self.0.recv().await;
     }
 }

@@ -15,6 +15,8 @@ mod session;
 mod shared;
 mod waiting;
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::task::{JoinError, JoinSet};
@@ -25,7 +27,7 @@ pub use bucket::Rate;
 pub use limits::Limits;
 pub use observer::{Observer, Statistics};
 
-use crate::net::{Listener, explain};
+use crate::net::{Listener, Network, explain};
 use crate::protocol::{Password, Refusal};
 use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
 use session::Session;
@@ -74,6 +76,27 @@ pub async fn serve<L: Listener>(listener: L, config: Config, shutdown: impl Futu
         sessions.shutdown().await;
     }
     info!(event = "stop", "Server stopped");
+}
+
+/// Listens on `address`, and says where that is: another port if 0 was asked for.
+///
+/// # Errors
+///
+/// Says in one sentence why not, and what to do.
+pub async fn listen<N: Network>(network: &N, address: &str) -> Result<(N::Listener, SocketAddr), String> {
+    let cannot = |error: io::Error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => "; stop the program that has it, or choose another with --listen",
+            io::ErrorKind::PermissionDenied => {
+                "; ports below 1024 need privileges, choose another with --listen"
+            }
+            _ => "",
+        };
+        format!("cannot listen on {address}: {}{advice}", explain(&error))
+    };
+    let listener = network.bind(address).await.map_err(cannot)?;
+    let address = listener.local_address().map_err(cannot)?;
+    Ok((listener, address))
 }
 
 /// Accepts for ever. Does no work for the accepted but to start their sessions.

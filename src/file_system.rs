@@ -1,0 +1,89 @@
+//! The seam between the log and the file system: a [`LogFile`](crate::logfile::LogFile) lies in any
+//! [`FileSystem`].
+//!
+//! Production is [`Disk`]; the simulation has one that fills, hangs and loses files when it is told to.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Where files are that one program at a time writes to.
+pub trait FileSystem: Send + 'static {
+    /// A file that is open, and while it is, locked.
+    type File: Write + Send;
+
+    /// Opens the file at `path` to append to it, creates it if it is not there, and locks it. What is
+    /// no regular file (a terminal, a pipe, `/dev/null`) is not locked, and where the file system
+    /// knows no locks nobody is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`in_use`] if somebody else writes to the file, or what the operating system says.
+    fn open(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// Whether the file is the one that is at `path` now.
+    fn is_at(&self, file: &Self::File, path: &Path) -> bool;
+
+    /// Whether the file is in no directory any more, so that nobody will ever read it.
+    fn is_removed(&self, file: &Self::File) -> bool;
+}
+
+/// The error for a file that somebody else writes to.
+#[must_use]
+pub fn in_use() -> io::Error {
+    io::Error::new(io::ErrorKind::ResourceBusy, "another server writes to it")
+}
+
+/// The files of the operating system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+#[cfg(unix)]
+impl FileSystem for Disk {
+    type File = File;
+
+    fn open(&self, path: &Path) -> io::Result<File> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let is_regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        if is_regular && let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
+            return Err(in_use());
+        }
+        Ok(file)
+    }
+
+    fn is_at(&self, file: &File, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        match (file.metadata(), std::fs::metadata(path)) {
+            (Ok(file), Ok(found)) => (file.dev(), file.ino()) == (found.dev(), found.ino()),
+            _ => false,
+        }
+    }
+
+    fn is_removed(&self, file: &File) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+}
+
+#[cfg(windows)]
+impl FileSystem for Disk {
+    type File = File;
+
+    /// A lock would keep others from reading the file as well, so it is opened for one writer instead.
+    fn open(&self, path: &Path) -> io::Result<File> {
+        use std::os::windows::fs::OpenOptionsExt as _;
+        const SHARE_READ_AND_DELETE: u32 = 1 | 4;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).share_mode(SHARE_READ_AND_DELETE);
+        options.open(path)
+    }
+
+    /// A file that is written to stays where it is.
+    fn is_at(&self, _: &File, _: &Path) -> bool {
+        true
+    }
+
+    fn is_removed(&self, _: &File) -> bool {
+        false
+    }
+}
