@@ -127,6 +127,11 @@ impl Gaps {
         let (length, result) = write_as_much(file, lines);
         let (written, rest) = lines.split_at(length);
         self.torn = written.last().is_some_and(|&last| last != b'\n');
+        // A line that lacks only its end is there: whatever comes next begins with that.
+        let rest = if self.torn { rest.strip_prefix(b"\n").unwrap_or(rest) } else { rest };
+        if rest.is_empty() {
+            return Ok(());
+        }
         result.map_err(|error| (count(rest), explain(&error)))
     }
 
@@ -249,6 +254,16 @@ mod tests {
     fn a_note_that_was_torn_itself_is_written_again() {
         let (log, _) = write(&[FULL, Some(3), FULL, FULL], &["one\n", "two\n", "three\n", "four\n"]);
         assert_eq!(log, "1 m\n3 missing: no space left on device\nfour\n");
+    }
+
+    #[test]
+    fn a_line_or_a_note_that_lacks_only_its_end_is_not_missing() {
+        let (log, told) = write(&[Some(3), FULL], &["one\n", "two\n"]);
+        assert_eq!((log.as_str(), told.len()), ("one\ntwo\n", 0));
+        let note = "1 missing: no space left on device";
+        let (log, told) = write(&[FULL, Some(note.len()), FULL, FULL], &["one\n", "two\n", "three\n"]);
+        assert_eq!(log, format!("{note}\n1 missing: no space left on device\nthree\n"));
+        assert_eq!(told.len(), 4, "{told:?}");
     }
 
     #[test]
