@@ -22,9 +22,9 @@ sim scenario="" seed="":
         else { (if seed == "" { "" } else { "SIM_SEED=" + seed + " " }) \
             + "cargo test --quiet --test sim -- --nocapture --test-threads 1 " + scenario + "::" } }}
 
-# Sweep so many seeds of simulated faults
+# Sweep so many seeds of simulated faults, of the network and of the disk
 soak seeds="1000":
-    SIM_SEEDS={{seeds}} cargo test --release --quiet --test sim -- --nocapture sweep::
+    SIM_SEEDS={{seeds}} cargo test --release --quiet --test sim -- --nocapture sweep:: log_faults::
 
 # A crowd on the real server, at random, for a minute: just soak-real 600 2000; SOAK_SEED=42 just soak-real
 soak-real seconds="60" members="500":

@@ -5,6 +5,9 @@
 //! nothing of it. A replacement that no longer fits exactly once fails the test, so that it moves
 //! along with the code. The copies share the target directory, so only this package is rebuilt.
 
+#[path = "broken/mistakes.rs"]
+mod mistakes;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -14,168 +17,10 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A server that breaks a promise.
-struct Broken {
-    name: &'static str,
-    /// In which files, what stands there, exactly once, and what a mistake would make of it.
-    mistakes: &'static [(&'static str, &'static str, &'static str)],
-    /// Which test catches it, within how many seeds, and what it says.
-    caught_by: (&'static str, u64, &'static str),
-}
+use mistakes::{BROKEN, Broken};
 
 /// What the binary of a broken server is called, which is built only where it is asked for.
 const REAL_SERVER: &str = "broken-chat-server";
-
-const SWEEP: &str = "sweep::every_promise_holds_for_every_seed";
-
-const BROKEN: &[Broken] = &[
-    Broken {
-        name: "skips the drain",
-        mistakes: &[(
-            "src/server/session.rs",
-            "                let rest = deliver(outgoing, &place);",
-            "                let rest = async { Ok::<(), Departure>(()) };",
-        )],
-        caught_by: (SWEEP, 200, "who leaves in order is sent everything that was said before"),
-    },
-    Broken {
-        name: "lets chance choose between hearing and sending",
-        mistakes: &[(
-            "src/server/session.rs",
-            "            biased;\n            departure = listen(",
-            "            departure = listen(",
-        )],
-        caught_by: (
-            "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
-            100,
-            "the first line that differs",
-        ),
-    },
-    Broken {
-        name: "announces a leaving twice",
-        mistakes: &[(
-            "src/room/mod.rs",
-            "        self.log.append(Broadcast::Left(&nickname));",
-            "        self.log.append(Broadcast::Left(&nickname));\n        self.log.append(Broadcast::Left(&nickname));",
-        )],
-        caught_by: (SWEEP, 20, "everyone sees one order"),
-    },
-    Broken {
-        name: "sets the cursor one byte too far back",
-        mistakes: &[(
-            "src/room/mod.rs",
-            "                *cursor += part as Position;",
-            "                *cursor += part as Position - Position::from(part > 8_000);",
-        )],
-        caught_by: (SWEEP, 200, "everyone sees one order"),
-    },
-    Broken {
-        name: "keeps the log for ever",
-        mistakes: &[("src/room/log.rs", "        self.retire();\n", "")],
-        caught_by: (SWEEP, 200, "the log is kept within its bound"),
-    },
-    Broken {
-        name: "waits for the slowest before it goes on",
-        mistakes: &[
-            (
-                "src/server/session.rs",
-                "            Handled::All => {}\n",
-                "            Handled::All => Box::pin(place.room.wait_for_the_slowest()).await,\n",
-            ),
-            (
-                "src/server/shared.rs",
-                "    /// Slows a sender down",
-                "    /// Broken on purpose.\n    pub(super) async fn wait_for_the_slowest(&self) {\n        \
-     while self.lock().room.somebody_is_behind_by(0, |_| false) {\n            sleep(BACK_PRESSURE_PAUSE).await;\n        }\n    }\n\n    \
-     /// Slows a sender down",
-            ),
-        ],
-        caught_by: (SWEEP, 1_000, "nobody's slowness delays another"),
-    },
-    Broken {
-        name: "gathers for three seconds before it sends more",
-        mistakes: &[(
-            "src/server/session.rs",
-            "        if wrote == Wrote::Everything {\n            return Ok(());\n        }\n",
-            "        if wrote == Wrote::Everything {\n            return Ok(());\n        }\n        sleep(std::time::Duration::from_secs(3)).await;\n",
-        )],
-        caught_by: (SWEEP, 1_000, "nobody's slowness delays another"),
-    },
-    Broken {
-        name: "lets two have one nickname",
-        mistakes: &[(
-            "src/room/mod.rs",
-            "        if keys.iter().any(|key| self.roster.contains_key(key)) {",
-            "        if self.roster.len() > 1_000 {",
-        )],
-        caught_by: (SWEEP, 100, "a nickname belongs to one member at a time"),
-    },
-    Broken {
-        name: "says the unfinished last line of a connection that broke",
-        mistakes: &[(
-            "src/server/session.rs",
-            "            Ok(Ok(false)) => return Departure::Wish,",
-            "            Ok(Ok(false)) => {\n                incoming.decoder.push(b\"\\n\");\n                \
-                place.room.handle_messages(member, &mut incoming.decoder);\n                return Departure::Wish;\n            }",
-        )],
-        caught_by: (SWEEP, 300, "nothing is said that nobody said"),
-    },
-    Broken {
-        name: "keeps a member whose connection was reset",
-        mistakes: &[(
-            "src/server/session.rs",
-            "        place.room.leave(id, departure);\n",
-            "        if departure == Departure::Reset {\n            std::mem::forget(place);\n            return false;\n        }\n        \
-     place.room.leave(id, departure);\n",
-        )],
-        caught_by: (SWEEP, 200, "the roster equals the live members"),
-    },
-    Broken {
-        name: "tells a newcomer that it is connected before it is",
-        mistakes: &[(
-            "src/room/mod.rs",
-            "            let stop = private.peek().map_or(end, |&&(position, _)| position.min(end));",
-            "            let stop = if private.peek().is_none() { end } else { cursor };",
-        )],
-        caught_by: (SWEEP, 20, "everyone sees one order"),
-    },
-    Broken {
-        name: "never drops who takes nothing",
-        mistakes: &[(
-            "src/server/session.rs",
-            "timeout(place.room.limits().write_timeout, writable)",
-            "timeout(place.room.limits().write_timeout * 100, writable)",
-        )],
-        caught_by: (SWEEP, 300, "every live member receives something fresh from every other"),
-    },
-    Broken {
-        name: "loses a message now and then",
-        mistakes: &[(
-            "src/server/shared.rs",
-            "        Ok(Command::Say(text)) => {",
-            "        Ok(Command::Say(_)) if room.end() % 16 == 7 => Ok(()),\n        Ok(Command::Say(text)) => {",
-        )],
-        caught_by: (SWEEP, 20, "each sender's messages are accepted in its order, without a gap"),
-    },
-    Broken {
-        name: "panics on what it refuses",
-        mistakes: &[(
-            "src/server/shared.rs",
-            "        Err(refusal) => Err(refusal),",
-            "        Err(refusal) => panic!(\"{refusal}\"),",
-        )],
-        caught_by: (SWEEP, 100, "no internal error"),
-    },
-    Broken {
-        name: "counts connections that are gone",
-        mistakes: &[(
-            "src/server/mod.rs",
-            "            Some(ended) = sessions.join_next() => {",
-            "            Some(ended) = sessions.join_next(), if sessions.len() > 1_000 => {",
-        )],
-        caught_by: (SWEEP, 200, "every live member receives something fresh from every other"),
-    },
-];
 
 /// The copy of the package, of which there is one.
 static PACKAGE: Mutex<()> = Mutex::new(());

@@ -2,6 +2,7 @@
 //!
 //! - [`network`]: our seam over turmoil. [`member`] and [`actor`]: one that keeps what it saw. [`world`]: one
 //!   server and its members.
+//! - [`machine`]: where its log lies, on a [`disk`] that fails when it is told to. [`log_faults`] are a sweep of that.
 //! - The named scenarios, each a module of its own with its `server.log` as a snapshot.
 //! - [`conformance`]: the report's table, which `chat-check` runs against processes.
 //! - [`sweep`]: many [`plan`]s drawn from seeds. [`history`] is what happened in one, [`oracles`] are
@@ -17,9 +18,13 @@ mod actor;
 mod certificates;
 mod conformance;
 mod determinism;
+mod disk;
 mod guards;
 mod history;
 mod ledger;
+mod log_faults;
+mod log_file;
+mod machine;
 mod member;
 mod misbehaviour;
 mod network;

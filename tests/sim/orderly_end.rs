@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::member::{Act, Member};
 use super::network::Simulated;
 use super::scenario;
-use super::world::{SERVER, address, seconds};
+use super::world::{SERVER, listen_address, seconds};
 
 /// More than the simulated network takes on a connection before it makes the writer wait, in writes.
 const LINES: u64 = 70;
@@ -21,8 +21,7 @@ fn a_stalled_member_does_not_hold_up_the_end_of_the_others_beyond_the_grace() {
         sim.host(SERVER, move || async move {
             // The grace alone is to end it.
             let limits = Limits { write_timeout: seconds(600), ..Limits::default() };
-            let port = address().split_off(SERVER.len());
-            let listener = Simulated::default().bind(&format!("0.0.0.0{port}")).await?;
+            let listener = Simulated::default().bind(&listen_address()).await?;
             serve(listener, Config { limits, ..Config::default() }, sleep(asked)).await;
             Ok(())
         });

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use commonroom::background::Handle;
 use jiff::civil::DateTime;
 
 use super::world::{Physics, World};
@@ -14,27 +15,42 @@ pub fn begin() -> World {
 
 /// The same, with another time on its clock.
 pub fn begin_at(begin: DateTime) -> World {
+    World::with(physics(begin))
+}
+
+/// The same, where the lines of `server.log` are also written to `log`.
+pub fn begin_with_log(log: Handle) -> World {
+    World::with_log(physics(Physics::default().begin), log)
+}
+
+fn physics(begin: DateTime) -> Physics {
     let seed = seed();
-    World::with(Physics {
+    Physics {
         seed: seed.unwrap_or_default(),
         begin,
         traced: seed.is_some(),
         recorded: true,
         ..Physics::default()
-    })
+    }
 }
 
 /// Shows the picture of a scenario that is over, and compares its log and its picture with what
 /// has been reviewed.
 #[track_caller]
 pub fn end(world: &World, name: &str) {
+    end_with_log(world, name, &world.server_log());
+}
+
+/// The same, where `log` is what has become of the log.
+#[track_caller]
+pub fn end_with_log(world: &World, name: &str, log: &str) {
     let timeline = world.timeline().expect("scenarios are recorded");
-    println!("{}\n{}", timeline.to_text(110), world.server_log());
+    println!("{}\n{log}", timeline.to_text(110));
     if seed().is_some() {
         println!("{}", world.events());
         return;
     }
-    snapshot(&format!("server_log_of_{name}"), &world.server_log());
+    snapshot(&format!("server_log_of_{name}"), log);
     compare_picture(&format!("{name}.svg"), &timeline.to_svg());
 }
 

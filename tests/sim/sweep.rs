@@ -67,7 +67,7 @@ pub fn plan_of(seed: u64) -> Plan {
     plans().new_tree(&mut runner(seed)).expect("every seed has a plan").current()
 }
 
-fn runner(seed: u64) -> TestRunner {
+pub fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let shrinks = variable("SIM_SHRINKS").unwrap_or(SHRINKS).try_into().unwrap_or(u32::MAX);
@@ -178,6 +178,6 @@ fn replay(seed: u64) {
     println!("{}\nseed {seed} keeps every promise", outcome.events);
 }
 
-fn variable(name: &str) -> Option<u64> {
+pub fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }

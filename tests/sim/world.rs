@@ -6,13 +6,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use commonroom::journal::{self, LogFormat};
+use commonroom::journal::{self, Clock, LogFormat};
 use commonroom::net::Network;
 use commonroom::server::{Config, serve};
 use jiff::civil::{DateTime, date};
 use tracing::Dispatch;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::actor::{Ending, Membership, Witness, live};
@@ -79,12 +81,34 @@ pub fn address() -> String {
     format!("{SERVER}:{PORT}")
 }
 
+/// Where it listens, on its own host.
+pub fn listen_address() -> String {
+    format!("0.0.0.0:{PORT}")
+}
+
+/// The time of the world, which begins at `begin`, for `server.log`.
+pub fn clock(begin: DateTime) -> impl Clock + Clone {
+    move || {
+        let elapsed = turmoil::sim_elapsed().unwrap_or_default();
+        let now = begin.checked_add(elapsed).expect("a simulation does not last for ever");
+        now.to_zoned(jiff::tz::TimeZone::UTC).expect("UTC has every time")
+    }
+}
+
 pub const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 impl World {
     pub fn with(physics: Physics) -> Self {
+        Self::with_log(physics, io::sink)
+    }
+
+    /// The same, where the lines of `server.log` are also written to `log`.
+    pub fn with_log<W>(physics: Physics, log: W) -> Self
+    where
+        W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+    {
         let sim = turmoil::Builder::new()
             .rng_seed(physics.seed)
             .epoch(std::time::UNIX_EPOCH)
@@ -95,26 +119,20 @@ impl World {
             .simulation_duration(Duration::from_secs(24 * 60 * 60))
             .enable_random_order()
             .build();
-        let begin = physics.begin;
-        let clock = move || {
-            let elapsed = turmoil::sim_elapsed().unwrap_or_default();
-            let now = begin.checked_add(elapsed).expect("a simulation does not last for ever");
-            now.to_zoned(jiff::tz::TimeZone::UTC).expect("UTC has every time")
-        };
-        let (log, notable) = (Captured::default(), Captured::default());
+        let (said, notable) = (Captured::default(), Captured::default());
         let level = if physics.traced { LevelFilter::TRACE } else { LevelFilter::DEBUG };
         let inside = tracing_subscriber::fmt::layer()
             .with_ansi(false)
             .with_timer(VirtualTime)
             .with_writer(notable.writer())
             .with_filter(Targets::new().with_target("commonroom", level).with_target("network", level));
-        let journal = journal::layer(LogFormat::Report, clock, log.writer());
+        let journal = journal::layer(LogFormat::Report, clock(physics.begin), said.writer().and(log));
         let dispatch = Dispatch::new(tracing_subscriber::registry().with(journal).with(inside));
         let recording = physics.recorded.then(Recording::default);
         Self {
             sim,
             dispatch,
-            log,
+            log: said,
             notable,
             witnesses: BTreeMap::new(),
             physics,
@@ -135,7 +153,7 @@ impl World {
             sim.host(SERVER, move || {
                 let (network, config) = (network.clone(), config.clone());
                 async move {
-                    let listener = network.bind(&format!("0.0.0.0:{PORT}")).await?;
+                    let listener = network.bind(&listen_address()).await?;
                     serve(listener, config, std::future::pending()).await;
                     Ok(())
                 }
@@ -218,6 +236,16 @@ impl World {
         self.within(|sim| sim.bounce(SERVER));
     }
 
+    /// Notes for the picture that the disk of the server does not work any more.
+    pub fn disk_fails(&mut self, how: &'static str) {
+        self.begin_shade(ShadeKind::Disk(how), SERVER, SERVER);
+    }
+
+    /// And that it works again.
+    pub fn disk_works(&mut self) {
+        self.end_shade(SERVER);
+    }
+
     fn begin_shade(&mut self, kind: ShadeKind, one: &str, other: &str) -> Duration {
         let begin = self.sim.elapsed();
         self.shades.push(Shade { between: (one.to_owned(), other.to_owned()), begin, end: None, kind });
@@ -269,6 +297,13 @@ impl World {
     /// Every connection that any member has had by now.
     pub fn memberships(&self) -> Vec<Membership> {
         self.witnesses.values().flat_map(Witness::memberships).collect()
+    }
+
+    /// What everybody has heard by now, and when.
+    pub fn heard(&self) -> BTreeMap<String, Vec<(Duration, String)>> {
+        let heard =
+            |witness: &Witness| witness.memberships().into_iter().flat_map(|membership| membership.heard);
+        self.witnesses.iter().map(|(host, witness)| (host.clone(), heard(witness).collect())).collect()
     }
 
     /// What the member on a host has on its screen by now, one line each.

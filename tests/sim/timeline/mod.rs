@@ -70,6 +70,7 @@ impl Shade {
             ShadeKind::OneWayPartition => format!("partition {} ↛ {}", self.between.0, self.between.1),
             ShadeKind::Hold => "hold".to_owned(),
             ShadeKind::Crash => "down".to_owned(),
+            ShadeKind::Disk(how) => how.to_owned(),
         }
     }
 
@@ -78,6 +79,7 @@ impl Shade {
             ShadeKind::Partition | ShadeKind::OneWayPartition => "repaired",
             ShadeKind::Hold => "released",
             ShadeKind::Crash => "up",
+            ShadeKind::Disk(_) => "the disk works again",
         }
     }
 }
@@ -89,6 +91,8 @@ pub enum ShadeKind {
     OneWayPartition,
     Hold,
     Crash,
+    /// How the disk of a host does not work.
+    Disk(&'static str),
 }
 
 /// Something happened on a host.

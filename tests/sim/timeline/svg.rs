@@ -278,7 +278,7 @@ fn shade_class(kind: ShadeKind) -> &'static str {
     match kind {
         ShadeKind::Partition | ShadeKind::OneWayPartition => "partition",
         ShadeKind::Hold => "hold",
-        ShadeKind::Crash => "down",
+        ShadeKind::Crash | ShadeKind::Disk(_) => "down",
     }
 }
 

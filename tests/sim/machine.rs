@@ -1,0 +1,102 @@
+//! The machine that the server runs on: its disk, and what the server says there to its operator.
+//!
+//! `server.log` goes to that disk through the same code as on the real binary; only the thread that writes
+//! is a task here, so that its time is virtual too.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use commonroom::background::{GATHER_TIME, Handle, WhenFull};
+use commonroom::journal::LogFormat;
+use commonroom::logfile::LogFile;
+use commonroom::server::{Config, listen, serve};
+use tokio::time::sleep;
+
+use super::disk::SimulatedDisk;
+use super::network::Simulated;
+use super::world::{Physics, SERVER, World, clock, listen_address};
+
+/// The path of the log.
+pub const LOG: &str = "server.log";
+
+#[derive(Clone)]
+pub struct Machine {
+    pub disk: SimulatedDisk,
+    /// The lines of the journal that wait for the disk.
+    pub log: Handle,
+    stderr: Arc<Mutex<Vec<String>>>,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        // Where the real binary would wait for a moment, time would stand still here.
+        Self { disk: SimulatedDisk::default(), log: Handle::new(WhenFull::Drop), stderr: Arc::default() }
+    }
+}
+
+impl Machine {
+    /// Puts a server on this machine into the world, which is asked to end after a while.
+    pub fn start_server_in(&self, world: &mut World, config: Config, lasts: Duration) {
+        let machine = self.clone();
+        world.within(|sim| {
+            sim.host(SERVER, move || {
+                let (machine, config) = (machine.clone(), config.clone());
+                async move {
+                    machine.run_server(&listen_address(), config, sleep(lasts)).await;
+                    Ok(())
+                }
+            });
+        });
+    }
+
+    /// What `chat-server` does, from its start until `shutdown` completes.
+    pub async fn run_server(&self, address: &str, config: Config, shutdown: impl Future<Output = ()>) {
+        if let Err(sentence) = self.serve(address, config, shutdown).await {
+            self.say(&sentence);
+        }
+    }
+
+    async fn serve(
+        &self,
+        address: &str,
+        config: Config,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), String> {
+        let (listener, _) = listen(&Simulated::default(), address).await?;
+        let operator = self.clone();
+        let mut file = LogFile::open(
+            self.disk.clone(),
+            Path::new(LOG),
+            LogFormat::Report,
+            clock(Physics::default().begin),
+            move |sentence| operator.say(sentence),
+        )?;
+        tokio::select! {
+            biased;
+            () = serve(listener, config, shutdown) => {}
+            () = self.write_log(&mut file) => {}
+        }
+        self.log.write_waiting(&mut file);
+        Ok(())
+    }
+
+    /// The thread that writes, and waits where the disk does.
+    async fn write_log(&self, file: &mut LogFile<SimulatedDisk>) {
+        loop {
+            sleep(GATHER_TIME).await;
+            if !self.disk.hangs() {
+                self.log.write_waiting(file);
+            }
+        }
+    }
+
+    fn say(&self, sentence: &str) {
+        self.stderr.lock().unwrap().push(sentence.to_owned());
+    }
+
+    /// What the operator has been told by now.
+    pub fn stderr(&self) -> Vec<String> {
+        self.stderr.lock().unwrap().clone()
+    }
+}
