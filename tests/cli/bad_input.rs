@@ -43,6 +43,27 @@ fn a_message_that_cannot_be_sent_is_refused_and_the_connection_lives_on() {
 }
 
 #[test]
+fn a_nickname_that_looks_like_anothers_or_hides_something_is_refused() {
+    let server = Server::start();
+    let mut bystander = server.join("Bystander");
+    let like_another = "somebody here has that nickname, or one like it";
+    for (wanted, reason) in [
+        // The second letter is Cyrillic, the first one is wide, all are in another case.
+        ("B\u{443}stander", like_another),
+        ("\u{ff22}ystander", like_another),
+        ("BYSTANDER", like_another),
+        ("By\u{200b}stander", "a nickname cannot contain U+200B"),
+        ("\u{202e}rednatsyB", "a nickname cannot contain U+202E"),
+    ] {
+        let mut peer = server.connect();
+        peer.expect_bytes("NICK");
+        peer.send(&format!("{wanted}\n"));
+        peer.expect_next(&format!("-- Not joined: {reason}."));
+    }
+    notices_nothing(&mut bystander);
+}
+
+#[test]
 fn a_bad_or_taken_nickname_can_be_tried_three_times() {
     let mut server = Server::start();
     let mut bystander = server.join("Bystander");

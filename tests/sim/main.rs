@@ -21,6 +21,7 @@ mod determinism;
 mod disk;
 mod guards;
 mod history;
+mod hostile_text;
 mod ledger;
 mod log_faults;
 mod log_file;
