@@ -36,6 +36,12 @@ const KEEPALIVE_PROBES: u32 = 3;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How much may wait unsent in a socket that takes more. The kernel would have a socket take more only when a
+/// third of its buffer is free, which grows to megabytes: who reads slowly would look like who reads nothing,
+/// and be behind by more than its cursor says.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES: u32 = 128 * 1_024;
+
 /// A kind of network that a server can listen on and a client can connect over.
 pub trait Network: Clone + Send + Sync + 'static {
     /// What [`Network::bind`] gives.
@@ -149,7 +155,10 @@ fn set_options(stream: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(&keepalive())?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT))?;
+    {
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT))?;
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
+    }
     Ok(())
 }
 
@@ -278,6 +287,48 @@ mod tests {
                 assert_eq!(socket.tcp_keepalive_time().unwrap() + asked, Duration::from_secs(60));
                 assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(60)));
             }
+        });
+    }
+
+    /// The kernel alone says so only when a third of its buffer is free, which grows to megabytes: who reads
+    /// slowly would look like who reads nothing.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_reads_a_little_makes_room_for_more() {
+        use tokio::io::AsyncReadExt as _;
+        use tokio::time::timeout;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut listener = Tcp.bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_address().unwrap().to_string();
+            let mut reader = Tcp.connect(&address).await.unwrap();
+            let (writer, _) = Listener::accept(&mut listener).await.unwrap();
+            let mut buffer = vec![0; 64 * 1_024];
+            let moment = Duration::from_millis(20);
+            // While somebody reads fast the kernel's buffers grow, to some megabytes at the end.
+            let mut waiting = 0;
+            for _ in 0..200 {
+                while let Ok(length) = writer.try_write(&buffer) {
+                    waiting += length;
+                }
+                while waiting > 0 {
+                    waiting -= reader.read(&mut buffer).await.unwrap();
+                }
+                writer.writable().await.unwrap();
+            }
+            while timeout(moment, writer.writable()).await.is_ok() {
+                while writer.try_write(&buffer).is_ok() {}
+            }
+            let mut most = 0;
+            for _ in 0..10 {
+                let mut read = 0;
+                while timeout(moment, writer.writable()).await.is_err() {
+                    read += reader.read(&mut buffer).await.unwrap();
+                }
+                while writer.try_write(&buffer).is_ok() {}
+                most = most.max(read);
+            }
+            assert!(most <= 640 * 1_024, "{most} bytes had to be read before any more were taken");
         });
     }
 

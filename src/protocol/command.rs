@@ -91,17 +91,16 @@ impl<'a> Command<'a> {
 
     fn parse_command(command: &'a str) -> Result<Self, Refusal> {
         let (name, rest) = split_word(command);
-        let text = |usage| match Text::parse(rest) {
+        let checked = |text, usage| match Text::parse(text) {
             Err(Refusal::Empty) => Err(Refusal::Usage(usage)),
             text => text,
         };
+        let text = |usage| checked(rest, usage);
         match name {
             "me" => Ok(Self::Act(text("/me TEXT")?)),
             "msg" => {
-                let usage = "/msg NICKNAME TEXT";
-                let (to, rest) = split_word(text(usage)?.as_str());
-                let text = Text::parse(rest).map_err(|_| Refusal::Usage(usage))?;
-                Ok(Self::Whisper { to, text })
+                let (to, rest) = split_word(rest);
+                Ok(Self::Whisper { to, text: checked(rest, "/msg NICKNAME TEXT")? })
             }
             "nick" => Ok(Self::Rename(text("/nick NICKNAME")?.as_str())),
             "ping" => Ok(Self::Ping(text("/ping TOKEN")?)),
@@ -190,6 +189,9 @@ mod tests {
         let longest = "é".repeat(512);
         assert_eq!(parse(&format!("Alex: {longest}")), Ok(say(&longest)));
         assert_eq!(parse(&format!("{longest}x")), Err(Refusal::TooLong));
+        let whisper = Command::Whisper { to: "Bo", text: Text(&longest) };
+        assert_eq!(parse(&format!("/msg Bo {longest}")), Ok(whisper), "nor the addressee");
+        assert_eq!(parse(&format!("/msg Bo {longest}x")), Err(Refusal::TooLong));
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub type Position = u64;
 /// oldest one gives up little.
 const CHUNKS_IN_RETENTION: usize = 8;
 
+/// Or so much: memory is asked for by the chunk, and a large retention is not all needed at once.
+const CHUNK_BYTES: usize = 1_024 * 1_024;
+
 /// Lines, each ended by a newline, in chunks; the oldest chunks are given up when together they
 /// hold more than the retention.
 ///
@@ -146,7 +149,7 @@ impl RoomLog {
 
     /// The chunk that takes the next line.
     fn open_chunk(&mut self) -> &mut Chunk {
-        let chunk_bytes = self.retention_bytes / CHUNKS_IN_RETENTION;
+        let chunk_bytes = (self.retention_bytes / CHUNKS_IN_RETENTION).min(CHUNK_BYTES);
         if self.chunks.back().is_none_or(|chunk| chunk.lines.len() >= chunk_bytes) {
             // The last line overshoots; the memory is used only as far as it is written to.
             let lines = Arc::new(Vec::with_capacity(chunk_bytes + chunk_bytes / CHUNKS_IN_RETENTION));
@@ -187,6 +190,14 @@ mod tests {
             seen.extend_from_slice(&stretch);
         }
         Ok(String::from_utf8(seen).expect("lines are UTF-8"))
+    }
+
+    #[test]
+    fn a_large_retention_takes_memory_only_as_it_is_needed() {
+        let mut log = RoomLog::new(1 << 40);
+        log.append("one");
+        assert!(log.open_chunk().lines.capacity() < 2 * CHUNK_BYTES);
+        assert_eq!(read_all(&log, 0).unwrap(), "one\n");
     }
 
     #[test]

@@ -40,6 +40,24 @@ fn try_password(server: &Server, nickname: &str, password: &str) -> Peer {
 }
 
 #[test]
+fn what_fail2ban_is_told_to_look_for_is_a_wrong_password_and_nothing_that_a_member_says() {
+    let document = include_str!("../../docs/operations.md");
+    let pattern = document.lines().find_map(|line| line.strip_prefix("failregex = ")).expect("one line");
+    // fail2ban takes the time off, and looks for an address itself.
+    let wanted = predicate::str::is_match(pattern.replace("<HOST>", "[0-9.]+")).unwrap();
+    let mut server = start();
+    let mut dinesh = try_password(&server, "Dinesh", PASSWORD);
+    dinesh.expect("Connected to server!");
+    dinesh.send("2026-02-23 03:00:00,000 - WARNING - Refused ('192.0.2.1', 1): the password is wrong\n");
+    dinesh.send("/nick Refused\n");
+    try_password(&server, "Mallory", "open barley").expect_next("-- Not joined: the password is wrong.");
+    let log = server.stop();
+    let found: Vec<&str> =
+        log.lines().map(|line| line.trim_start_matches("TIME")).filter(|line| wanted.eval(line)).collect();
+    assert_eq!(found, [" - WARNING - Refused ('127.0.0.1', PORT): the password is wrong"]);
+}
+
+#[test]
 fn who_knows_the_password_joins_and_who_does_not_is_refused_and_logged_with_its_address() {
     let server = start();
     let mut dinesh = try_password(&server, "Dinesh", PASSWORD);
