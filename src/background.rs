@@ -23,6 +23,9 @@ pub const GATHER_BYTES: usize = 256 * 1_024;
 /// How long the end waits for a target that takes nothing.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The same where lines may be dropped.
+pub const UNREAD_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// What happens to a line while [`WAITING_BYTES`] are waiting already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
@@ -55,7 +58,8 @@ impl<W: Write + Send + 'static> Target for W {
 
 /// Writes lines to a slow target on a thread of its own, in order, many at once if they come fast.
 ///
-/// Dropping it writes what is waiting, for at most [`DRAIN_TIMEOUT`], then ends the thread.
+/// Dropping it writes what is waiting, for at most [`DRAIN_TIMEOUT`], then ends the thread; so does
+/// [`BackgroundWriter::finish`], which says what has become of it.
 #[derive(Debug)]
 pub struct BackgroundWriter(Handle);
 
@@ -77,6 +81,8 @@ struct Queue {
 struct State {
     /// What nobody has written yet.
     batch: Batch,
+    /// How many lines the target has been given and has not yet taken.
+    in_flight: u64,
     /// Nothing more will come.
     ended: bool,
     /// And all that came is written.
@@ -87,6 +93,8 @@ struct State {
 #[derive(Debug, Default)]
 struct Batch {
     lines: Vec<u8>,
+    /// How many lines these are.
+    count: u64,
     /// Where in `lines` the target is to be reopened.
     reopen_at: Option<usize>,
     /// How many lines were dropped behind them.
@@ -106,6 +114,30 @@ impl BackgroundWriter {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.0.clone()
+    }
+
+    /// Writes what is waiting, and ends. Returns how many lines may not have been written, since the target
+    /// took nothing for too long.
+    #[must_use]
+    pub fn finish(self) -> u64 {
+        self.drain()
+    }
+
+    fn drain(&self) -> u64 {
+        let queue = &self.0.0;
+        let mut state = queue.lock();
+        if std::mem::replace(&mut state.ended, true) {
+            // It has been waited for already.
+            return 0;
+        }
+        queue.filled.notify_one();
+        let patience = match queue.when_full {
+            WhenFull::Wait => DRAIN_TIMEOUT,
+            WhenFull::Drop => UNREAD_DRAIN_TIMEOUT,
+        };
+        let drained = queue.emptied.wait_timeout_while(state, patience, |state| !state.drained);
+        let state = drained.unwrap_or_else(PoisonError::into_inner).0;
+        if state.drained { 0 } else { state.in_flight + state.batch.count + state.batch.missed }
     }
 }
 
@@ -134,11 +166,7 @@ impl Handle {
 
 impl Drop for BackgroundWriter {
     fn drop(&mut self) {
-        let queue = &self.0.0;
-        let mut state = queue.lock();
-        state.ended = true;
-        queue.filled.notify_one();
-        let _drained = queue.emptied.wait_timeout_while(state, DRAIN_TIMEOUT, |state| !state.drained);
+        self.drain();
     }
 }
 
@@ -173,12 +201,13 @@ impl Queue {
             state.batch.missed += 1;
             return;
         }
-        let was_empty = state.batch.is_empty();
+        let (was_empty, was_enough) = (state.batch.is_empty(), state.batch.is_enough());
         state.batch.lines.extend_from_slice(line);
+        state.batch.count += 1;
         let is_enough = state.batch.is_enough();
         drop(state);
         // Each notification is a system call, and a line a system call is what a batch is to avoid.
-        if was_empty || is_enough {
+        if was_empty || is_enough && !was_enough {
             self.filled.notify_one();
         }
     }
@@ -199,9 +228,11 @@ impl Queue {
         batch.lines.clear();
         *batch = Batch { lines: std::mem::take(&mut batch.lines), ..Batch::default() };
         let mut state = self.lock();
+        state.in_flight = 0;
         if state.batch.is_empty() {
             // While nothing is to be written it costs no memory.
             batch.lines = Vec::new();
+            state.batch.lines = Vec::new();
         }
         while state.batch.is_empty() && !state.ended {
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -216,6 +247,7 @@ impl Queue {
     /// Exchanges an empty batch for what waits, for which there is room then.
     fn exchange(&self, mut state: MutexGuard<'_, State>, batch: &mut Batch) {
         std::mem::swap(batch, &mut state.batch);
+        state.in_flight = batch.count;
         drop(state);
         self.emptied.notify_all();
     }
@@ -364,10 +396,10 @@ mod tests {
     }
 
     /// A writer whose target hangs in its first line.
-    fn hanging() -> (BackgroundWriter, mpsc::Sender<()>, mpsc::Receiver<String>) {
+    fn hanging(when_full: WhenFull) -> (BackgroundWriter, mpsc::Sender<()>, mpsc::Receiver<String>) {
         let (asked, requests) = mpsc::channel();
         let (free, freed) = mpsc::channel();
-        let writer = BackgroundWriter::spawn(Hanging { asked, freed }, WhenFull::Wait);
+        let writer = BackgroundWriter::spawn(Hanging { asked, freed }, when_full);
         writer.handle().write_all(b"first\n").unwrap();
         assert_eq!(requests.recv().as_deref(), Ok("first"));
         (writer, free, requests)
@@ -375,7 +407,7 @@ mod tests {
 
     #[test]
     fn who_waits_for_a_target_that_hangs_goes_on_and_the_lines_dropped_are_counted() {
-        let (writer, free, requests) = hanging();
+        let (writer, free, requests) = hanging(WhenFull::Wait);
         let mut handle = writer.handle();
         handle.write_all(&vec![b'x'; WAITING_BYTES]).unwrap();
         for _ in 0..1_000 {
@@ -387,8 +419,27 @@ mod tests {
     }
 
     #[test]
+    fn who_ends_is_told_how_many_lines_a_target_that_hangs_has_not_taken() {
+        let (writer, _free, requests) = hanging(WhenFull::Drop);
+        let mut handle = writer.handle();
+        handle.write_all(b"second\n").unwrap();
+        handle.write_all(b"third\n").unwrap();
+        assert_eq!(writer.finish(), 3, "the first of them is being written");
+        drop(requests);
+    }
+
+    #[test]
+    fn who_ends_when_all_is_written_has_lost_nothing() {
+        let (writer, free, requests) = hanging(WhenFull::Wait);
+        writer.handle().write_all(b"second\n").unwrap();
+        drop(free);
+        assert_eq!(writer.finish(), 0);
+        assert_eq!(requests.iter().collect::<Vec<_>>(), ["second"]);
+    }
+
+    #[test]
     fn a_target_is_reopened_exactly_between_the_lines_before_and_the_lines_after() {
-        let (writer, free, requests) = hanging();
+        let (writer, free, requests) = hanging(WhenFull::Wait);
         let mut handle = writer.handle();
         handle.write_all(b"before\n").unwrap();
         handle.reopen();

@@ -12,7 +12,7 @@ pub const OTHER_DESCRIPTORS: u64 = 16;
 #[cfg(unix)]
 pub fn allow_connections(connections: usize) -> Result<(), u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let needed = connections as u64 + OTHER_DESCRIPTORS;
+    let needed = (connections as u64).saturating_add(OTHER_DESCRIPTORS);
     let enough = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
     // Where there is no number there is no limit.
     let maximum = getrlimit(Resource::Nofile).maximum;

@@ -141,34 +141,31 @@ async fn serve_until_signalled<N: Network>(
     arguments: &Arguments,
     password: Option<Password>,
 ) -> Result<(), String> {
-    let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {}", explain(&error)))?;
     let (listener, address) = listen(network, &arguments.listen).await?;
     let scraped = match &arguments.metrics {
         Some(address) => Some(listen_for_metrics(address).await?),
         None => None,
     };
-    let format = arguments.log_format.into();
-    let file = LogFile::open(Disk, &arguments.log, format, jiff::Zoned::now, say_on_stderr)?;
-    let log = BackgroundWriter::spawn(file, WhenFull::Wait);
-    start_logging(arguments, log.handle());
-    if let Some(warning) = exposure(address, arguments.tls_cert.is_some(), password.is_some()) {
-        say_on_stderr(&warning);
-    }
-
-    if let Err(maximum) = allow_connections(arguments.limits.max_clients) {
-        say_on_stderr(&too_few_descriptors(arguments.limits.max_clients, maximum));
-    }
-
-    // stdout may be a pipe that nobody reads or that has gone away: neither may hold up the chat.
+    // These may be pipes that nobody reads or that have gone away: neither may hold up the chat.
+    let stderr = BackgroundWriter::spawn(io::stderr(), WhenFull::Drop);
     let stdout = BackgroundWriter::spawn(io::stdout(), WhenFull::Drop);
-    let mut console = stdout.handle();
-    print_line(&mut console, &format!("Server running on {address}"));
+    let log = open_log(arguments, stderr.handle())?;
+    // Not earlier: opening a pipe as the log waits for its reader, and only a signal ends that.
+    let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {}", explain(&error)))?;
+    start_logging(arguments, log.handle(), stderr.handle());
+    if let Some(warning) = exposure(address, arguments.tls_cert.is_some(), password.is_some()) {
+        say(&stderr.handle(), &warning);
+    }
+    if let Err(maximum) = allow_connections(arguments.limits.max_clients) {
+        say(&stderr.handle(), &too_few_descriptors(arguments.limits.max_clients, maximum));
+    }
+    print_line(&stdout.handle(), &format!("Server running on {address}"));
     let observer = Observer::default();
     if let Some((listener, address)) = scraped {
-        say_on_stderr(&format!("metrics on http://{address}/metrics"));
+        say(&stderr.handle(), &format!("metrics on http://{address}/metrics"));
         tokio::spawn(metrics::serve(listener, observer.clone()));
     }
-    let listener = Announcing { listener, console: (!arguments.quiet).then_some(console) };
+    let listener = Announcing { listener, console: (!arguments.quiet).then(|| stdout.handle()) };
 
     let config =
         Config { history_lines: arguments.history, password, limits: arguments.limits.limits(), observer };
@@ -178,7 +175,24 @@ async fn serve_until_signalled<N: Network>(
     };
     tell_systemd(State::Ready);
     serve(listener, config, shutdown).await;
+    let lost = log.finish();
+    if lost > 0 {
+        say(
+            &stderr.handle(),
+            &format!(
+                "up to {lost} lines were not written to the log {}: nothing was taken for too long",
+                arguments.log.display()
+            ),
+        );
+    }
     Ok(())
+}
+
+fn open_log(arguments: &Arguments, stderr: Handle) -> Result<BackgroundWriter, String> {
+    let format = arguments.log_format.into();
+    let tell = move |sentence: &str| say(&stderr, sentence);
+    let file = LogFile::open(Disk, &arguments.log, format, jiff::Zoned::now, tell)?;
+    Ok(BackgroundWriter::spawn(file, WhenFull::Wait))
 }
 
 /// Metrics are not encrypted: they are meant for this machine, or a network of the operator's own.
@@ -207,14 +221,14 @@ fn exposure(address: SocketAddr, has_tls: bool, has_password: bool) -> Option<St
     })
 }
 
-fn start_logging(arguments: &Arguments, log: Handle) {
+fn start_logging(arguments: &Arguments, log: Handle, stderr: Handle) {
     let level = match arguments.verbose {
         0 => LevelFilter::OFF,
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
     let inside = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(stderr)
         .with_ansi(false)
         .log_internal_errors(false)
         .with_filter(Targets::new().with_target("commonroom", level));
@@ -235,7 +249,7 @@ impl<L: Listener> Listener for Announcing<L> {
 
     async fn accept(&mut self) -> io::Result<(L::Stream, SocketAddr)> {
         let (stream, peer) = self.listener.accept().await?;
-        if let Some(console) = &mut self.console {
+        if let Some(console) = &self.console {
             print_line(console, &format!("Connected with {}", Peer(peer)));
         }
         Ok((stream, peer))
@@ -246,9 +260,13 @@ impl<L: Listener> Listener for Announcing<L> {
     }
 }
 
-fn print_line(console: &mut Handle, line: &str) {
+fn print_line(console: &Handle, line: &str) {
     // A handle takes everything; what becomes of it is its writer's business.
-    let _ = console.write_all(format!("{line}\n").as_bytes());
+    let _ = console.clone().write_all(format!("{line}\n").as_bytes());
+}
+
+fn say(stderr: &Handle, message: &str) {
+    print_line(stderr, &format!("chat-server: {message}"));
 }
 
 fn say_on_stderr(message: &str) {

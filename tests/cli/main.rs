@@ -24,3 +24,5 @@ mod support;
 #[cfg(unix)]
 mod terminal;
 mod tls;
+#[cfg(unix)]
+mod unread_outputs;
