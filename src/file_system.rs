@@ -4,7 +4,7 @@
 //! Production is [`Disk`]; the simulation has one that fills, hangs and loses files when it is told to.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Seek as _, Write};
 use std::path::Path;
 
 /// Where files are that one program at a time writes to.
@@ -20,6 +20,9 @@ pub trait FileSystem: Send + 'static {
     ///
     /// [`in_use`] if somebody else writes to the file, or what the operating system says.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// Whether the file at `path` ends in the middle of a line, as when its disk was full.
+    fn is_torn(&self, path: &Path) -> bool;
 
     /// Whether the file is the one that is at `path` now.
     fn is_at(&self, file: &Self::File, path: &Path) -> bool;
@@ -51,6 +54,10 @@ impl FileSystem for Disk {
         Ok(file)
     }
 
+    fn is_torn(&self, path: &Path) -> bool {
+        does_not_end_a_line(path)
+    }
+
     fn is_at(&self, file: &File, path: &Path) -> bool {
         use std::os::unix::fs::MetadataExt as _;
         match (file.metadata(), std::fs::metadata(path)) {
@@ -78,6 +85,10 @@ impl FileSystem for Disk {
         options.open(path)
     }
 
+    fn is_torn(&self, path: &Path) -> bool {
+        does_not_end_a_line(path)
+    }
+
     /// A file that is written to stays where it is.
     fn is_at(&self, _: &File, _: &Path) -> bool {
         true
@@ -86,4 +97,19 @@ impl FileSystem for Disk {
     fn is_removed(&self, _: &File) -> bool {
         false
     }
+}
+
+/// Where that cannot be seen, as in a pipe or a file that may only be written to, it ends as it should.
+fn does_not_end_a_line(path: &Path) -> bool {
+    let last_byte = || {
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let mut file = File::open(path)?;
+        file.seek(io::SeekFrom::End(-1))?;
+        let mut byte = [0];
+        file.read_exact(&mut byte)?;
+        Ok::<_, io::Error>(byte[0])
+    };
+    last_byte().is_ok_and(|byte| byte != b'\n')
 }

@@ -47,7 +47,8 @@ impl<F: FileSystem> LogFile<F> {
         let file = file_system.open(path).map_err(|error| {
             format!("cannot open the log {name}: {}; choose another with --log", explain(&error))
         })?;
-        let gaps = Gaps { name, note: Box::new(note), say: Box::new(say), torn: false, missing: None };
+        let torn = file_system.is_torn(path);
+        let gaps = Gaps { name, note: Box::new(note), say: Box::new(say), torn, missing: None };
         Ok(Self { file_system, path: path.to_owned(), file, gaps })
     }
 
@@ -55,7 +56,7 @@ impl<F: FileSystem> LogFile<F> {
     fn open_again(&mut self) -> Result<(), String> {
         if !self.file_system.is_at(&self.file, &self.path) {
             self.file = self.file_system.open(&self.path).map_err(|error| explain(&error))?;
-            self.gaps.torn = false;
+            self.gaps.torn = self.file_system.is_torn(&self.path);
         }
         Ok(())
     }
@@ -77,9 +78,12 @@ impl<F: FileSystem> Target for LogFile<F> {
     fn reopen(&mut self) {
         if let Err(reason) = self.open_again() {
             let name = &self.gaps.name;
-            (self.gaps.say)(&format!(
-                "cannot reopen the log {name}: {reason}; the old one is still written to"
-            ));
+            let consequence = if self.file_system.is_removed(&self.file) {
+                "the old one is gone"
+            } else {
+                "the old one is still written to"
+            };
+            (self.gaps.say)(&format!("cannot reopen the log {name}: {reason}; {consequence}"));
         }
     }
 }

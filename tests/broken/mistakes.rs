@@ -167,6 +167,15 @@ pub const BROKEN: &[Broken] = &[
         caught_by: (LOG_FAULTS, 20, "where Some("),
     },
     Broken {
+        name: "begins each new log with a blank line",
+        mistakes: &[(
+            "src/logfile.rs",
+            "            self.gaps.torn = self.file_system.is_torn(&self.path);",
+            "            self.gaps.torn = true;",
+        )],
+        caught_by: (LOG_FAULTS, 20, "where Some("),
+    },
+    Broken {
         name: "continues a line that was torn",
         mistakes: &[(
             "src/logfile.rs",

@@ -81,6 +81,13 @@ fn a_log_whose_directory_is_removed_is_missed_and_created_again_when_it_can_be()
     let (mut server, mut dinesh) = start_with_log(&log);
     wait_for("the joining in the log", || fs::read_to_string(&log).unwrap().contains("connected from"));
     fs::remove_dir_all(&logs).unwrap();
+    server.signal(Signal::HUP);
+    server.stderr.expect("cannot reopen the log");
+    assert!(
+        server.stderr.seen.last().unwrap().ends_with("; the old one is gone"),
+        "{:?}",
+        server.stderr.seen
+    );
     says(&mut dinesh, "nobody writes this down");
     server.stderr.expect("cannot write the log");
     fs::create_dir(&logs).unwrap();
@@ -92,6 +99,18 @@ fn a_log_whose_directory_is_removed_is_missed_and_created_again_when_it_can_be()
     let lines: Vec<_> = written.lines().collect();
     assert!(lines[0].contains(" - WARNING - 1 line was not written: "), "{written}");
     assert!(lines[1].ends_with("Message: Dinesh: but this"), "{written}");
+}
+
+#[test]
+fn a_log_that_ends_in_the_middle_of_a_line_is_not_continued_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("server.log");
+    fs::write(&log, "2026-02-23 02:55:16,769 - INFO - Mess").unwrap();
+    let (mut server, _dinesh) = start_with_log(&log);
+    server.signal(Signal::TERM);
+    server.wait();
+    let written = super::support::read_log(&log);
+    assert!(written.starts_with("TIME - INFO - Mess\nTIME - INFO - Server started\n"), "{written}");
 }
 
 #[test]

@@ -106,6 +106,12 @@ impl FileSystem for SimulatedDisk {
         Ok(SimulatedFile { disk: self.clone(), index })
     }
 
+    fn is_torn(&self, path: &Path) -> bool {
+        let state = self.state();
+        let file = state.names.get(path).and_then(|&file| state.files[file].bytes.last());
+        file.is_some_and(|&last| last != b'\n')
+    }
+
     fn is_at(&self, file: &SimulatedFile, path: &Path) -> bool {
         self.state().names.get(path) == Some(&file.index)
     }

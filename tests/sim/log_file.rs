@@ -93,6 +93,33 @@ fn a_full_disk_stops_nobody_and_what_it_cost_is_said_to_the_operator_and_in_the_
 }
 
 #[test]
+fn a_line_that_a_full_disk_has_torn_is_not_continued_by_the_next_server() {
+    let machine = Machine::default();
+    let mut world = World::with_log(Physics::default(), machine.log.clone());
+    machine.disk.leave_free(Some(100));
+    world.within(|sim| {
+        let machine = machine.clone();
+        sim.host(SERVER, move || {
+            let machine = machine.clone();
+            async move {
+                machine.run_server(&listen_address(), Config::default(), sleep(seconds(2))).await;
+                machine.disk.leave_free(None);
+                machine.run_server(&listen_address(), Config::default(), sleep(seconds(2))).await;
+                Ok(())
+            }
+        });
+    });
+    world.add(Member::new("Dinesh"));
+    world.run_until(seconds(5));
+    let log = &machine.disk.files()[0];
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(
+        world.server_log().contains(lines[1]) && !world.server_log().contains(&format!("{}\n", lines[1]))
+    );
+    assert!(lines[2].ends_with(" - INFO - Server started"), "{log}");
+}
+
+#[test]
 fn a_log_that_hangs_holds_nobody_up_and_what_does_not_fit_the_memory_is_counted() {
     let talk = |hangs: bool| {
         let machine = Machine::default();
