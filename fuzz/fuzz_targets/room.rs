@@ -44,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
 #[derive(Default)]
 struct Connection {
     decoder: Decoder,
-    member: Option<(MemberId, Nickname)>,
+    member: Option<(MemberId, String)>,
     gone: bool,
     screen: Screen,
     sent: Vec<u8>,
@@ -79,17 +79,18 @@ impl Connection {
     }
 
     fn join(&mut self, room: &mut Room, message: Result<String, Refusal>) {
-        let Ok(nickname) = message.and_then(|name| Ok(Nickname::parse(&name)?)) else { return };
-        if let Ok(id) = room.join(nickname.clone(), 0) {
-            self.decoder.set_report_prefix(&format!("{nickname}: "));
-            self.member = Some((id, nickname));
+        let Ok(chosen) = message else { return };
+        let joined = Nickname::parse(&chosen).map_err(Refusal::from).and_then(|name| room.join(name, 0));
+        if let Ok(id) = joined {
+            self.decoder.set_report_prefix(&format!("{chosen}: "));
+            self.member = Some((id, chosen));
         }
     }
 
     fn obey(&mut self, room: &mut Room, message: Result<String, Refusal>) {
         let Some((id, chosen)) = self.member.clone() else { return };
         let Some(nickname) = room.nickname(id).cloned() else { return };
-        let prefixes = [&nickname, &chosen];
+        let prefixes = [nickname.as_str(), &chosen];
         let done = match message
             .as_deref()
             .map_err(|&refusal| refusal)

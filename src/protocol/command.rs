@@ -1,7 +1,7 @@
 //! What a member's message asks for.
 
+use super::Refusal;
 use super::harmless::acts_on_a_terminal;
-use super::{Nickname, Refusal};
 
 /// The longest text of a message, in bytes of UTF-8.
 pub const TEXT_BYTES: usize = 1_024;
@@ -74,10 +74,10 @@ impl<'a> Command<'a> {
     /// # Errors
     ///
     /// Why nothing is done about it, for its sender.
-    pub fn parse(message: &'a str, prefixes: &[&Nickname]) -> Result<Self, Refusal> {
+    pub fn parse(message: &'a str, prefixes: &[&str]) -> Result<Self, Refusal> {
         let text = prefixes
             .iter()
-            .find_map(|nickname| message.strip_prefix(nickname.as_str())?.strip_prefix(": "))
+            .find_map(|nickname| message.strip_prefix(nickname)?.strip_prefix(": "))
             .unwrap_or(message);
         if text.trim().is_empty() {
             return Ok(Self::Nothing);
@@ -125,11 +125,7 @@ mod tests {
     use super::*;
 
     fn parse(message: &str) -> Result<Command<'_>, Refusal> {
-        Command::parse(message, &[&nickname("Alex"), &nickname("Alexandra")])
-    }
-
-    fn nickname(name: &str) -> Nickname {
-        Nickname::parse(name).expect("a valid nickname")
+        Command::parse(message, &["Alex", "Alexandra"])
     }
 
     fn say(text: &str) -> Command<'_> {

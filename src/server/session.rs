@@ -42,9 +42,9 @@ pub(super) struct Session<'a, S> {
 pub(super) struct Member<'a> {
     pub(super) id: MemberId,
     pub(super) peer: &'a SocketAddr,
-    /// The nickname it chose when it came: what the report's client will put in front of its
-    /// messages for ever, whatever `/nick` has made of it since.
-    pub(super) chosen: Nickname,
+    /// The nickname it chose when it came, as it was typed: what the report's client will put in front of
+    /// its messages for ever, whatever normalisation and `/nick` have made of it.
+    pub(super) chosen: Box<str>,
     /// It has sent `/ping`, and so will go on sending something.
     pub(super) pings: bool,
     /// How fast it may send.
@@ -86,7 +86,7 @@ impl<'a, S: Stream> Session<'a, S> {
     }
 
     /// Makes the connection a member, or sees it off.
-    async fn admit(&mut self) -> Option<(MemberId, Nickname)> {
+    async fn admit(&mut self) -> Option<(MemberId, Box<str>)> {
         let room = self.room;
         let mut awaited = Awaited::Nickname;
         let patience = room.limits().registration_timeout;
@@ -108,7 +108,7 @@ impl<'a, S: Stream> Session<'a, S> {
 
     /// Asks for a nickname until one is accepted, which also decides the framing; and behind the first
     /// that is one, for the password of the room. `awaited` is which of the two.
-    async fn register(&mut self, awaited: &mut Awaited) -> Result<(MemberId, Nickname), Unregistered> {
+    async fn register(&mut self, awaited: &mut Awaited) -> Result<(MemberId, Box<str>), Unregistered> {
         self.outgoing.write_now(NICKNAME_REQUEST).await?;
         let mut password = self.room.password();
         let mut attempts_left = NICKNAME_ATTEMPTS;
@@ -130,30 +130,30 @@ impl<'a, S: Stream> Session<'a, S> {
         password: &mut Option<&Password>,
         awaited: &mut Awaited,
         again: bool,
-    ) -> Result<Option<(MemberId, Nickname)>, Unregistered> {
-        let wanted = answer.as_ref().map_or("", |name| name.as_str()).escape_debug().to_string();
+    ) -> Result<Option<(MemberId, Box<str>)>, Unregistered> {
+        let wanted: Box<str> = answer.as_ref().map_or("", |name| name.as_str()).into();
         let chosen = answer
             .map_err(|refusal| if refusal == Refusal::TooLong { Refusal::NicknameTooLong } else { refusal })
             .and_then(|name| Nickname::parse(&name).map_err(Refusal::from));
         let framing = self.incoming.decoder.framing().unwrap_or(Framing::Report);
         self.outgoing.framing = framing;
-        if let (Ok(nickname), Some(password)) = (&chosen, password.take_if(|_| chosen.is_ok())) {
+        if let Some(password) = password.take_if(|_| chosen.is_ok()) {
             *awaited = Awaited::Password;
-            self.ask_password(nickname, password).await?;
+            self.ask_password(&wanted, password).await?;
             *awaited = Awaited::Nickname;
         }
-        match chosen.and_then(|nickname| Ok((self.room.join(&nickname, *self.peer)?, nickname))) {
-            Ok((id, chosen)) => {
+        match chosen.and_then(|nickname| self.room.join(&nickname, *self.peer)) {
+            Ok(id) => {
                 debug!(peer = %self.peer, ?framing, "registered");
                 if framing == Framing::Report {
-                    self.incoming.decoder.set_report_prefix(&format!("{chosen}: "));
+                    self.incoming.decoder.set_report_prefix(&format!("{wanted}: "));
                 }
-                Ok(Some((id, chosen)))
+                Ok(Some((id, wanted)))
             }
             Err(refusal) => {
                 // The report's client takes any line for chat, so asking it again is in vain.
                 let again = again && framing == Framing::Lines;
-                self.refuse(&format!(" the nickname \"{wanted}\""), refusal, again).await?;
+                self.refuse(&format!(" the nickname \"{}\"", wanted.escape_debug()), refusal, again).await?;
                 if again { Ok(None) } else { Err(Unregistered::Refused) }
             }
         }
@@ -161,14 +161,14 @@ impl<'a, S: Stream> Session<'a, S> {
 
     /// Asks for the password of the room, once. Until it has come nothing is said about who is here, and no
     /// nickname is taken.
-    async fn ask_password(&mut self, nickname: &Nickname, password: &Password) -> Result<(), Unregistered> {
+    async fn ask_password(&mut self, chosen: &str, password: &Password) -> Result<(), Unregistered> {
         let framing = self.outgoing.framing;
         let end = if framing == Framing::Lines { "\n" } else { "" };
         self.outgoing.write_now(&format!("{PASSWORD_REQUEST}{end}")).await?;
         // What is no text is no password either.
         let answer = self.incoming.message().await?.unwrap_or_default();
         // The report's client knows no passwords: it sends what is typed as a message.
-        let typed = answer.strip_prefix(&format!("{nickname}: ")).filter(|_| framing == Framing::Report);
+        let typed = answer.strip_prefix(&format!("{chosen}: ")).filter(|_| framing == Framing::Report);
         let given = typed.unwrap_or(&answer);
         loop {
             match self.room.guesses.attempt(self.peer.ip(), Instant::now(), || password.is(given)) {
@@ -226,7 +226,7 @@ impl<'a, S: Stream> Session<'a, S> {
 
     /// Lets a member talk and hear until it leaves, and sees it off. Returns whether the connection
     /// can be closed in order.
-    async fn converse(&mut self, id: MemberId, chosen: Nickname) -> bool {
+    async fn converse(&mut self, id: MemberId, chosen: Box<str>) -> bool {
         let Self { incoming, outgoing, peer, room } = self;
         let bucket = Bucket::full(Instant::now());
         let mut member = Member { id, peer, chosen, pings: false, bucket };

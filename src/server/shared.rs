@@ -274,7 +274,7 @@ struct Quit;
 fn obey(state: &mut State, member: &mut Member<'_>, message: Result<&str, Refusal>) -> Option<Quit> {
     let State { room, .. } = state;
     let nickname = room.nickname(member.id)?.clone();
-    let prefixes = [&nickname, &member.chosen];
+    let prefixes = [nickname.as_str(), &member.chosen];
     let command = message.and_then(|message| Command::parse(message, &prefixes));
     let done = match command {
         Ok(Command::Nothing) => Ok(()),

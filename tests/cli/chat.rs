@@ -53,6 +53,26 @@ fn with_nc_a_nickname_and_lines_are_all_it_takes() {
 }
 
 #[test]
+fn the_reports_client_may_choose_a_nickname_that_is_normalised() {
+    let server = Server::start();
+    let mut dinesh = server.join("Dinesh");
+    for (typed, nickname) in [("Zoe\u{308}", "Zoë"), ("Alex ", "Alex"), ("\u{ff2d}ax", "Max")] {
+        let mut peer = server.connect();
+        peer.expect_bytes("NICK");
+        // It ends nothing by a newline, and puts what was typed in front of each message.
+        peer.send(typed);
+        peer.expect_bytes(&format!("{nickname} joined the chat!\nConnected to server!"));
+        peer.send(&format!("{typed}: hello{typed}: /me waves"));
+        for line in [" joined the chat!", ": hello"] {
+            dinesh.expect_next(&format!("{nickname}{line}"));
+        }
+        dinesh.expect_next(&format!("* {nickname} waves"));
+        drop(peer);
+        dinesh.expect_next(&format!("{nickname} left the chat."));
+    }
+}
+
+#[test]
 fn nobody_can_speak_under_anothers_name() {
     let server = Server::start();
     let mut dinesh = server.join("Dinesh");

@@ -40,6 +40,17 @@ fn try_password(server: &Server, nickname: &str, password: &str) -> Peer {
 }
 
 #[test]
+fn the_reports_client_knows_the_password_also_under_a_nickname_that_is_normalised() {
+    let server = start();
+    let mut peer = server.connect();
+    peer.expect_bytes("NICK");
+    peer.send("Zoe\u{308}");
+    peer.expect_bytes("PASS");
+    peer.send(&format!("Zoe\u{308}: {PASSWORD}"));
+    peer.expect_bytes("Zoë joined the chat!\nConnected to server!");
+}
+
+#[test]
 fn what_fail2ban_is_told_to_look_for_is_a_wrong_password_and_nothing_that_a_member_says() {
     let document = include_str!("../../docs/operations.md");
     let pattern = document.lines().find_map(|line| line.strip_prefix("failregex = ")).expect("one line");
