@@ -17,6 +17,10 @@ const CHUNKS_IN_RETENTION: usize = 8;
 /// Or so much: memory is asked for by the chunk, and a large retention is not all needed at once.
 const CHUNK_BYTES: usize = 1_024 * 1_024;
 
+/// Who is shown history begins at most this part of the retention before the end: a sender is slowed down
+/// while anybody is behind by more than half of it.
+const HISTORY_IN_RETENTION: usize = 4;
+
 /// Lines, each ended by a newline, in chunks; the oldest chunks are given up when together they
 /// hold more than the retention.
 ///
@@ -128,23 +132,32 @@ impl RoomLog {
         Ok(Stretch { bytes: Arc::clone(&chunk.lines), range: from..to })
     }
 
-    /// The position `lines` lines before `position`, or of the oldest line if there are fewer.
+    /// The position `lines` lines before `position`, or of as many as there are; but not so far before it that
+    /// whoever begins there were as good as behind.
     #[must_use]
     pub fn lines_before(&self, position: Position, lines: usize) -> Position {
+        let farthest = position.saturating_sub((self.retention_bytes / HISTORY_IN_RETENTION) as Position);
+        let mut nearer = position;
         let mut newlines = 0;
         for chunk in self.chunks.iter().rev() {
             let length = offset(position.saturating_sub(chunk.begin)).min(chunk.lines.len());
             for index in (0..length).rev() {
                 if chunk.lines[index] == b'\n' {
+                    let begin = chunk.begin + index as Position + 1;
+                    if begin < farthest {
+                        return nearer;
+                    }
                     newlines += 1;
                     // The newline that ends the line before the ones that are wanted.
                     if newlines > lines {
-                        return chunk.begin + index as Position + 1;
+                        return begin;
                     }
+                    nearer = begin;
                 }
             }
         }
-        self.begin().min(position)
+        let begin = self.begin().min(position);
+        if begin < farthest { nearer } else { begin }
     }
 
     /// The chunk that takes the next line.
@@ -250,6 +263,17 @@ mod tests {
         assert_eq!(tail(2), "4998\n4999\n");
         assert_eq!(tail(5_000).lines().count(), 5_000);
         assert_eq!(tail(9_999).lines().count(), 5_000, "there are no more than there are");
+    }
+
+    #[test]
+    fn history_reaches_back_a_quarter_of_the_retention_at_most() {
+        let mut log = RoomLog::new(4_000);
+        for _ in 0..1_000 {
+            log.append("123456789");
+        }
+        assert_eq!(log.end() - log.lines_before(log.end(), 99), 990);
+        assert_eq!(log.end() - log.lines_before(log.end(), 1_000), 1_000);
+        assert_eq!(log.end() - log.lines_before(log.end(), 101), 1_000);
     }
 
     #[test]

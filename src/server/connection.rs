@@ -102,8 +102,10 @@ pub(super) struct Outgoing<'a, S> {
 /// What one attempt to write has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrote {
-    /// The socket has taken some.
+    /// The socket has taken what there was.
     Some,
+    /// The socket has taken some of it.
+    Part,
     /// It takes nothing at the moment.
     Nothing,
     /// It has taken everything that there will ever be.
@@ -136,9 +138,10 @@ impl<S: Stream> Outgoing<'_, S> {
                     trace!(bytes = written, "written");
                     room.advance(id, written);
                     self.flushed = matches!(self.poll_flush(context), Poll::Ready(Ok(())));
-                    Poll::Ready(Ok(Wrote::Some))
+                    let is_all = is_all && written == stretch.len();
+                    Poll::Ready(Ok(if is_all { Wrote::Some } else { Wrote::Part }))
                 }
-                Poll::Ready(Err(_)) => Poll::Ready(Err(Departure::Reset)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
                 Poll::Pending => {
                     room.wait_for_the_socket(id, context);
                     Poll::Ready(Ok(Wrote::Nothing))
@@ -149,7 +152,7 @@ impl<S: Stream> Outgoing<'_, S> {
                     self.flushed = true;
                     Poll::Ready(Ok(Wrote::Some))
                 }
-                Poll::Ready(Err(_)) => Poll::Ready(Err(Departure::Reset)),
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
                 Poll::Pending => Poll::Ready(Ok(Wrote::Nothing)),
             },
             Ok(Read::Nothing) => Poll::Pending,

@@ -1,6 +1,7 @@
 //! Why members leave.
 
 use std::fmt;
+use std::io;
 
 /// Why somebody is no longer here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,15 @@ impl Departure {
             Self::InternalError => Some("internal_error"),
             Self::Wish | Self::Reset | Self::ServerStopped => None,
         }
+    }
+}
+
+/// What an error of a connection says of its peer. The error that TCP has found comes to whoever asks first,
+/// be it to read or to write.
+impl From<io::Error> for Departure {
+    fn from(error: io::Error) -> Self {
+        // What TCP says when its own probes are not answered.
+        if error.kind() == io::ErrorKind::TimedOut { Self::TimedOut } else { Self::Reset }
     }
 }
 

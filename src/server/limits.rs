@@ -53,6 +53,10 @@ pub const WRITE_BYTES: usize = 256 * 1_024;
 /// How much is read at once, and so how much of one member's input is handled before another's.
 pub const READ_BYTES: usize = 64 * 1_024;
 
+/// What part of the retention the messages of one member may fill before those who listen have their turn:
+/// two bytes that are read can become a line of 132.
+pub const HANDLED_IN_RETENTION: usize = 16;
+
 /// How many connections there may be at once, members and those that choose a nickname.
 pub const CONNECTIONS: usize = 10_000;
 

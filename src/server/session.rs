@@ -219,7 +219,8 @@ impl<'a, S: Stream> Session<'a, S> {
 
     /// Writes the last line that somebody who is no member is sent. Returns whether it was taken.
     async fn tell_finally(&mut self, notice: &Notice<'_>) -> bool {
-        let line = format!("{notice}\n");
+        let end = if self.outgoing.framing == Framing::Lines { "\n" } else { "" };
+        let line = format!("{notice}{end}");
         let told = timeout(self.room.limits().write_timeout, self.outgoing.write_now(&line)).await;
         matches!(told, Ok(Ok(())))
     }
@@ -283,7 +284,11 @@ async fn listen<S: Stream>(
     place: &Place<'_>,
 ) -> Departure {
     loop {
-        match place.room.handle_messages(member, &mut incoming.decoder) {
+        if place.room.somebody_is_far_behind() {
+            Box::pin(place.room.back_pressure()).await;
+        }
+        let handled = place.room.handle_messages(member, &mut incoming.decoder);
+        match handled {
             Handled::Quit => return Departure::Wish,
             // Who sends too fast is read later. Its deliveries go on meanwhile; that it leaves is
             // noticed behind what it has sent.
@@ -291,11 +296,13 @@ async fn listen<S: Stream>(
                 Box::pin(sleep(pause)).await;
                 continue;
             }
-            Handled::All if place.room.somebody_is_far_behind() => Box::pin(place.room.back_pressure()).await,
-            Handled::All => {}
+            Handled::Some | Handled::All => {}
         }
-        // A member that sends without a pause must not keep its own deliveries waiting.
+        // A member that sends without a pause must not keep deliveries waiting, its own or others'.
         yield_now().await;
+        if handled == Handled::Some {
+            continue;
+        }
         let read = if member.pings {
             Box::pin(timeout(place.room.limits().ping_timeout, incoming.read())).await
         } else {
@@ -304,9 +311,7 @@ async fn listen<S: Stream>(
         match read {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return Departure::Wish,
-            // What TCP says when its own probes are not answered.
-            Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => return Departure::TimedOut,
-            Ok(Err(_)) => return Departure::Reset,
+            Ok(Err(error)) => return error.into(),
             Err(_) => return Departure::TimedOut,
         }
     }
@@ -329,6 +334,10 @@ async fn deliver<S: Stream>(outgoing: &mut Outgoing<'_, S>, place: &Place<'_>) -
         }
         if wrote == Wrote::Everything {
             return Ok(());
+        }
+        if wrote == Wrote::Part {
+            // Who has much to catch up with must not keep others waiting.
+            yield_now().await;
         }
     }
 }

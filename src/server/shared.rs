@@ -18,8 +18,8 @@ use super::addresses::Addresses;
 use super::departure::{Departure, EVICTIONS};
 use super::guesses::Guesses;
 use super::limits::{
-    ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, Limits, NAMES_LISTED, PRIVATE_BYTES,
-    STALLED_PATIENCE, WRITE_BYTES,
+    ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, HANDLED_IN_RETENTION, Limits, NAMES_LISTED,
+    PRIVATE_BYTES, STALLED_PATIENCE, WRITE_BYTES,
 };
 use super::waiting::{Added, Waiting};
 use super::{Config, Statistics, session::Member};
@@ -61,6 +61,8 @@ struct Blocked {
 pub(super) enum Handled {
     /// All are done.
     All,
+    /// So much has been said that those who listen are to have their turn before the others.
+    Some,
     /// The member sends too fast, or does not take the answers: some wait for so long.
     Slowed(Duration),
     /// The member wishes to leave.
@@ -106,14 +108,18 @@ impl SharedRoom {
     /// Does what the messages ask that have come from a member.
     pub(super) fn handle_messages(&self, member: &mut Member<'_>, decoder: &mut Decoder) -> Handled {
         let rate = self.limits().rate;
+        let at_once_bytes = (self.limits().retention_bytes / HANDLED_IN_RETENTION) as u64;
         let now = Instant::now();
         self.change(|state| {
+            let end = state.room.end();
             let mut handled = Handled::All;
             while handled == Handled::All {
                 if !state.room.may_be_told_more(member.id) {
                     handled = Handled::Slowed(ANSWERS_PAUSE);
                 } else if !member.bucket.wait(rate, now).is_zero() {
                     handled = Handled::Slowed(member.bucket.wait(rate, now));
+                } else if state.room.end() - end > at_once_bytes {
+                    handled = Handled::Some;
                 } else if let Some(message) = decoder.next_message() {
                     member.bucket.take(rate, now);
                     if obey(state, member, message) == Some(Quit) {

@@ -60,7 +60,16 @@ fn a_member_that_the_log_has_passed_is_dropped_as_too_slow_while_the_others_talk
 #[cfg(unix)]
 fn a_stalled_member_does_not_hold_up_the_end_beyond_the_grace() {
     use std::time::{Duration, Instant};
-    let mut server = Server::start_with(&["--rate", "0", "--write-timeout", "600", "--shutdown-grace", "1"]);
+    let mut server = Server::start_with(&[
+        "--rate",
+        "0",
+        "--write-timeout",
+        "600",
+        "--shutdown-grace",
+        "1",
+        "--retention",
+        "64",
+    ]);
     let mut talkers = talkers(&server);
     let _stalled = join_and_read_nothing(&server, "Stalled");
     for _ in 0..LINES_TO_FILL_ITS_BUFFERS {

@@ -51,6 +51,22 @@ fn the_reports_client_knows_the_password_also_under_a_nickname_that_is_normalise
 }
 
 #[test]
+fn who_knows_no_password_in_time_is_told_so_as_it_is_told_everything() {
+    let (_directory, path) = file_with(PASSWORD.as_bytes());
+    let server = Server::start_with(&["--registration-timeout", "1", "--password-file", text(&path)]);
+    for (end, wanted) in [
+        ("\n", "PASS\n-- No password has come in time. Goodbye.\n"),
+        ("", "PASS-- No password has come in time. Goodbye."),
+    ] {
+        let mut peer = server.connect();
+        peer.expect_bytes("NICK");
+        peer.send(&format!("Dinesh{end}"));
+        peer.expect_bytes(wanted);
+        peer.expect_end();
+    }
+}
+
+#[test]
 fn what_fail2ban_is_told_to_look_for_is_a_wrong_password_and_nothing_that_a_member_says() {
     let document = include_str!("../../docs/operations.md");
     let pattern = document.lines().find_map(|line| line.strip_prefix("failregex = ")).expect("one line");

@@ -234,6 +234,7 @@ fn files_that_cannot_be_used_are_said_in_one_line() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_server_that_others_can_reach_without_tls_or_without_a_password_warns_its_operator() {
     let warned = |address: &str, arguments: &[&str]| {
         let directory = tempfile::tempdir().unwrap();
@@ -244,7 +245,7 @@ fn a_server_that_others_can_reach_without_tls_or_without_a_password_warns_its_op
                 .args(arguments),
         );
         running.stdout.expect("Server running on");
-        running.kill();
+        running.signal(rustix::process::Signal::TERM);
         running.wait();
         running.stderr.seen.join("\n")
     };

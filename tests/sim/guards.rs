@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use commonroom::net::Network as _;
+use commonroom::protocol::NICKNAME_CHARACTERS;
 use commonroom::server::{Config, Limits, Rate};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::member::{Act, Member};
 use super::network::{Pieces, Simulated};
 use super::scenario;
-use super::world::{address, seconds};
+use super::world::{World, address, seconds};
 
 #[test]
 fn many_connections_from_one_address_are_refused_beyond_the_limit_with_a_reason_and_logged() {
@@ -127,7 +128,8 @@ fn a_burst_that_outruns_healthy_receivers_slows_its_sender_and_loses_nobody() {
     world.start_server_on(slow, Config { limits, ..Config::default() });
     world.add(Member::new("Dinesh"));
     world.add(Member::new("Alex"));
-    world.within(|sim| sim.host("Talker", || async { Ok(speaks_and_hears_at_once(LINES).await?) }));
+    let line = format!("{}\n", "x".repeat(500));
+    add_talker(&mut world, "Talker", &line.repeat(LINES));
     world.run_until(seconds(10));
 
     for host in ["Dinesh", "Alex"] {
@@ -140,13 +142,44 @@ fn a_burst_that_outruns_healthy_receivers_slows_its_sender_and_loses_nobody() {
     assert!(world.server_log().ends_with("Talker disconnected\n"), "and nobody else has left");
 }
 
-async fn speaks_and_hears_at_once(lines: usize) -> std::io::Result<()> {
+#[test]
+fn short_messages_that_become_long_lines_lose_nobody() {
+    const LINES: usize = 30_000;
+    let retention_bytes = 128 * 1_024;
+    let rate = Rate { burst_messages: 1, messages_per_second: 0 };
+    let limits = Limits { retention_bytes, rate, ..Limits::default() };
+    let mut world = scenario::begin();
+    world.start_server(Config { limits, ..Config::default() });
+    world.add(Member::new("Dinesh"));
+    world.add(Member::new("Alex"));
+    // Two bytes that are said become the longest nickname and two more: one read of them, more than is kept.
+    let nickname = "\u{20000}".repeat(NICKNAME_CHARACTERS);
+    add_talker(&mut world, &nickname, &"x\n".repeat(LINES));
+    world.run_until(seconds(20));
+    for host in ["Dinesh", "Alex"] {
+        let said = format!("{nickname}: x");
+        assert_eq!(world.screen(host).iter().filter(|line| **line == said).count(), LINES, "{host}");
+    }
+    assert_eq!(world.server_log().matches(" disconnected").count(), 1, "nobody has left but the talker");
+}
+
+/// Puts somebody into the world who says all of it at once, and leaves in order.
+fn add_talker(world: &mut World, nickname: &str, talk: &str) {
+    let (nickname, talk) = (format!("{nickname}\n"), talk.to_owned());
+    world.within(|sim| {
+        sim.host("Talker", move || {
+            let (nickname, talk) = (nickname.clone(), talk.clone());
+            async move { Ok(speak_and_hear_at_once(&nickname, &talk).await?) }
+        });
+    });
+}
+
+async fn speak_and_hear_at_once(nickname: &str, talk: &str) -> std::io::Result<()> {
     let (mut hearing, mut speaking) = tokio::io::split(Simulated::default().connect(&address()).await?);
     let speak = async {
-        let line = format!("{}\n", "x".repeat(500));
-        speaking.write_all(b"Talker\n").await?;
+        speaking.write_all(nickname.as_bytes()).await?;
         tokio::time::sleep(seconds(1)).await;
-        speaking.write_all(line.repeat(lines).as_bytes()).await?;
+        speaking.write_all(talk.as_bytes()).await?;
         speaking.shutdown().await
     };
     let hear = async { tokio::io::copy(&mut hearing, &mut tokio::io::sink()).await };

@@ -3,7 +3,7 @@
 use commonroom::protocol::{Framing, Heard};
 
 use crate::actor::{Ending, Membership};
-use crate::history::{History, LogEvent};
+use crate::history::{History, LogEvent, Terms};
 
 /// What a member heard of what everyone is told must be one unbroken stretch of what the log says,
 /// from its own joining on. That is at once: one order for all, nothing invented, nothing twice,
@@ -14,7 +14,7 @@ pub fn everyone_sees_the_log(history: &History) -> Result<(), String> {
             heard_nothing(membership)?;
             continue;
         };
-        let told = view(&history.epochs[epoch].events, joining, history.terms.history_lines);
+        let told = view(&history.epochs[epoch].events, joining, &history.terms);
         match membership.framing {
             Framing::Lines => compare_lines(membership, &told)?,
             Framing::Report => compare_merged(membership, &told)?,
@@ -24,10 +24,19 @@ pub fn everyone_sees_the_log(history: &History) -> Result<(), String> {
 }
 
 /// All that somebody who joined by a certain event is to be told, the history first.
-fn view(events: &[LogEvent], joining: usize, history_lines: usize) -> Vec<String> {
-    let before: Vec<String> = events[..joining].iter().filter_map(LogEvent::told).collect();
-    let shown = before[before.len().saturating_sub(history_lines)..].iter().cloned();
-    shown.chain(events[joining..].iter().filter_map(LogEvent::told)).collect()
+fn view(events: &[LogEvent], joining: usize, terms: &Terms) -> Vec<String> {
+    // No more of the history than a quarter of the retention.
+    let mut room_bytes = terms.retention_bytes / 4;
+    let fits = |line: &String| {
+        let rest = room_bytes.checked_sub(line.len() + 1);
+        room_bytes = rest.unwrap_or_default();
+        rest.is_some()
+    };
+    let before = events[..joining].iter().rev().filter_map(LogEvent::told);
+    let mut view: Vec<String> = before.take(terms.history_lines).take_while(fits).collect();
+    view.reverse();
+    view.extend(events[joining..].iter().filter_map(LogEvent::told));
+    view
 }
 
 /// Who is not in the log was never let in.
