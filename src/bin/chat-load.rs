@@ -20,6 +20,7 @@ use commonroom::net::{explain, parse_address};
     version,
     after_help = "\
 Examples:
+  chat-server --max-per-address 0 --rate 0   a server that lets one machine come and talk as it likes
   chat-load                                  1,000 receivers, 4 senders with 64 lines each in flight
   chat-load --rate 10000                     an open loop: latency counts from when a line was due
   chat-load --idle --receivers 5000          what joining and being here cost, with --pid

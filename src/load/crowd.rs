@@ -284,11 +284,16 @@ impl Crowd {
                 self.members[index].connection.outgoing().extend_from_slice(answer.as_bytes());
                 self.flush(index)
             }
-            Chatter::Refused => Err(format!(
-                "{} was told: {}",
-                self.members[index].name,
-                Harmless(&String::from_utf8_lossy(line))
-            )),
+            Chatter::Refused => {
+                let told = String::from_utf8_lossy(line);
+                // What our server says, which counts the connections of an address.
+                let advice = if told.contains("too many connections from this address") {
+                    " Start a chat-server that is to be loaded with --max-per-address 0 --rate 0"
+                } else {
+                    ""
+                };
+                Err(format!("{} was told: {}{advice}", self.members[index].name, Harmless(&told)))
+            }
             Chatter::Unexpected => Err(self.nobody_said(index, line)),
         }
     }

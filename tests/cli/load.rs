@@ -12,6 +12,21 @@ use serde_json::Value;
 use super::support::{Server, UNLIMITED, assert, read_log, snapshot, wait_for};
 
 #[test]
+fn a_server_that_does_not_let_so_many_in_is_told_from_a_fault_with_what_to_do() {
+    let server = Server::start();
+    assert("chat-load")
+        .args([&server.address.to_string(), "--receivers", "100", "--seconds", "1"])
+        .assert()
+        .code(1)
+        .stderr(predicate::str::contains(
+            "was told: -- Not connected: too many connections from this address. ",
+        ))
+        .stderr(predicate::str::ends_with(
+            "Start a chat-server that is to be loaded with --max-per-address 0 --rate 0\n",
+        ));
+}
+
+#[test]
 fn every_delivery_of_the_real_server_is_counted_and_checked() {
     let server = Server::start_with(&UNLIMITED);
     let results = measure(server.address, &["--receivers", "20", "--senders", "3", "--window", "16"]);
