@@ -125,9 +125,10 @@ impl fmt::Display for Shown {
 }
 
 /// Control and format characters (general categories Cc and Cf): escape sequences, bidi controls,
-/// zero-width joiners.
+/// zero-width joiners; and the blank of Braille, which is a symbol that nobody sees.
 fn is_invisible(character: char) -> bool {
-    matches!(character.general_category(), GeneralCategory::Control | GeneralCategory::Format)
+    character == '\u{2800}'
+        || matches!(character.general_category(), GeneralCategory::Control | GeneralCategory::Format)
 }
 
 fn is_separating(character: char) -> bool {
@@ -184,6 +185,7 @@ mod tests {
             ("Al\u{202e}ex", Forbidden('\u{202e}')),
             ("Al\u{9b}ex", Forbidden('\u{9b}')),
             ("\u{3164}", Forbidden('\u{3164}')),
+            ("Alex\u{2800}", Forbidden('\u{2800}')),
             ("abcdefghijklmnopqrstuvwxyz1234567", TooLong),
         ];
         for (input, reason) in cases {
