@@ -2,7 +2,7 @@
 //!
 //! Pure state, without tokio, sockets or a clock. The server around it calls one method for what a
 //! member wants, and [`Room::read`] for what a member is to be sent; whatever happens to the
-//! network, the room stays a room. See `docs/architecture.md`, "The one idea".
+//! network, the room stays a room. See `docs/architecture.md`, "Bird's eye".
 
 mod log;
 
@@ -209,7 +209,9 @@ impl Room {
         if keys.iter().any(|key| self.roster.get(key).is_some_and(|&holder| holder != id)) {
             return Err(Refusal::NicknameTaken);
         }
-        self.roster.retain(|_, holder| *holder != id);
+        for key in old.keys() {
+            self.roster.remove(&key);
+        }
         self.roster.extend(keys.map(|key| (key, id)));
         self.totals.line_for(self.members.len());
         self.log.append(Broadcast::Renamed(&old, &new));
