@@ -69,6 +69,12 @@ impl Nickname {
     }
 }
 
+impl From<Nickname> for Arc<str> {
+    fn from(nickname: Nickname) -> Self {
+        nickname.0
+    }
+}
+
 impl fmt::Display for Nickname {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)

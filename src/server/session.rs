@@ -12,7 +12,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use tokio::task::yield_now;
@@ -44,7 +44,7 @@ pub(super) struct Member<'a> {
     pub(super) peer: &'a SocketAddr,
     /// The nickname it chose when it came, as it was typed: what the report's client will put in front of
     /// its messages for ever, whatever normalisation and `/nick` have made of it.
-    pub(super) chosen: Box<str>,
+    pub(super) chosen: Arc<str>,
     /// It has sent `/ping`, and so will go on sending something.
     pub(super) pings: bool,
     /// How fast it may send.
@@ -86,7 +86,7 @@ impl<'a, S: Stream> Session<'a, S> {
     }
 
     /// Makes the connection a member, or sees it off.
-    async fn admit(&mut self) -> Option<(MemberId, Box<str>)> {
+    async fn admit(&mut self) -> Option<(MemberId, Arc<str>)> {
         let room = self.room;
         let mut awaited = Awaited::Nickname;
         let patience = room.limits().registration_timeout;
@@ -108,7 +108,7 @@ impl<'a, S: Stream> Session<'a, S> {
 
     /// Asks for a nickname until one is accepted, which also decides the framing; and behind the first
     /// that is one, for the password of the room. `awaited` is which of the two.
-    async fn register(&mut self, awaited: &mut Awaited) -> Result<(MemberId, Box<str>), Unregistered> {
+    async fn register(&mut self, awaited: &mut Awaited) -> Result<(MemberId, Arc<str>), Unregistered> {
         self.outgoing.write_now(NICKNAME_REQUEST).await?;
         let mut password = self.room.password();
         let mut attempts_left = NICKNAME_ATTEMPTS;
@@ -130,7 +130,7 @@ impl<'a, S: Stream> Session<'a, S> {
         password: &mut Option<&Password>,
         awaited: &mut Awaited,
         again: bool,
-    ) -> Result<Option<(MemberId, Box<str>)>, Unregistered> {
+    ) -> Result<Option<(MemberId, Arc<str>)>, Unregistered> {
         let wanted: Box<str> = answer.as_ref().map_or("", |name| name.as_str()).into();
         let chosen = answer
             .map_err(|refusal| if refusal == Refusal::TooLong { Refusal::NicknameTooLong } else { refusal })
@@ -142,13 +142,15 @@ impl<'a, S: Stream> Session<'a, S> {
             self.ask_password(&wanted, password).await?;
             *awaited = Awaited::Nickname;
         }
-        match chosen.and_then(|nickname| self.room.join(&nickname, *self.peer)) {
-            Ok(id) => {
+        match chosen.and_then(|nickname| Ok((self.room.join(&nickname, *self.peer)?, nickname))) {
+            Ok((id, nickname)) => {
                 debug!(peer = %self.peer, ?framing, "registered");
                 if framing == Framing::Report {
                     self.incoming.decoder.set_report_prefix(&format!("{wanted}: "));
                 }
-                Ok(Some((id, wanted)))
+                // As a rule it is the same, and then it is shared.
+                let chosen = Arc::from(nickname);
+                Ok(Some((id, if *wanted == *chosen { chosen } else { wanted.into() })))
             }
             Err(refusal) => {
                 // The report's client takes any line for chat, so asking it again is in vain.
@@ -227,7 +229,7 @@ impl<'a, S: Stream> Session<'a, S> {
 
     /// Lets a member talk and hear until it leaves, and sees it off. Returns whether the connection
     /// can be closed in order.
-    async fn converse(&mut self, id: MemberId, chosen: Box<str>) -> bool {
+    async fn converse(&mut self, id: MemberId, chosen: Arc<str>) -> bool {
         let Self { incoming, outgoing, peer, room } = self;
         let bucket = Bucket::full(Instant::now());
         let mut member = Member { id, peer, chosen, pings: false, bucket };
@@ -287,8 +289,7 @@ async fn listen<S: Stream>(
         if place.room.somebody_is_far_behind() {
             Box::pin(place.room.back_pressure()).await;
         }
-        let handled = place.room.handle_messages(member, &mut incoming.decoder);
-        match handled {
+        match place.room.handle_messages(member, &mut incoming.decoder) {
             Handled::Quit => return Departure::Wish,
             // Who sends too fast is read later. Its deliveries go on meanwhile; that it leaves is
             // noticed behind what it has sent.
@@ -296,13 +297,14 @@ async fn listen<S: Stream>(
                 Box::pin(sleep(pause)).await;
                 continue;
             }
-            Handled::Some | Handled::All => {}
+            Handled::Some => {
+                yield_now().await;
+                continue;
+            }
+            Handled::All => {}
         }
-        // A member that sends without a pause must not keep deliveries waiting, its own or others'.
+        // A member that sends without a pause must not keep its own deliveries waiting.
         yield_now().await;
-        if handled == Handled::Some {
-            continue;
-        }
         let read = if member.pings {
             Box::pin(timeout(place.room.limits().ping_timeout, incoming.read())).await
         } else {

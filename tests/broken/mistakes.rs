@@ -65,8 +65,8 @@ pub const BROKEN: &[Broken] = &[
         mistakes: &[
             (
                 "src/server/session.rs",
-                "            Handled::Some | Handled::All => {}\n",
-                "            Handled::Some | Handled::All => Box::pin(place.room.wait_for_the_slowest()).await,\n",
+                "            Handled::All => {}\n",
+                "            Handled::All => Box::pin(place.room.wait_for_the_slowest()).await,\n",
             ),
             (
                 "src/server/shared.rs",
