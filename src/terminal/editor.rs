@@ -159,6 +159,11 @@ impl<S: crate::net::Stream> Chat<S> {
         loop {
             tokio::select! {
                 biased;
+                // Before anything that is typed, so that the first answer is the one to the ping.
+                beat = self.pulse.beat() => match beat {
+                    Beat::Ping(line) => self.sender.line(&line),
+                    Beat::Lost => return Err(self.lost()),
+                },
                 typed = screen.typed() => match typed? {
                     None => return Ok(()),
                     Some(line) if line.trim() == "/quit" => return Ok(()),
@@ -172,10 +177,6 @@ impl<S: crate::net::Stream> Chat<S> {
                 flushed = self.sender.flush(), if !self.sender.is_flushed() => {
                     flushed.map_err(|_| self.lost())?;
                 }
-                beat = self.pulse.beat() => match beat {
-                    Beat::Ping(line) => self.sender.line(&line),
-                    Beat::Lost => return Err(self.lost()),
-                },
                 event = self.receiver.next() => {
                     let Ok(Some(event)) = event else { return Err(self.lost()) };
                     if !self.hear(event, screen).await? {
