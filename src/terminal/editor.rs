@@ -6,7 +6,7 @@ use rustyline_async::{Readline, ReadlineEvent, SharedWriter};
 
 use super::Failure;
 use super::style::Painter;
-use crate::client::{Beat, Event, Pulse, Receiver, Sender, connect};
+use crate::client::{Beat, Event, Pulse, Receiver, Sender, connect, leave};
 use crate::net::Network;
 use crate::protocol::{Framing, Heard, Nickname, Password};
 
@@ -50,8 +50,8 @@ pub async fn run<N: Network>(
     let ended = chat.talk(&mut screen).await;
     screen.flush();
     drop(screen);
-    if matches!(ended, Ok(())) && chat.sender.end().await.is_ok() {
-        chat.receiver.drain().await;
+    if ended.is_ok() {
+        leave(chat.receiver, chat.sender).await;
     }
     ended
 }

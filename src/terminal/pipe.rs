@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::Failure;
-use crate::client::{Beat, Event, Pulse, READ_BYTES, Receipt, Receipts, Receiver, Sender};
+use crate::client::{Beat, Event, Pulse, READ_BYTES, Receipt, Receipts, Receiver, Sender, leave};
 use crate::net::Stream;
 use crate::protocol::{Decoder, Framing, Harmless, Heard, Nickname, Password, Text};
 
@@ -72,9 +72,7 @@ where
         Err(Ended::Failed(failure)) => return Err(failure),
         Err(Ended::Lost) => return Err(Failure::ConnectionLost { unconfirmed }),
     }
-    if pipe.sender.end().await.is_ok() {
-        pipe.receiver.drain().await;
-    }
+    leave(pipe.receiver, pipe.sender).await;
     match (unconfirmed, pipe.refused) {
         (0, 0) => Ok(()),
         (0, refused) => Err(Failure::Refused(refused)),
@@ -273,5 +271,44 @@ where
     fn complain(&mut self, line: &str) {
         // Where stderr is closed, nobody wants to know.
         let _ = writeln!(self.streams.errors, "{}", Harmless(line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt as _, duplex};
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::client::{LEAVE_TIMEOUT, halves};
+
+    /// How much a socket takes that nobody reads.
+    const SOCKET_BYTES: usize = 64;
+
+    const INTERRUPTED_AFTER: Duration = Duration::from_secs(5);
+
+    const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+    #[test]
+    fn who_leaves_does_not_wait_for_a_socket_that_takes_nothing() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
+            let (stream, mut server) = duplex(SOCKET_BYTES);
+            server.write_all(b"NICKConnected to server!\n").await.unwrap();
+            let input = "more than the socket takes\n".repeat(SOCKET_BYTES);
+            let streams = Streams {
+                input: input.as_bytes(),
+                output: Vec::new(),
+                errors: Vec::new(),
+                leave_when_unheard: false,
+            };
+            let nickname = Nickname::parse("bot").unwrap();
+            let (begin, interrupt) = (Instant::now(), sleep(INTERRUPTED_AFTER));
+            let halves = halves(stream, Framing::Lines);
+            let run = run(halves, &nickname, None, Framing::Lines, streams, interrupt);
+            let ended = timeout(FOR_EVER, run).await.expect("it leaves");
+            assert!(matches!(ended, Err(Failure::NotConfirmed(SOCKET_BYTES))), "{ended:?}");
+            assert_eq!(begin.elapsed(), INTERRUPTED_AFTER + LEAVE_TIMEOUT);
+        });
     }
 }
