@@ -125,12 +125,13 @@ impl Screen {
     }
 
     fn print(&mut self, line: &str) {
-        // The writer's queue holds hundreds of lines and is emptied at every turn of the loop;
-        // should it be full all the same, showing this makes place.
+        // The writer's queue holds hundreds of lines and is emptied at every turn of the loop. A line
+        // that finds it full all the same stays in the writer; showing the queue makes place, and an
+        // empty write, which `write_all` would leave out, puts the line there.
         let line = format!("{line}\n");
         if self.output.write_all(line.as_bytes()).is_err() {
             self.flush();
-            let _ = self.output.write_all(b"");
+            let _ = self.output.write(b"");
         }
     }
 

@@ -1,21 +1,37 @@
 //! `chat-client` on a real terminal (a pseudo-terminal): what a person types and sees.
 
+use std::fmt::Write as _;
+use std::io::BufReader;
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
 
 use rexpect::session::{PtySession, spawn_command};
 
-use super::support::{DEADLINE, Server, command};
+use super::support::{DEADLINE, Peer, Server, command};
 
 fn terminal(server: &Server, arguments: &[&str]) -> PtySession {
+    terminal_at(server.address, arguments)
+}
+
+fn terminal_at(address: SocketAddr, arguments: &[&str]) -> PtySession {
     let client = command("chat-client");
     // A pseudo-terminal is born without a size.
     let mut shell = Command::new("sh");
     shell.args(["-c", "stty cols 80 rows 24 && exec \"$@\"", "sh"]);
-    shell.arg(client.get_program()).arg(server.address.to_string()).args(arguments);
+    shell.arg(client.get_program()).arg(address.to_string()).args(arguments);
     shell.env("NO_COLOR", "1").env("TERM", "xterm");
     let deadline = Duration::as_millis(&DEADLINE).try_into().expect("a short deadline");
     spawn_command(shell, Some(deadline)).expect("a pseudo-terminal")
+}
+
+/// A server that does what the test says, and Dinesh on a terminal, who has connected to it.
+fn scripted() -> (Peer, PtySession) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let screen = terminal_at(listener.local_addr().unwrap(), &["--nickname", "Dinesh"]);
+    let stream = listener.accept().unwrap().0;
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    (Peer { stream: BufReader::new(stream) }, screen)
 }
 
 /// Types a line and presses Enter, which is a carriage return.
@@ -68,6 +84,23 @@ fn a_taken_nickname_is_asked_for_again() {
     screen.exp_string("-- Not joined: somebody here has that nickname, or one like it.").unwrap();
     type_line(&mut screen, "Dinesh");
     alex.expect("Dinesh joined the chat!");
+}
+
+#[test]
+fn the_last_line_of_a_burst_is_shown_without_waiting_for_another() {
+    let (mut server, mut screen) = scripted();
+    server.send("NICK");
+    server.expect_next("Dinesh");
+    server.send("Connected to server!\n");
+    server.expect_next("Dinesh: /ping chat-client-1");
+    // One more than the queue of the terminal takes, in one read.
+    let mut burst = String::new();
+    for number in 1..=501 {
+        writeln!(burst, "Alex: {number}.").unwrap();
+    }
+    server.send(&burst);
+    screen.exp_string("Alex: 500.").unwrap();
+    screen.exp_string("Alex: 501.").unwrap();
 }
 
 #[test]
