@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::Failure;
+use super::{Failure, Progress};
 use crate::client::{Beat, Event, Pulse, READ_BYTES, Receipt, Receipts, Receiver, Sender, leave};
 use crate::net::Stream;
 use crate::protocol::{Decoder, Framing, Harmless, Heard, Nickname, Password, Text};
@@ -97,14 +97,6 @@ struct Pipe<'a, S, I, O, E> {
     /// Nobody reads the output any more.
     unheard: bool,
     refused: usize,
-}
-
-/// How far the client has come in the handshake.
-#[derive(PartialEq, Eq)]
-enum Progress {
-    Connected,
-    Named,
-    Joined,
 }
 
 /// Why talking ended before the input did.
@@ -244,21 +236,14 @@ where
             self.refused += 1;
             self.complain(&format!("Refused: {text}"));
         }
-        match Heard::parse(&line) {
+        let heard = Heard::parse(&line);
+        self.progress.hear(&heard, self.framing);
+        match heard {
             Heard::NotJoined(reason) => {
                 return Err(Ended::Failed(Failure::NotJoined(Harmless(reason).to_string())));
             }
-            Heard::Connected => {
-                self.progress = Progress::Joined;
-                self.pulse.begin();
-            }
-            Heard::Everyone(line) | Heard::Whisper(line) => {
-                // The report's server merges its greeting into what it sends with it.
-                if self.framing == Framing::Report && self.progress == Progress::Named {
-                    self.progress = Progress::Joined;
-                }
-                self.show(line);
-            }
+            Heard::Connected => self.pulse.begin(),
+            Heard::Everyone(line) | Heard::Whisper(line) => self.show(line),
             Heard::NotSent(_) | Heard::Told(_) => self.complain(&line),
         }
         Ok(())
