@@ -19,8 +19,8 @@ pub use receipts::{Receipt, Receipts};
 use crate::net::{Network, Stream};
 use crate::protocol::{Decoder, Framing, NICKNAME_REQUEST, Nickname, PASSWORD_REQUEST, Password, Refusal};
 
-/// The longest line that is taken from a server, in bytes. Ours sends some 1,200 at most; the
-/// report's merges messages.
+/// The longest line that is taken from a server, in bytes. The longest of ours is the answer to
+/// `/who`, a hundred nicknames of 32 characters and so some 13,000 bytes; the report's merges messages.
 pub const RECEIVED_LINE_BYTES: usize = 64 * 1_024;
 
 /// How much is read at once.
@@ -29,7 +29,8 @@ pub const READ_BYTES: usize = 16 * 1_024;
 /// How long connecting may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a client that leaves waits for the server to close the connection too.
+/// How long a client that leaves waits for the server to take what is still to be written, and to
+/// close the connection too.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Something that came from the server.
@@ -56,6 +57,11 @@ pub async fn connect<N: Network>(
     framing: Framing,
 ) -> io::Result<(Receiver<N::Stream>, Sender<N::Stream>)> {
     let stream = timeout(CONNECT_TIMEOUT, network.connect(address)).await??;
+    Ok(halves(stream, framing))
+}
+
+/// The two halves of a connection.
+pub(crate) fn halves<S: Stream>(stream: S, framing: Framing) -> (Receiver<S>, Sender<S>) {
     let (reader, writer) = tokio::io::split(stream);
     let receiver = Receiver {
         reader,
@@ -67,7 +73,19 @@ pub async fn connect<N: Network>(
         ended: false,
     };
     let sender = Sender { writer, framing, prefix: String::new(), bytes: Vec::new(), written: 0 };
-    Ok((receiver, sender))
+    (receiver, sender)
+}
+
+/// Leaves in order: what is queued is written, and the server closes the connection too. At most
+/// [`LEAVE_TIMEOUT`], since a server that has stopped reading may never take it.
+pub async fn leave<S: Stream>(receiver: Receiver<S>, mut sender: Sender<S>) {
+    let left = async {
+        if sender.end().await.is_ok() {
+            receiver.drain().await;
+        }
+    };
+    // Who leaves does not care how the connection ends after that.
+    let _ = timeout(LEAVE_TIMEOUT, left).await;
 }
 
 /// The half that hears.

@@ -20,7 +20,11 @@ const TOKEN: &str = "chat-client-";
 /// When to ping, and when the connection is lost.
 ///
 /// The first ping goes out right after joining. A server that does not answer it with its pong does
-/// not know pings: it gets no more, and its silence means nothing.
+/// not know pings: it gets no more, and its silence means nothing. Should the pong come all the same,
+/// the server does know them, and nothing that is said later can make the client forget that.
+///
+/// A refusal that comes behind the first ping is taken for the answer to it, so nothing else may be
+/// sent between joining and that ping.
 #[derive(Debug)]
 pub struct Pulse {
     server: Server,
@@ -94,8 +98,12 @@ impl Pulse {
                 self.server = Server::Answers;
                 true
             }
+            // Either is believed only of a server that has never answered, and only until it does:
+            // whatever looks like an echo may be what another member has said.
             Heard::NotSent(_) if self.server == Server::Asked => self.is_not_understood(),
-            Heard::Everyone(said) if self.is_own_echo(said) => self.is_not_understood(),
+            Heard::Everyone(said) if self.server == Server::Asked && self.is_own_echo(said) => {
+                self.is_not_understood()
+            }
             _ => false,
         }
     }
@@ -136,7 +144,6 @@ impl Pulse {
 
     fn is_not_understood(&mut self) -> bool {
         self.server = Server::DoesNotAnswer;
-        self.pongs = self.pings;
         true
     }
 }
@@ -198,6 +205,30 @@ mod tests {
                 assert!(timeout(FOR_EVER, pulse.beat()).await.is_err());
             });
         }
+    }
+
+    #[test]
+    fn a_member_that_says_what_an_echo_looks_like_does_not_stop_the_pulse() {
+        simulate(async {
+            let mut pulse = joined().await;
+            pulse.hear("Mallory: /ping chat-client-1");
+            assert!(pulse.hear("-- pong chat-client-1"), "the server answers all the same");
+            assert_eq!(pulse.beat().await, Beat::Ping("/ping chat-client-2".to_owned()));
+        });
+    }
+
+    #[test]
+    fn a_server_that_has_answered_once_is_pinged_whatever_anybody_says() {
+        simulate(async {
+            let mut pulse = joined().await;
+            assert!(pulse.hear("-- pong chat-client-1"));
+            assert_eq!(pulse.beat().await, Beat::Ping("/ping chat-client-2".to_owned()));
+            for line in ["Mallory: /ping chat-client-2", "-- Not sent: no such command."] {
+                assert!(!pulse.hear(line), "this is shown: {line}");
+            }
+            assert!(pulse.hear("-- pong chat-client-2"));
+            assert_eq!(pulse.beat().await, Beat::Ping("/ping chat-client-3".to_owned()));
+        });
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::io::Write as _;
 
 use rustyline_async::{Readline, ReadlineEvent, SharedWriter};
 
-use super::Failure;
 use super::style::Painter;
-use crate::client::{Beat, Event, Pulse, Receiver, Sender, connect};
+use super::{Failure, Progress};
+use crate::client::{Beat, Event, Pulse, Receiver, Sender, connect, leave};
 use crate::net::Network;
 use crate::protocol::{Framing, Heard, Nickname, Password};
 
@@ -14,6 +14,9 @@ use crate::protocol::{Framing, Heard, Nickname, Password};
 pub const NICKNAME_PROMPT: &str = "Choose your nickname: ";
 
 const PASSWORD_PROMPT: &str = "The room's password: ";
+
+/// The answer to a line that is typed before there is a room to say it in.
+const NOT_JOINED_YET: &str = "Not sent: you have not joined yet. The Up key brings the line back.";
 
 /// Talks with a person on the terminal until one of them leaves.
 ///
@@ -40,18 +43,19 @@ pub async fn run<N: Network>(
             None => return Ok(()),
         },
     };
+    screen.prompt(&format!("{nickname}: "))?;
     let Some(connected) = unless_left(&mut screen, connect(network, address, framing)).await? else {
         return Ok(());
     };
     let (receiver, sender) =
         connected.map_err(|error| Failure::CannotConnect { address: address.to_owned(), error })?;
     let pulse = Pulse::new(framing);
-    let mut chat = Chat { receiver, sender, pulse, framing, nickname, password, named: false, refused: None };
+    let progress = Progress::Connected;
+    let mut chat = Chat { receiver, sender, pulse, framing, nickname, password, progress, refused: None };
     let ended = chat.talk(&mut screen).await;
-    screen.flush();
     drop(screen);
-    if matches!(ended, Ok(())) && chat.sender.end().await.is_ok() {
-        chat.receiver.drain().await;
+    if ended.is_ok() {
+        leave(chat.receiver, chat.sender).await;
     }
     ended
 }
@@ -63,8 +67,9 @@ async fn unless_left<T>(screen: &mut Screen, work: impl Future<Output = T>) -> R
         tokio::select! {
             biased;
             done = &mut work => return Ok(Some(done)),
-            typed = screen.typed() => if typed?.is_none() {
-                return Ok(None);
+            line = screen.line() => match line? {
+                Some(_) => screen.warn(NOT_JOINED_YET),
+                None => return Ok(None),
             },
         }
     }
@@ -85,6 +90,21 @@ impl Screen {
             Ok(ReadlineEvent::Eof | ReadlineEvent::Interrupted) => Ok(None),
             Err(error) => Err(Failure::Input(error.to_string())),
         }
+    }
+
+    /// The next line that is to be sent; `None` if the person wants to leave.
+    async fn line(&mut self) -> Result<Option<String>, Failure> {
+        while let Some(typed) = self.typed().await? {
+            match typed.trim() {
+                "/quit" => break,
+                "" => {}
+                _ => {
+                    self.readline.add_history_entry(typed.clone());
+                    return Ok(Some(typed));
+                }
+            }
+        }
+        Ok(None)
     }
 
     async fn ask_nickname(&mut self) -> Result<Option<Nickname>, Failure> {
@@ -125,18 +145,26 @@ impl Screen {
     }
 
     fn print(&mut self, line: &str) {
-        // The writer's queue holds hundreds of lines and is emptied at every turn of the loop;
-        // should it be full all the same, showing this makes place.
+        // The writer's queue holds hundreds of lines and is emptied at every turn of the loop. A line
+        // that finds it full all the same stays in the writer; showing the queue makes place, and an
+        // empty write, which `write_all` would leave out, puts the line there.
         let line = format!("{line}\n");
         if self.output.write_all(line.as_bytes()).is_err() {
             self.flush();
-            let _ = self.output.write_all(b"");
+            let _ = self.output.write(b"");
         }
     }
 
     fn flush(&mut self) {
         // A terminal that is gone shows nothing more, and that is all.
         let _ = self.readline.flush();
+    }
+}
+
+impl Drop for Screen {
+    /// What was not shown yet is shown, and the prompt gives way to what the shell has to say.
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 
@@ -148,23 +176,25 @@ struct Chat<S> {
     framing: Framing,
     nickname: Nickname,
     password: Option<Password>,
-    named: bool,
+    progress: Progress,
     /// Why the server did not take the nickname.
     refused: Option<String>,
 }
 
 impl<S: crate::net::Stream> Chat<S> {
     async fn talk(&mut self, screen: &mut Screen) -> Result<(), Failure> {
-        screen.prompt(&format!("{}: ", self.nickname))?;
         loop {
             tokio::select! {
                 biased;
-                typed = screen.typed() => match typed? {
+                // Before anything that is typed, so that the first answer is the one to the ping.
+                beat = self.pulse.beat() => match beat {
+                    Beat::Ping(line) => self.sender.line(&line),
+                    Beat::Lost => return Err(self.lost()),
+                },
+                line = screen.line() => match line? {
                     None => return Ok(()),
-                    Some(line) if line.trim() == "/quit" => return Ok(()),
-                    Some(line) if line.trim().is_empty() => {}
+                    Some(_) if self.progress != Progress::Joined => screen.warn(NOT_JOINED_YET),
                     Some(line) => {
-                        screen.readline.add_history_entry(line.clone());
                         self.sender.line(&line);
                         self.pulse.said();
                     }
@@ -172,10 +202,6 @@ impl<S: crate::net::Stream> Chat<S> {
                 flushed = self.sender.flush(), if !self.sender.is_flushed() => {
                     flushed.map_err(|_| self.lost())?;
                 }
-                beat = self.pulse.beat() => match beat {
-                    Beat::Ping(line) => self.sender.line(&line),
-                    Beat::Lost => return Err(self.lost()),
-                },
                 event = self.receiver.next() => {
                     let Ok(Some(event)) = event else { return Err(self.lost()) };
                     if !self.hear(event, screen).await? {
@@ -196,7 +222,7 @@ impl<S: crate::net::Stream> Chat<S> {
     async fn hear(&mut self, event: Event, screen: &mut Screen) -> Result<bool, Failure> {
         match event {
             Event::NicknameRequest => {
-                if std::mem::replace(&mut self.named, true) {
+                if std::mem::replace(&mut self.progress, Progress::Named) != Progress::Connected {
                     let Some(nickname) = screen.ask_nickname().await? else { return Ok(false) };
                     self.nickname = nickname;
                     screen.prompt(&format!("{}: ", self.nickname))?;
@@ -216,7 +242,9 @@ impl<S: crate::net::Stream> Chat<S> {
             }
             Event::Line(line) if self.pulse.hear(&line) => {}
             Event::Line(line) => {
-                match Heard::parse(&line) {
+                let heard = Heard::parse(&line);
+                self.progress.hear(&heard, self.framing);
+                match heard {
                     Heard::NotJoined(reason) => self.refused = Some(reason.to_owned()),
                     Heard::Connected => {
                         self.refused = None;

@@ -12,6 +12,30 @@ use std::fmt;
 use std::io;
 
 use crate::net::explain;
+use crate::protocol::{Framing, Heard};
+
+/// How far the client has come in the handshake. Until it has joined, the server takes whatever is
+/// sent for the nickname or the password, so nothing else may be.
+#[derive(Debug, PartialEq, Eq)]
+enum Progress {
+    Connected,
+    Named,
+    Joined,
+}
+
+impl Progress {
+    /// A line has come from the server.
+    fn hear(&mut self, heard: &Heard<'_>, framing: Framing) {
+        match heard {
+            Heard::Connected => *self = Self::Joined,
+            // The report's server merges its greeting into what it sends with it.
+            Heard::Everyone(_) | Heard::Whisper(_) if framing == Framing::Report && *self == Self::Named => {
+                *self = Self::Joined;
+            }
+            _ => {}
+        }
+    }
+}
 
 /// Why a client did not end as it should have.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::Failure;
-use crate::client::{Beat, Event, Pulse, READ_BYTES, Receipt, Receipts, Receiver, Sender};
+use super::{Failure, Progress};
+use crate::client::{Beat, Event, Pulse, READ_BYTES, Receipt, Receipts, Receiver, Sender, leave};
 use crate::net::Stream;
 use crate::protocol::{Decoder, Framing, Harmless, Heard, Nickname, Password, Text};
 
@@ -72,9 +72,7 @@ where
         Err(Ended::Failed(failure)) => return Err(failure),
         Err(Ended::Lost) => return Err(Failure::ConnectionLost { unconfirmed }),
     }
-    if pipe.sender.end().await.is_ok() {
-        pipe.receiver.drain().await;
-    }
+    leave(pipe.receiver, pipe.sender).await;
     match (unconfirmed, pipe.refused) {
         (0, 0) => Ok(()),
         (0, refused) => Err(Failure::Refused(refused)),
@@ -99,14 +97,6 @@ struct Pipe<'a, S, I, O, E> {
     /// Nobody reads the output any more.
     unheard: bool,
     refused: usize,
-}
-
-/// How far the client has come in the handshake.
-#[derive(PartialEq, Eq)]
-enum Progress {
-    Connected,
-    Named,
-    Joined,
 }
 
 /// Why talking ended before the input did.
@@ -246,21 +236,14 @@ where
             self.refused += 1;
             self.complain(&format!("Refused: {text}"));
         }
-        match Heard::parse(&line) {
+        let heard = Heard::parse(&line);
+        self.progress.hear(&heard, self.framing);
+        match heard {
             Heard::NotJoined(reason) => {
                 return Err(Ended::Failed(Failure::NotJoined(Harmless(reason).to_string())));
             }
-            Heard::Connected => {
-                self.progress = Progress::Joined;
-                self.pulse.begin();
-            }
-            Heard::Everyone(line) | Heard::Whisper(line) => {
-                // The report's server merges its greeting into what it sends with it.
-                if self.framing == Framing::Report && self.progress == Progress::Named {
-                    self.progress = Progress::Joined;
-                }
-                self.show(line);
-            }
+            Heard::Connected => self.pulse.begin(),
+            Heard::Everyone(line) | Heard::Whisper(line) => self.show(line),
             Heard::NotSent(_) | Heard::Told(_) => self.complain(&line),
         }
         Ok(())
@@ -273,5 +256,44 @@ where
     fn complain(&mut self, line: &str) {
         // Where stderr is closed, nobody wants to know.
         let _ = writeln!(self.streams.errors, "{}", Harmless(line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncWriteExt as _, duplex};
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::client::{LEAVE_TIMEOUT, halves};
+
+    /// How much a socket takes that nobody reads.
+    const SOCKET_BYTES: usize = 64;
+
+    const INTERRUPTED_AFTER: Duration = Duration::from_secs(5);
+
+    const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+    #[test]
+    fn who_leaves_does_not_wait_for_a_socket_that_takes_nothing() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
+            let (stream, mut server) = duplex(SOCKET_BYTES);
+            server.write_all(b"NICKConnected to server!\n").await.unwrap();
+            let input = "more than the socket takes\n".repeat(SOCKET_BYTES);
+            let streams = Streams {
+                input: input.as_bytes(),
+                output: Vec::new(),
+                errors: Vec::new(),
+                leave_when_unheard: false,
+            };
+            let nickname = Nickname::parse("bot").unwrap();
+            let (begin, interrupt) = (Instant::now(), sleep(INTERRUPTED_AFTER));
+            let halves = halves(stream, Framing::Lines);
+            let run = run(halves, &nickname, None, Framing::Lines, streams, interrupt);
+            let ended = timeout(FOR_EVER, run).await.expect("it leaves");
+            assert!(matches!(ended, Err(Failure::NotConfirmed(SOCKET_BYTES))), "{ended:?}");
+            assert_eq!(begin.elapsed(), INTERRUPTED_AFTER + LEAVE_TIMEOUT);
+        });
     }
 }
