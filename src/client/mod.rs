@@ -209,7 +209,7 @@ impl<S: Stream> Sender<S> {
 
     /// Queues a text that is to be said as it stands, even if it begins like a command.
     pub fn text(&mut self, text: &str) {
-        // The report's own server knows no commands, and so nothing to be taken literally.
+        // The report's own server knows no commands, and so nothing that is to be taken literally.
         if self.framing == Framing::Lines && text.starts_with('/') {
             self.line(&format!("/{text}"));
         } else {

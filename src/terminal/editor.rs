@@ -8,7 +8,7 @@ use super::style::Painter;
 use super::{Failure, Progress};
 use crate::client::{Beat, Event, Pulse, Receiver, Sender, connect, leave};
 use crate::net::Network;
-use crate::protocol::{Framing, Heard, Nickname, Password};
+use crate::protocol::{Framing, Harmless, Heard, Nickname, Password};
 
 /// What a nickname is asked for with, as in the report.
 pub const NICKNAME_PROMPT: &str = "Choose your nickname: ";
@@ -245,7 +245,7 @@ impl<S: crate::net::Stream> Chat<S> {
                 let heard = Heard::parse(&line);
                 self.progress.hear(&heard, self.framing);
                 match heard {
-                    Heard::NotJoined(reason) => self.refused = Some(reason.to_owned()),
+                    Heard::NotJoined(reason) => self.refused = Some(Harmless(reason).to_string()),
                     Heard::Connected => {
                         self.refused = None;
                         self.pulse.begin();

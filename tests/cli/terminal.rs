@@ -140,6 +140,17 @@ fn in_the_reports_framing_one_has_joined_when_the_room_is_heard() {
 }
 
 #[test]
+fn why_a_foreign_server_lets_nobody_in_cannot_act_on_the_terminal() {
+    let (mut server, mut screen) = scripted(&[]);
+    server.send("NICK");
+    server.expect_next("Dinesh");
+    server.send("-- Not joined: \u{1b}]0;evil\u{7}\u{1b}[2J.\n");
+    drop(server);
+    screen.exp_string("chat-client: Not joined: \\u{1b}]0;evil\\u{7}\\u{1b}[2J.").unwrap();
+    expect_exit_code(&screen, 1);
+}
+
+#[test]
 fn the_last_line_of_a_burst_is_shown_without_waiting_for_another() {
     let (mut server, mut screen) = scripted(&[]);
     server.send("NICK");
