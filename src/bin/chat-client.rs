@@ -30,8 +30,8 @@ Examples:
   chat-client chat.example --tls                        an encrypted connection
 
 Exit codes: 0 done; 1 a line was refused or not confirmed, or the connection failed; 2 usage.
-In a pipe a line that begins with a slash is no command, but said as it stands; with --framing report
-it is sent as it stands, and a server that knows commands obeys it.
+In a pipe a line that begins with a slash is no command, but said as it stands; only with
+--framing report a server that knows commands takes it for one.
 Without --password-file the variable CHAT_PASSWORD is the password, if there is one."
 )]
 struct Arguments {
