@@ -21,6 +21,9 @@ use crate::protocol::Harmless;
 /// not keep step with the window. In an open loop each is taken.
 const SAMPLED_OF_DELIVERIES: u32 = 61;
 
+/// What to do when our server refuses so many connections of one address.
+const HOW_TO_LOAD_OURS: &str = " Start a chat-server that is to be loaded with --max-per-address 0 --rate 0";
+
 /// How much may wait for a server that does not read what its members send.
 const OUTGOING_BYTES: usize = 16 * 1_024 * 1_024;
 
@@ -286,12 +289,7 @@ impl Crowd {
             }
             Chatter::Refused => {
                 let told = String::from_utf8_lossy(line);
-                // What our server says, which counts the connections of an address.
-                let advice = if told.contains("too many connections from this address") {
-                    " Start a chat-server that is to be loaded with --max-per-address 0 --rate 0"
-                } else {
-                    ""
-                };
+                let advice = if told.contains("from this address") { HOW_TO_LOAD_OURS } else { "" };
                 Err(format!("{} was told: {}{advice}", self.members[index].name, Harmless(&told)))
             }
             Chatter::Unexpected => Err(self.nobody_said(index, line)),
