@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::subject::{Connection, Need, Observation, Subject};
 use crate::net::{Network as _, ResettingTcp, explain};
-use crate::protocol::Framing;
+use crate::protocol::{Framing, Harmless};
 use crate::usage::cpu_time;
 
 /// How long a server may take until it accepts.
@@ -255,7 +255,7 @@ impl Running {
         }
         let said = self.stderr.lock().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         match said.unwrap_or_default().lines().rfind(|line| !line.trim().is_empty()) {
-            Some(line) => format!(" ({status}): {}", line.trim().escape_debug()),
+            Some(line) => format!(" ({status}): {}", Harmless(line.trim())),
             None => format!(" ({status})"),
         }
     }
