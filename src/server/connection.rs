@@ -124,8 +124,8 @@ impl<S: Stream> Outgoing<'_, S> {
 
     /// Writes once what lies behind a member's cursor. Pending while the room has nothing for it.
     ///
-    /// Nothing of the log is copied, unless lines for this member alone stand between, and nothing is kept while its socket takes nothing: the
-    /// next attempt looks again.
+    /// Nothing of the log is copied, unless lines for this member alone stand between; and nothing is kept
+    /// while its socket takes nothing: the next attempt looks again.
     pub(super) fn poll_deliver(
         &mut self,
         context: &mut Context<'_>,
