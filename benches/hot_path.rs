@@ -6,7 +6,7 @@ use std::io;
 
 use commonroom::journal::{self, LogFormat};
 use commonroom::protocol::{Decoder, Framing};
-use commonroom::room::RoomLog;
+use commonroom::room::Transcript;
 use commonroom::server::limits::{READ_BYTES, RETENTION_BYTES, WRITE_BYTES};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -76,8 +76,8 @@ fn log(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn full_log() -> RoomLog {
-    let mut log = RoomLog::new(RETENTION_BYTES);
+fn full_log() -> Transcript {
+    let mut log = Transcript::new(RETENTION_BYTES);
     for _ in 0..=RETENTION_BYTES / LINE.len() {
         log.append(LINE.trim_end());
     }

@@ -12,21 +12,13 @@
 //! | [`room`] | pure state: the log, and who is here |
 //! | [`net`] | the seam between the chat and the network, and the operating system's TCP |
 //! | [`server`] | the shell around the room: accept loop, sessions, limits, shutdown |
-//! | [`journal`] | `server.log`, in the report's format, from `tracing` events |
 //! | [`client`] | the client without a terminal: connect, hear, speak |
+//! | [`journal`] | `server.log`, in the report's format, from `tracing` events; the file it is in |
 //! | [`terminal`] | what a person or a script sees |
-//! | [`conformance`] | the report's test table as code, for any server on any network |
-//! | [`logfile`] | the file of the journal: its rotation, and what happens when the disk is full |
-//! | [`file_system`] | the seam between that file and the operating system's, and its lock |
-//! | [`password_file`] | where the password of a room comes from |
-//! | [`load`] | a load generator that checks every delivery, for chat servers and their peers |
-//! | [`metrics`] | what an operator can know, for Prometheus |
-//! | [`usage`] | what a process has used |
-//! | [`descriptors`] | how many connections it may have open |
-//! | [`background`] | writing to a disk or a pipe without waiting for it |
+//! | [`tools`] | `chat-check`, the report's test table for any server; `chat-load`, a load generator |
 //!
-//! Dependencies point one way: binaries → `terminal`, `server`, `client`, `conformance`, `load` → `room`,
-//! `journal`, `net`, `usage`, `descriptors` → `protocol`. What must never be is written down in `docs/architecture.md` and held by
+//! Dependencies point one way: binaries → `terminal`, `tools`, `server`, `client` → `room`, `journal`,
+//! `net` → `protocol`. What must never be is written down in `docs/architecture.md` and held by
 //! `tests/tidy.rs`.
 //!
 //! A whole chat in a few lines, on any [`Network`](net::Network):
@@ -64,19 +56,11 @@
 //! # }
 //! ```
 
-pub mod background;
 pub mod client;
-pub mod conformance;
-pub mod descriptors;
-pub mod file_system;
 pub mod journal;
-pub mod load;
-pub mod logfile;
-pub mod metrics;
 pub mod net;
-pub mod password_file;
 pub mod protocol;
 pub mod room;
 pub mod server;
 pub mod terminal;
-pub mod usage;
+pub mod tools;

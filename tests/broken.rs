@@ -195,7 +195,7 @@ fn copy_package(to: &Path) {
         .iter()
         .fold(read("Cargo.toml"), |manifest, &replacement| replaced(&manifest, replacement));
     let real_server = format!(
-        "\n[features]\nreal = []\n\n[[bin]]\nname = \"{REAL_SERVER}\"\npath = \"src/bin/chat-server.rs\"\n\
+        "\n[features]\nreal = []\n\n[[bin]]\nname = \"{REAL_SERVER}\"\npath = \"src/bin/chat-server/main.rs\"\n\
          required-features = [\"real\"]\n"
     );
     fs::write(to.join("Cargo.toml"), manifest + &real_server).expect("a writable target directory");

@@ -7,9 +7,9 @@
 use std::fs::File;
 use std::io;
 
-use commonroom::background::{BackgroundWriter, WhenFull};
 use commonroom::client::{Event, Receiver, Sender, connect};
 use commonroom::journal::{self, LogFormat};
+use commonroom::journal::{BackgroundWriter, WhenFull};
 use commonroom::net::{Listener, Network, Tcp};
 use commonroom::protocol::{Framing, Nickname};
 use commonroom::server::{Config, serve};

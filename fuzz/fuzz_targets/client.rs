@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use commonroom::client::{Event, connect};
 use commonroom::net::{Listener, Network};
-use commonroom::protocol::{Framing, Harmless, Nickname};
+use commonroom::protocol::{Framing, Sanitized, Nickname};
 use commonroom::terminal::pipe::{self, Streams};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -59,7 +59,7 @@ async fn what_is_printed_is_harmless(pieces: &[Vec<u8>], framing: Framing) {
     let failure = ended.err().map(|failure| failure.to_string()).unwrap_or_default();
     for text in [String::from_utf8(output), String::from_utf8(errors), Ok(failure)] {
         for line in text.expect("what is printed is UTF-8").lines() {
-            assert_eq!(Harmless(line).to_string(), line);
+            assert_eq!(Sanitized(line).to_string(), line);
         }
     }
 }

@@ -5,9 +5,9 @@
 mod cuts;
 
 use commonroom::protocol::{
-    Command, Decoder, Framing, Harmless, Heard, LINE_BYTES, Nickname, Notice, Refusal,
+    Command, Decoder, Framing, Sanitized, Heard, LINE_BYTES, Nickname, Notice, Refusal,
 };
-use commonroom::room::{MemberId, Read, Room, RoomLog};
+use commonroom::room::{MemberId, Read, Room, Transcript};
 use libfuzzer_sys::fuzz_target;
 
 /// So little that lines fall off the end of the log all the time.
@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
         for connection in &mut connections {
             connection.read(&mut room);
         }
-        let bound = RoomLog::bound_bytes(RETENTION_BYTES, 2 * LINE_BYTES);
+        let bound = Transcript::bound_bytes(RETENTION_BYTES, 2 * LINE_BYTES);
         assert!(room.retained_bytes() <= bound, "the log is bounded");
     }
     for connection in &connections {
@@ -169,7 +169,7 @@ impl Screen {
     fn read(&mut self, room: &mut Room, id: MemberId) {
         while !self.behind {
             match room.read(id, READ_BYTES) {
-                Ok(Read::Some { stretch, .. }) => {
+                Ok(Read::Data { stretch, .. }) => {
                     // The socket takes a part of it.
                     let taken = stretch.len().div_ceil(2);
                     room.advance(id, taken);
@@ -191,7 +191,7 @@ impl Screen {
         let whole: Vec<u8> = self.unfinished.drain(..whole).collect();
         let text = String::from_utf8(whole).expect("what is sent is UTF-8");
         for line in text.lines() {
-            assert_eq!(Harmless(line).to_string(), line, "nothing that is sent acts on a terminal");
+            assert_eq!(Sanitized(line).to_string(), line, "nothing that is sent acts on a terminal");
             assert!(line.len() <= 2 * LINE_BYTES, "a line has {} bytes", line.len());
             if let Heard::Everyone(line) = Heard::parse(line) {
                 self.everyone.push(line.to_owned());

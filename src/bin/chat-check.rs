@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use commonroom::conformance::process::Process;
-use commonroom::conformance::results::{Results, list};
-use commonroom::conformance::{Case, cases, check};
 use commonroom::net::{explain, parse_address};
 use commonroom::protocol::Framing;
+use commonroom::tools::check::process::Process;
+use commonroom::tools::check::results::{Results, list};
+use commonroom::tools::check::{Case, cases, check};
 
 /// Run the report's test cases, its edge cases and some worse ones against a chat server, and print
 /// the report's own table of how they went.

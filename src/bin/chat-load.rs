@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, ValueEnum};
-use commonroom::load::{
+use commonroom::net::{explain, parse_address};
+use commonroom::tools::load::{
     LONGEST_LINE_BYTES, LONGEST_SECONDS, MEMBERS, Pace, Plan, Protocol, RATE_DELIVERIES, SENDERS,
     SHORTEST_LINE_BYTES, WINDOW_LINES, run,
 };
-use commonroom::net::{explain, parse_address};
 
 /// Let many members join a chat server, let some of them talk, and measure how what they say gets to
 /// all. Every delivery is checked: none lost, none twice, each sender's in order.

@@ -4,7 +4,7 @@
 //! and a [`Sender`] of lines. What a person sees of it is the business of
 //! [`terminal`](crate::terminal).
 
-mod pulse;
+mod heartbeat;
 mod receipts;
 
 use std::io;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
-pub use pulse::{Beat, PING_INTERVAL, Pulse, SILENCE_TIMEOUT};
+pub use heartbeat::{Beat, Heartbeat, PING_INTERVAL, SILENCE_TIMEOUT};
 pub use receipts::{Receipt, Receipts};
 
 use crate::net::{Network, Stream};

@@ -1,7 +1,7 @@
 //! What a member's message asks for.
 
 use super::Refusal;
-use super::harmless::acts_on_a_terminal;
+use super::sanitize::acts_on_a_terminal;
 
 /// The longest text of a message, in bytes of UTF-8.
 pub const TEXT_BYTES: usize = 1_024;

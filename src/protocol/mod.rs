@@ -11,17 +11,17 @@
 
 mod command;
 mod framing;
-mod harmless;
 mod nickname;
 mod notice;
 mod password;
+mod sanitize;
 
 pub use command::{Command, TEXT_BYTES, Text};
 pub use framing::{Decoder, Framing, LINE_BYTES};
-pub use harmless::Harmless;
 pub use nickname::{NICKNAME_CHARACTERS, Nickname, NicknameError};
 pub use notice::{Broadcast, Heard, Notice, Refusal};
 pub use password::{PASSWORD_BYTES, Password, PasswordError};
+pub use sanitize::Sanitized;
 
 /// What the server sends to ask for a nickname: these four bytes and no newline, as in the report.
 pub const NICKNAME_REQUEST: &str = "NICK";

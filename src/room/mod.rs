@@ -4,12 +4,12 @@
 //! member wants, and [`Room::read`] for what a member is to be sent; whatever happens to the
 //! network, the room stays a room. See `docs/architecture.md`, "Bird's eye".
 
-mod log;
+mod transcript;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-pub use log::{FellBehind, Position, RoomLog, Stretch};
+pub use transcript::{FellBehind, Position, Slice, Transcript};
 
 use crate::protocol::{Broadcast, Nickname, Notice, Refusal, Text};
 
@@ -20,7 +20,7 @@ pub struct MemberId(u64);
 /// Who is here, and what has been said.
 #[derive(Debug)]
 pub struct Room {
-    log: RoomLog,
+    log: Transcript,
     members: BTreeMap<MemberId, Member>,
     /// Those who have left, but are still to be sent what came before.
     leavers: BTreeMap<MemberId, Leaver>,
@@ -75,14 +75,14 @@ type PrivateLines = VecDeque<(Position, Vec<u8>)>;
 #[derive(Clone, Debug)]
 pub enum Read {
     /// What comes next.
-    Some {
+    Data {
         /// The bytes; they need not end where a line does.
-        stretch: Stretch,
+        slice: Slice,
         /// Nothing is known yet of what comes behind them.
         is_all: bool,
     },
     /// Nothing at the moment.
-    Nothing,
+    Idle,
     /// Nothing ever again: the member has left and was given everything that came before.
     End,
 }
@@ -93,7 +93,7 @@ impl Room {
     #[must_use]
     pub fn new(retention_bytes: usize, private_bytes: usize) -> Self {
         Self {
-            log: RoomLog::new(retention_bytes),
+            log: Transcript::new(retention_bytes),
             members: BTreeMap::new(),
             leavers: BTreeMap::new(),
             private: BTreeMap::new(),
@@ -248,18 +248,18 @@ impl Room {
     /// [`FellBehind`]: the log no longer holds what comes next for it.
     pub fn read(&self, id: MemberId, at_most: usize) -> Result<Read, FellBehind> {
         let (cursor, end, nothing) = match (self.members.get(&id), self.leavers.get(&id)) {
-            (Some(member), _) => (member.cursor, self.log.end(), Read::Nothing),
+            (Some(member), _) => (member.cursor, self.log.end(), Read::Idle),
             (None, Some(leaver)) => (leaver.cursor, leaver.until, Read::End),
             (None, None) => return Ok(Read::End),
         };
         if let Some(private) = self.private.get(&id) {
             let (bytes, is_all) = self.gather(private, cursor, end, at_most)?;
-            return Ok(Read::Some { stretch: bytes.into(), is_all });
+            return Ok(Read::Data { slice: bytes.into(), is_all });
         }
         if cursor < end {
-            let stretch = self.log.read(cursor, end, at_most)?;
-            let is_all = cursor + stretch.len() as Position == end;
-            return Ok(Read::Some { stretch, is_all });
+            let slice = self.log.read(cursor, end, at_most)?;
+            let is_all = cursor + slice.len() as Position == end;
+            return Ok(Read::Data { slice, is_all });
         }
         Ok(nothing)
     }
@@ -311,9 +311,9 @@ impl Room {
         while bytes.len() < at_most {
             let stop = private.peek().map_or(end, |&&(position, _)| position.min(end));
             if cursor < stop {
-                let stretch = self.log.read(cursor, stop, at_most - bytes.len())?;
-                cursor += stretch.len() as Position;
-                bytes.extend_from_slice(&stretch);
+                let slice = self.log.read(cursor, stop, at_most - bytes.len())?;
+                cursor += slice.len() as Position;
+                bytes.extend_from_slice(&slice);
             } else if let Some((_, line)) = private.next() {
                 bytes.extend_from_slice(line);
             } else {
@@ -435,9 +435,9 @@ mod tests {
     fn screen(room: &mut Room, id: MemberId) -> Vec<String> {
         let mut out = Vec::new();
         // Some at a time, so that reading stops and goes on within lines.
-        while let Read::Some { stretch, .. } = room.read(id, 7).expect("not fallen behind") {
-            out.extend_from_slice(&stretch);
-            room.advance(id, stretch.len());
+        while let Read::Data { slice, .. } = room.read(id, 7).expect("not fallen behind") {
+            out.extend_from_slice(&slice);
+            room.advance(id, slice.len());
         }
         String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }

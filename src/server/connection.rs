@@ -11,10 +11,10 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 use tracing::trace;
 
-use super::departure::Departure;
+use super::disconnect_reason::DisconnectReason;
+use super::hub::Hub;
 use super::limits::{LINGER, READ_BYTES, SILENCE};
-use super::shared::SharedRoom;
-use super::waiting::Added;
+use super::wake_list::Added;
 use crate::net::Stream;
 use crate::protocol::{Decoder, Framing, Refusal};
 use crate::room::{FellBehind, MemberId, Read};
@@ -130,15 +130,15 @@ impl<S: Stream> Outgoing<'_, S> {
         &mut self,
         context: &mut Context<'_>,
         id: MemberId,
-        room: &SharedRoom,
-    ) -> Poll<Result<Wrote, Departure>> {
+        room: &Hub,
+    ) -> Poll<Result<Wrote, DisconnectReason>> {
         match room.read(id, context, &mut self.added) {
-            Ok(Read::Some { stretch, is_all }) => match self.poll_write(context, &stretch, is_all) {
+            Ok(Read::Data { slice, is_all }) => match self.poll_write(context, &slice, is_all) {
                 Poll::Ready(Ok(written)) => {
                     trace!(bytes = written, "written");
                     room.advance(id, written);
                     self.flushed = matches!(self.poll_flush(context), Poll::Ready(Ok(())));
-                    let is_all = is_all && written == stretch.len();
+                    let is_all = is_all && written == slice.len();
                     Poll::Ready(Ok(if is_all { Wrote::Some } else { Wrote::Part }))
                 }
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
@@ -147,7 +147,7 @@ impl<S: Stream> Outgoing<'_, S> {
                     Poll::Ready(Ok(Wrote::Nothing))
                 }
             },
-            Ok(Read::Nothing | Read::End) if !self.flushed => match self.poll_flush(context) {
+            Ok(Read::Idle | Read::End) if !self.flushed => match self.poll_flush(context) {
                 Poll::Ready(Ok(())) => {
                     self.flushed = true;
                     Poll::Ready(Ok(Wrote::Some))
@@ -155,9 +155,9 @@ impl<S: Stream> Outgoing<'_, S> {
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
                 Poll::Pending => Poll::Ready(Ok(Wrote::Nothing)),
             },
-            Ok(Read::Nothing) => Poll::Pending,
+            Ok(Read::Idle) => Poll::Pending,
             Ok(Read::End) => Poll::Ready(Ok(Wrote::Everything)),
-            Err(FellBehind) => Poll::Ready(Err(Departure::TooSlow)),
+            Err(FellBehind) => Poll::Ready(Err(DisconnectReason::TooSlow)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bucket::Rate;
+use super::admission::Rate;
 use crate::protocol::LINE_BYTES;
 
 /// How long a client may take to choose its nickname, all attempts together.

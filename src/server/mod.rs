@@ -4,16 +4,14 @@
 //! (virtual in a simulation) and reports what happens as `tracing` events, of which
 //! [`journal`](crate::journal) makes `server.log`.
 
-mod addresses;
-mod bucket;
+mod admission;
 mod connection;
-mod departure;
-mod guesses;
+mod disconnect_reason;
+mod hub;
 pub mod limits;
-mod observer;
 mod session;
-mod shared;
-mod waiting;
+mod stats;
+mod wake_list;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,15 +21,15 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
-pub use bucket::Rate;
+pub use admission::Rate;
 pub use limits::Limits;
-pub use observer::{Observer, Statistics};
+pub use stats::{Observer, Statistics};
 
 use crate::net::{Listener, Network, explain};
 use crate::protocol::{Password, Refusal};
+use hub::Hub;
 use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
 use session::Session;
-use shared::SharedRoom;
 
 /// How a server is set up, beside the address it listens on.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +51,7 @@ pub struct Config {
 /// Nothing that a network or a client does ends it.
 pub async fn serve<L: Listener>(listener: L, config: Config, shutdown: impl Future<Output = ()>) {
     let observer = config.observer.clone();
-    let room = Arc::new(SharedRoom::new(config));
+    let room = Arc::new(Hub::new(config));
     observer.observe(&room);
     let mut sessions = JoinSet::new();
     info!(event = "start", "Server started");
@@ -100,11 +98,7 @@ pub async fn listen<N: Network>(network: &N, address: &str) -> Result<(N::Listen
 }
 
 /// Accepts for ever. Does no work for the accepted but to start their sessions.
-async fn accept_connections<L: Listener>(
-    mut listener: L,
-    room: &Arc<SharedRoom>,
-    sessions: &mut JoinSet<()>,
-) {
+async fn accept_connections<L: Listener>(mut listener: L, room: &Arc<Hub>, sessions: &mut JoinSet<()>) {
     let mut pause = ACCEPT_PAUSE;
     loop {
         let accepted = tokio::select! {

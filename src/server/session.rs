@@ -19,13 +19,13 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
-use super::addresses::NoPlace;
-use super::bucket::Bucket;
+use super::admission::Attempt;
+use super::admission::NoPlace;
+use super::admission::RateLimiter;
 use super::connection::{self, Incoming, Outgoing, Wrote};
-use super::departure::Departure;
-use super::guesses::Attempt;
+use super::disconnect_reason::DisconnectReason;
+use super::hub::{Handled, Hub};
 use super::limits::NICKNAME_ATTEMPTS;
-use super::shared::{Handled, SharedRoom};
 use crate::net::{Peer, Stream};
 use crate::protocol::{Framing, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Password, Refusal};
 use crate::room::MemberId;
@@ -35,7 +35,7 @@ pub(super) struct Session<'a, S> {
     incoming: Incoming<'a, S>,
     outgoing: Outgoing<'a, S>,
     peer: &'a SocketAddr,
-    room: &'a SharedRoom,
+    room: &'a Hub,
 }
 
 /// A member, as what it sends is handled.
@@ -48,11 +48,11 @@ pub(super) struct Member<'a> {
     /// It has sent `/ping`, and so will go on sending something.
     pub(super) pings: bool,
     /// How fast it may send.
-    pub(super) bucket: Bucket,
+    pub(super) bucket: RateLimiter,
 }
 
 impl<'a, S: Stream> Session<'a, S> {
-    pub(super) fn new(stream: &'a Mutex<S>, peer: &'a SocketAddr, room: &'a SharedRoom) -> Self {
+    pub(super) fn new(stream: &'a Mutex<S>, peer: &'a SocketAddr, room: &'a Hub) -> Self {
         let (incoming, outgoing) = connection::open(stream);
         Self { incoming, outgoing, peer, room }
     }
@@ -231,20 +231,20 @@ impl<'a, S: Stream> Session<'a, S> {
     /// can be closed in order.
     async fn converse(&mut self, id: MemberId, chosen: Arc<str>) -> bool {
         let Self { incoming, outgoing, peer, room } = self;
-        let bucket = Bucket::full(Instant::now());
+        let bucket = RateLimiter::full(Instant::now());
         let mut member = Member { id, peer, chosen, pings: false, bucket };
         let place = Place { id, room };
         let departure = tokio::select! {
             biased;
             departure = listen(incoming, &mut member, &place) => departure,
             delivered = deliver(outgoing, &place) => match delivered {
-                Ok(()) => Departure::ServerStopped,
+                Ok(()) => DisconnectReason::ServerStopped,
                 Err(departure) => departure,
             },
         };
         place.room.leave(id, departure);
         match departure {
-            Departure::Wish | Departure::ServerStopped => {
+            DisconnectReason::Wish | DisconnectReason::ServerStopped => {
                 let rest = deliver(outgoing, &place);
                 matches!(Box::pin(timeout(place.room.limits().shutdown_grace, rest)).await, Ok(Ok(())))
             }
@@ -267,13 +267,13 @@ impl<S> Drop for Session<'_, S> {
 /// A member's place in the room, which is free again when this is dropped, however the session ends.
 struct Place<'a> {
     id: MemberId,
-    room: &'a SharedRoom,
+    room: &'a Hub,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.room.leave(self.id, Departure::InternalError);
+            self.room.leave(self.id, DisconnectReason::InternalError);
         }
         self.room.forget(self.id);
     }
@@ -284,13 +284,13 @@ async fn listen<S: Stream>(
     incoming: &mut Incoming<'_, S>,
     member: &mut Member<'_>,
     place: &Place<'_>,
-) -> Departure {
+) -> DisconnectReason {
     loop {
         if place.room.somebody_is_far_behind() {
             Box::pin(place.room.back_pressure()).await;
         }
         match place.room.handle_messages(member, &mut incoming.decoder) {
-            Handled::Quit => return Departure::Wish,
+            Handled::Quit => return DisconnectReason::Wish,
             // Who sends too fast is read later. Its deliveries go on meanwhile; that it leaves is
             // noticed behind what it has sent.
             Handled::Slowed(pause) => {
@@ -312,9 +312,9 @@ async fn listen<S: Stream>(
         };
         match read {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return Departure::Wish,
+            Ok(Ok(false)) => return DisconnectReason::Wish,
             Ok(Err(error)) => return error.into(),
-            Err(_) => return Departure::TimedOut,
+            Err(_) => return DisconnectReason::TimedOut,
         }
     }
 }
@@ -322,7 +322,10 @@ async fn listen<S: Stream>(
 /// Takes what the room has for a member to its socket, until there will never be anything more.
 ///
 /// Can be cancelled and called again: the cursor says what has been taken.
-async fn deliver<S: Stream>(outgoing: &mut Outgoing<'_, S>, place: &Place<'_>) -> Result<(), Departure> {
+async fn deliver<S: Stream>(
+    outgoing: &mut Outgoing<'_, S>,
+    place: &Place<'_>,
+) -> Result<(), DisconnectReason> {
     loop {
         let mut wrote = poll_fn(|context| outgoing.poll_deliver(context, place.id, place.room)).await?;
         if wrote == Wrote::Nothing {
@@ -332,7 +335,7 @@ async fn deliver<S: Stream>(outgoing: &mut Outgoing<'_, S>, place: &Place<'_>) -
                 progress => progress,
             });
             let in_time = Box::pin(timeout(place.room.limits().write_timeout, writable)).await;
-            wrote = in_time.unwrap_or(Err(Departure::Stalled))?;
+            wrote = in_time.unwrap_or(Err(DisconnectReason::Stalled))?;
         }
         if wrote == Wrote::Everything {
             return Ok(());

@@ -6,9 +6,9 @@ use rustyline_async::{Readline, ReadlineEvent, SharedWriter};
 
 use super::style::Painter;
 use super::{Failure, Progress};
-use crate::client::{Beat, Event, Pulse, Receiver, Sender, connect, leave};
+use crate::client::{Beat, Event, Heartbeat, Receiver, Sender, connect, leave};
 use crate::net::Network;
-use crate::protocol::{Framing, Harmless, Heard, Nickname, Password};
+use crate::protocol::{Framing, Heard, Nickname, Password, Sanitized};
 
 /// What a nickname is asked for with, as in the report.
 pub const NICKNAME_PROMPT: &str = "Choose your nickname: ";
@@ -49,9 +49,9 @@ pub async fn run<N: Network>(
     };
     let (receiver, sender) =
         connected.map_err(|error| Failure::CannotConnect { address: address.to_owned(), error })?;
-    let pulse = Pulse::new(framing);
+    let heartbeat = Heartbeat::new(framing);
     let progress = Progress::Connected;
-    let mut chat = Chat { receiver, sender, pulse, framing, nickname, password, progress, refused: None };
+    let mut chat = Chat { receiver, sender, heartbeat, framing, nickname, password, progress, refused: None };
     let ended = chat.talk(&mut screen).await;
     drop(screen);
     if ended.is_ok() {
@@ -172,7 +172,7 @@ impl Drop for Screen {
 struct Chat<S> {
     receiver: Receiver<S>,
     sender: Sender<S>,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     framing: Framing,
     nickname: Nickname,
     password: Option<Password>,
@@ -187,7 +187,7 @@ impl<S: crate::net::Stream> Chat<S> {
             tokio::select! {
                 biased;
                 // Before anything that is typed, so that the first answer is the one to the ping.
-                beat = self.pulse.beat() => match beat {
+                beat = self.heartbeat.beat() => match beat {
                     Beat::Ping(line) => self.sender.line(&line),
                     Beat::Lost => return Err(self.lost()),
                 },
@@ -196,7 +196,7 @@ impl<S: crate::net::Stream> Chat<S> {
                     Some(_) if self.progress != Progress::Joined => screen.warn(NOT_JOINED_YET),
                     Some(line) => {
                         self.sender.line(&line);
-                        self.pulse.said();
+                        self.heartbeat.said();
                     }
                 },
                 flushed = self.sender.flush(), if !self.sender.is_flushed() => {
@@ -240,15 +240,15 @@ impl<S: crate::net::Stream> Chat<S> {
             Event::Unreadable(refusal) => {
                 screen.warn(&format!("Something came that cannot be shown: {refusal}."));
             }
-            Event::Line(line) if self.pulse.hear(&line) => {}
+            Event::Line(line) if self.heartbeat.hear(&line) => {}
             Event::Line(line) => {
                 let heard = Heard::parse(&line);
                 self.progress.hear(&heard, self.framing);
                 match heard {
-                    Heard::NotJoined(reason) => self.refused = Some(Harmless(reason).to_string()),
+                    Heard::NotJoined(reason) => self.refused = Some(Sanitized(reason).to_string()),
                     Heard::Connected => {
                         self.refused = None;
-                        self.pulse.begin();
+                        self.heartbeat.begin();
                     }
                     Heard::Everyone(line) => self.note_rename(line, screen)?,
                     _ => {}

@@ -4,7 +4,9 @@
 //! [`pipe`] is for everything else: each input line is a message, and the end of the input comes
 //! after the last receipt.
 
+pub mod descriptors;
 pub mod editor;
+pub mod password_file;
 pub mod pipe;
 mod style;
 

@@ -7,9 +7,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Failure, Progress};
-use crate::client::{Beat, Event, Pulse, READ_BYTES, Receipt, Receipts, Receiver, Sender, leave};
+use crate::client::{Beat, Event, Heartbeat, READ_BYTES, Receipt, Receipts, Receiver, Sender, leave};
 use crate::net::Stream;
-use crate::protocol::{Decoder, Framing, Harmless, Heard, Nickname, Password, Text};
+use crate::protocol::{Decoder, Framing, Heard, Nickname, Password, Sanitized, Text};
 
 /// How many lines may be on their way without a receipt. So a burst never outruns its own echo.
 pub const WINDOW_LINES: usize = 256;
@@ -57,7 +57,7 @@ where
         framing,
         streams,
         receipts: Receipts::new(nickname, framing),
-        pulse: Pulse::new(framing),
+        heartbeat: Heartbeat::new(framing),
         lines: Decoder::with_framing(Framing::Lines),
         line_number: 0,
         progress: Progress::Connected,
@@ -88,7 +88,7 @@ struct Pipe<'a, S, I, O, E> {
     framing: Framing,
     streams: Streams<I, O, E>,
     receipts: Receipts,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     /// Cuts the input into lines.
     lines: Decoder,
     line_number: u64,
@@ -142,7 +142,7 @@ where
                 }
                 // Before any of the input is said, so that the first answer is the one to the ping.
                 // While an answer is due there is a shorter deadline, which pongs must not put off.
-                beat = self.pulse.beat(), if owed == 0 => match beat {
+                beat = self.heartbeat.beat(), if owed == 0 => match beat {
                     Beat::Ping(line) => self.sender.line(&line),
                     Beat::Lost => return Err(Ended::Lost),
                 },
@@ -197,7 +197,7 @@ where
                     Ok(text) => {
                         self.receipts.expect(text.as_str());
                         self.sender.text(text.as_str());
-                        self.pulse.said();
+                        self.heartbeat.said();
                         continue;
                     }
                     Err(refusal) => refusal,
@@ -229,7 +229,7 @@ where
             }
             Event::Line(line) => line,
         };
-        if self.pulse.hear(&line) {
+        if self.heartbeat.hear(&line) {
             return Ok(());
         }
         if let Receipt::Refused(text) = self.receipts.hear(&line) {
@@ -240,9 +240,9 @@ where
         self.progress.hear(&heard, self.framing);
         match heard {
             Heard::NotJoined(reason) => {
-                return Err(Ended::Failed(Failure::NotJoined(Harmless(reason).to_string())));
+                return Err(Ended::Failed(Failure::NotJoined(Sanitized(reason).to_string())));
             }
-            Heard::Connected => self.pulse.begin(),
+            Heard::Connected => self.heartbeat.begin(),
             Heard::Everyone(line) | Heard::Whisper(line) => self.show(line),
             Heard::NotSent(_) | Heard::Told(_) => self.complain(&line),
         }
@@ -250,12 +250,12 @@ where
     }
 
     fn show(&mut self, line: &str) {
-        self.unheard |= writeln!(self.streams.output, "{}", Harmless(line)).is_err();
+        self.unheard |= writeln!(self.streams.output, "{}", Sanitized(line)).is_err();
     }
 
     fn complain(&mut self, line: &str) {
         // Where stderr is closed, nobody wants to know.
-        let _ = writeln!(self.streams.errors, "{}", Harmless(line));
+        let _ = writeln!(self.streams.errors, "{}", Sanitized(line));
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color, Style};
 
-use crate::protocol::{Framing, Harmless, Heard};
+use crate::protocol::{Framing, Heard, Sanitized};
 
 /// The colours of nicknames: those that can be read on dark and on light.
 const NICKNAME_COLORS: [AnsiColor; 6] = [
@@ -32,7 +32,7 @@ impl Painter {
 
     /// A line from the server: its sender in a colour of its own, what is not talk dimmed.
     pub(super) fn line(self, line: &str) -> String {
-        let harmless = Harmless(line).to_string();
+        let harmless = Sanitized(line).to_string();
         if !self.colored {
             return harmless;
         }
@@ -56,7 +56,7 @@ impl Painter {
     pub(super) fn warning(self, text: &str) -> String {
         let mut painted = String::new();
         let style = Style::new().fg_color(Some(AnsiColor::Red.into()));
-        let harmless = Harmless(text);
+        let harmless = Sanitized(text);
         let _ = if self.colored {
             write!(painted, "{style}{harmless}{style:#}")
         } else {

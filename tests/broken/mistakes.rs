@@ -20,7 +20,7 @@ pub const BROKEN: &[Broken] = &[
         mistakes: &[(
             "src/server/session.rs",
             "                let rest = deliver(outgoing, &place);",
-            "                let rest = async { Ok::<(), Departure>(()) };",
+            "                let rest = async { Ok::<(), DisconnectReason>(()) };",
         )],
         caught_by: (SWEEP, 200, "who leaves in order is sent everything that was said before"),
     },
@@ -57,7 +57,7 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         name: "keeps the log for ever",
-        mistakes: &[("src/room/log.rs", "        self.retire();\n", "")],
+        mistakes: &[("src/room/transcript.rs", "        self.retire();\n", "")],
         caught_by: (SWEEP, 200, "the log is kept within its bound"),
     },
     Broken {
@@ -69,7 +69,7 @@ pub const BROKEN: &[Broken] = &[
                 "            Handled::All => Box::pin(place.room.wait_for_the_slowest()).await,\n",
             ),
             (
-                "src/server/shared.rs",
+                "src/server/hub.rs",
                 "    /// Slows a sender down",
                 "    /// Broken on purpose.\n    pub(super) async fn wait_for_the_slowest(&self) {\n        \
      while self.lock().room.somebody_is_behind_by(0, |_| false) {\n            sleep(BACK_PRESSURE_PAUSE).await;\n        }\n    }\n\n    \
@@ -100,9 +100,9 @@ pub const BROKEN: &[Broken] = &[
         name: "says the unfinished last line of a connection that broke",
         mistakes: &[(
             "src/server/session.rs",
-            "            Ok(Ok(false)) => return Departure::Wish,",
+            "            Ok(Ok(false)) => return DisconnectReason::Wish,",
             "            Ok(Ok(false)) => {\n                incoming.decoder.push(b\"\\n\");\n                \
-                place.room.handle_messages(member, &mut incoming.decoder);\n                return Departure::Wish;\n            }",
+                place.room.handle_messages(member, &mut incoming.decoder);\n                return DisconnectReason::Wish;\n            }",
         )],
         caught_by: (SWEEP, 300, "nothing is said that nobody said"),
     },
@@ -111,7 +111,7 @@ pub const BROKEN: &[Broken] = &[
         mistakes: &[(
             "src/server/session.rs",
             "        place.room.leave(id, departure);\n",
-            "        if departure == Departure::Reset {\n            std::mem::forget(place);\n            return false;\n        }\n        \
+            "        if departure == DisconnectReason::Reset {\n            std::mem::forget(place);\n            return false;\n        }\n        \
      place.room.leave(id, departure);\n",
         )],
         caught_by: (SWEEP, 200, "the roster equals the live members"),
@@ -137,7 +137,7 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "loses a message now and then",
         mistakes: &[(
-            "src/server/shared.rs",
+            "src/server/hub.rs",
             "        Ok(Command::Say(text)) => {",
             "        Ok(Command::Say(_)) if room.end() % 16 == 7 => Ok(()),\n        Ok(Command::Say(text)) => {",
         )],
@@ -146,7 +146,7 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "panics on what it refuses",
         mistakes: &[(
-            "src/server/shared.rs",
+            "src/server/hub.rs",
             "        Err(refusal) => Err(refusal),",
             "        Err(refusal) => panic!(\"{refusal}\"),",
         )],
@@ -163,13 +163,13 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         name: "forgets what a full disk has cost",
-        mistakes: &[("src/logfile.rs", "            missing.lines += lines;\n", "")],
+        mistakes: &[("src/journal/file.rs", "            missing.lines += lines;\n", "")],
         caught_by: (LOG_FAULTS, 20, "where Some("),
     },
     Broken {
         name: "begins each new log with a blank line",
         mistakes: &[(
-            "src/logfile.rs",
+            "src/journal/file.rs",
             "            self.gaps.torn = self.file_system.is_torn(&self.path);",
             "            self.gaps.torn = true;",
         )],
@@ -178,7 +178,7 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "continues a line that was torn",
         mistakes: &[(
-            "src/logfile.rs",
+            "src/journal/file.rs",
             "        if self.torn {\n            write",
             "        if false {\n            write",
         )],
@@ -187,7 +187,7 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "reopens the log before what was said by then is written",
         mistakes: &[(
-            "src/background.rs",
+            "src/journal/writer.rs",
             "state.batch.reopen_at = Some(state.batch.lines.len());",
             "state.batch.reopen_at = Some(0);",
         )],

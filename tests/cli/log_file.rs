@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use commonroom::background::WAITING_BYTES;
+use commonroom::journal::WAITING_BYTES;
 use rustix::process::Signal;
 
 use super::support::{Peer, Running, Server, UNLIMITED, assert, command, wait_for};

@@ -7,10 +7,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use commonroom::conformance::{Case, Need, Observation, Subject, Verdict, cases, check};
 use commonroom::net::{Listener as _, Network as _};
 use commonroom::protocol::Framing;
 use commonroom::server::{Config, serve};
+use commonroom::tools::check::{Case, Need, Observation, Subject, Verdict, cases, check};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use commonroom::file_system::{FileSystem, in_use};
+use commonroom::journal::{FileSystem, in_use};
 
 use super::machine::LOG;
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use commonroom::background::WAITING_BYTES;
+use commonroom::journal::WAITING_BYTES;
 use commonroom::server::{Config, Limits, Rate};
 use tokio::time::sleep;
 

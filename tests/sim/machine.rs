@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use commonroom::background::{GATHER_TIME, Handle, WhenFull};
+use commonroom::journal::LogFile;
 use commonroom::journal::LogFormat;
-use commonroom::logfile::LogFile;
+use commonroom::journal::{GATHER_TIME, Handle, WhenFull};
 use commonroom::server::{Config, listen, serve};
 use tokio::time::sleep;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use commonroom::background::Handle;
+use commonroom::journal::Handle;
 use jiff::civil::DateTime;
 
 use super::world::{Physics, World};

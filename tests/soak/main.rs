@@ -19,7 +19,7 @@ use chronicle::Chronicle;
 use commonroom::client::{Event, Receiver, Sender, connect};
 use commonroom::net::{Network, ResettingTcp};
 use commonroom::protocol::{Framing, Heard, Nickname};
-use commonroom::usage::resident_bytes;
+use commonroom::tools::usage::resident_bytes;
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
 use support::{Server, wait_for};

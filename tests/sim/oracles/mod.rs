@@ -14,7 +14,7 @@ pub use accepted::lost_in_flight;
 use std::sync::LazyLock;
 
 use commonroom::protocol::LINE_BYTES;
-use commonroom::room::RoomLog;
+use commonroom::room::Transcript;
 
 use super::history::History;
 
@@ -51,7 +51,7 @@ pub fn check(oracles: &[Oracle], history: &History) -> Result<(), String> {
 
 fn the_log_is_bounded(history: &History) -> Result<(), String> {
     // No line is longer than what a member may send and a nickname in front of it.
-    let bound = RoomLog::bound_bytes(history.terms.retention_bytes, 2 * LINE_BYTES);
+    let bound = Transcript::bound_bytes(history.terms.retention_bytes, 2 * LINE_BYTES);
     if history.retained_bytes <= bound {
         return Ok(());
     }

@@ -5,9 +5,9 @@ use std::fmt::{self, Write as _};
 /// Shows a text on one line and without effect: characters that would act on a terminal are
 /// written as escapes, whoever let them through.
 #[derive(Clone, Copy, Debug)]
-pub struct Harmless<'a>(pub &'a str);
+pub struct Sanitized<'a>(pub &'a str);
 
-impl fmt::Display for Harmless<'_> {
+impl fmt::Display for Sanitized<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.0.contains(acts_on_a_terminal) {
             return formatter.write_str(self.0);
@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn what_would_act_on_a_terminal_is_written_out() {
-        assert_eq!(Harmless("naïve 👩\u{200d}👧").to_string(), "naïve 👩\u{200d}👧");
-        assert_eq!(Harmless("a\n\u{1b}[2Jb\u{202e}").to_string(), "a\\n\\u{1b}[2Jb\\u{202e}");
+        assert_eq!(Sanitized("naïve 👩\u{200d}👧").to_string(), "naïve 👩\u{200d}👧");
+        assert_eq!(Sanitized("a\n\u{1b}[2Jb\u{202e}").to_string(), "a\\n\\u{1b}[2Jb\\u{202e}");
     }
 }

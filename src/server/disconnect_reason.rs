@@ -5,7 +5,7 @@ use std::io;
 
 /// Why somebody is no longer here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Departure {
+pub(super) enum DisconnectReason {
     /// It closed the connection in order, or said `/quit`.
     Wish,
     /// The connection broke.
@@ -23,10 +23,14 @@ pub(super) enum Departure {
 }
 
 /// The departures that are the server's doing, not the member's or the network's.
-pub(super) const EVICTIONS: [Departure; 4] =
-    [Departure::TimedOut, Departure::Stalled, Departure::TooSlow, Departure::InternalError];
+pub(super) const EVICTIONS: [DisconnectReason; 4] = [
+    DisconnectReason::TimedOut,
+    DisconnectReason::Stalled,
+    DisconnectReason::TooSlow,
+    DisconnectReason::InternalError,
+];
 
-impl Departure {
+impl DisconnectReason {
     /// What such a departure is called where they are counted.
     pub(super) fn eviction(self) -> Option<&'static str> {
         match self {
@@ -41,7 +45,7 @@ impl Departure {
 
 /// What an error of a connection says of its peer. The error that TCP has found comes to whoever asks first,
 /// be it to read or to write.
-impl From<io::Error> for Departure {
+impl From<io::Error> for DisconnectReason {
     fn from(error: io::Error) -> Self {
         // What TCP says when its own probes are not answered.
         if error.kind() == io::ErrorKind::TimedOut { Self::TimedOut } else { Self::Reset }
@@ -49,7 +53,7 @@ impl From<io::Error> for Departure {
 }
 
 /// The cause in brackets, as `server.log` has it; nothing where it was the member's own wish.
-impl fmt::Display for Departure {
+impl fmt::Display for DisconnectReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Wish => "",

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use commonroom::client::connect;
 use commonroom::net::{Network, Tcp, Tls, Trust, explain, parse_address};
-use commonroom::password_file;
 use commonroom::protocol::{Framing, LINE_BYTES, Nickname, Password};
 use commonroom::terminal::Failure;
 use commonroom::terminal::editor::{self, NICKNAME_PROMPT};
+use commonroom::terminal::password_file;
 use commonroom::terminal::pipe::{self, Streams};
 
 /// Talk in a chat room. On a terminal: type, and Enter says it. In a pipe: each input line is a

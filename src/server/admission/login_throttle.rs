@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limits::{GUESSING_ADDRESSES, PASSWORD_PAUSE, PASSWORD_PAUSE_LONGEST, PASSWORD_PAUSES_FORGOTTEN};
+use crate::server::limits::{
+    GUESSING_ADDRESSES, PASSWORD_PAUSE, PASSWORD_PAUSE_LONGEST, PASSWORD_PAUSES_FORGOTTEN,
+};
 
 /// The addresses that were wrong lately.
 #[derive(Default)]
-pub(super) struct Guesses(Mutex<BTreeMap<IpAddr, Wrong>>);
+pub(in crate::server) struct LoginThrottle(Mutex<BTreeMap<IpAddr, Wrong>>);
 
 /// What is known of an address that was wrong.
 struct Wrong {
@@ -23,17 +25,22 @@ struct Wrong {
 
 /// What became of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attempt {
+pub(in crate::server) enum Attempt {
     Right,
     Wrong,
     /// It was not looked at; it may be made again after so long.
     TooEarly(Duration),
 }
 
-impl Guesses {
+impl LoginThrottle {
     /// An attempt of an address. `is_right` is asked only if the address has waited long enough, so
     /// many connections at once bring no more than one.
-    pub(super) fn attempt(&self, address: IpAddr, now: Instant, is_right: impl FnOnce() -> bool) -> Attempt {
+    pub(in crate::server) fn attempt(
+        &self,
+        address: IpAddr,
+        now: Instant,
+        is_right: impl FnOnce() -> bool,
+    ) -> Attempt {
         let address = address.to_canonical();
         let mut guesses = self.lock();
         if guesses.get(&address).is_some_and(|wrong| wrong.is_long_ago(now)) {
@@ -85,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_pause_grows_with_every_wrong_password_up_to_its_bound_and_ends_with_the_right_one() {
-        let (guesses, mut now) = (Guesses::default(), Instant::now());
+        let (guesses, mut now) = (LoginThrottle::default(), Instant::now());
         let address = ADDRESS.parse().unwrap();
         let mut pause = PASSWORD_PAUSE;
         for _ in 0..10 {
@@ -102,7 +109,7 @@ mod tests {
 
     #[test]
     fn others_do_not_wait_and_no_more_addresses_are_kept_than_there_is_room_for() {
-        let (guesses, now) = (Guesses::default(), Instant::now());
+        let (guesses, now) = (LoginThrottle::default(), Instant::now());
         for index in 0..u32::try_from(GUESSING_ADDRESSES).unwrap() + 10 {
             let address = IpAddr::V4(index.into());
             assert_eq!(guesses.attempt(address, now, || false), Attempt::Wrong);

@@ -10,7 +10,7 @@ use crate::room::MemberId;
 /// A member is added and woken for each delivery: this takes no memory that was not taken before, and
 /// no search.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(super) struct WakeList {
     wakers: Vec<(MemberId, Waker)>,
     /// How often all have been woken.
     rounds: u64,
@@ -20,7 +20,7 @@ pub(super) struct Waiting {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Added(u64);
 
-impl Waiting {
+impl WakeList {
     /// Adds somebody who has read everything, unless it is there. It is one task, whose waker is always
     /// the same.
     pub(super) fn add(&mut self, id: MemberId, waker: &Waker, added: &mut Added) {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     impl Session {
-        fn wait(&mut self, waiting: &mut Waiting) {
+        fn wait(&mut self, waiting: &mut WakeList) {
             waiting.add(self.id, &Waker::from(Arc::clone(&self.woken)), &mut self.added);
         }
 
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn all_are_woken_once_a_round_however_often_they_have_looked() {
-        let mut waiting = Waiting::default();
+        let mut waiting = WakeList::default();
         let [mut alex, mut dinesh] = sessions();
         for _ in 0..3 {
             alex.wait(&mut waiting);
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn one_is_woken_alone_and_waits_on_for_what_wakes_all() {
-        let mut waiting = Waiting::default();
+        let mut waiting = WakeList::default();
         let [mut alex, mut dinesh] = sessions();
         alex.wait(&mut waiting);
         dinesh.wait(&mut waiting);

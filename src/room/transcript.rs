@@ -26,7 +26,7 @@ const HISTORY_IN_RETENTION: usize = 4;
 ///
 /// Readers share the chunks: what is read is not copied, however many read it.
 #[derive(Debug)]
-pub struct RoomLog {
+pub struct Transcript {
     chunks: VecDeque<Chunk>,
     end: Position,
     retained_bytes: usize,
@@ -43,12 +43,12 @@ struct Chunk {
 
 /// Bytes of the log, or for one reader alone, that lie behind each other.
 #[derive(Clone, Debug)]
-pub struct Stretch {
+pub struct Slice {
     bytes: Arc<Vec<u8>>,
     range: Range<usize>,
 }
 
-impl Deref for Stretch {
+impl Deref for Slice {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -56,7 +56,7 @@ impl Deref for Stretch {
     }
 }
 
-impl From<Vec<u8>> for Stretch {
+impl From<Vec<u8>> for Slice {
     fn from(bytes: Vec<u8>) -> Self {
         Self { range: 0..bytes.len(), bytes: Arc::new(bytes) }
     }
@@ -66,7 +66,7 @@ impl From<Vec<u8>> for Stretch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FellBehind;
 
-impl RoomLog {
+impl Transcript {
     /// An empty log that keeps at least the last `retention_bytes`, as far as there are so many.
     #[must_use]
     pub fn new(retention_bytes: usize) -> Self {
@@ -92,7 +92,7 @@ impl RoomLog {
         self.chunks.front().map_or(self.end, |chunk| chunk.begin)
     }
 
-    /// How much is there; see [`RoomLog::bound_bytes`].
+    /// How much is there; see [`Transcript::bound_bytes`].
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
         self.retained_bytes
@@ -117,7 +117,7 @@ impl RoomLog {
     /// # Errors
     ///
     /// [`FellBehind`] if bytes between the cursor and what is retained are gone.
-    pub fn read(&self, cursor: Position, until: Position, at_most: usize) -> Result<Stretch, FellBehind> {
+    pub fn read(&self, cursor: Position, until: Position, at_most: usize) -> Result<Slice, FellBehind> {
         if cursor < self.begin() {
             return Err(FellBehind);
         }
@@ -126,10 +126,10 @@ impl RoomLog {
             Some(last) if last.begin <= cursor => self.chunks.len() - 1,
             _ => self.chunks.partition_point(|chunk| chunk.begin <= cursor).saturating_sub(1),
         };
-        let Some(chunk) = self.chunks.get(index) else { return Ok(Stretch::from(Vec::new())) };
+        let Some(chunk) = self.chunks.get(index) else { return Ok(Slice::from(Vec::new())) };
         let from = offset(cursor - chunk.begin);
         let to = offset(until - chunk.begin).min(chunk.lines.len()).min(from.saturating_add(at_most));
-        Ok(Stretch { bytes: Arc::clone(&chunk.lines), range: from..to })
+        Ok(Slice { bytes: Arc::clone(&chunk.lines), range: from..to })
     }
 
     /// The position `lines` lines before `position`, or of as many as there are; but not so far before it that
@@ -195,19 +195,19 @@ mod tests {
 
     use super::*;
 
-    fn read_all(log: &RoomLog, mut cursor: Position) -> Result<String, FellBehind> {
+    fn read_all(log: &Transcript, mut cursor: Position) -> Result<String, FellBehind> {
         let mut seen = Vec::new();
         while cursor < log.end() {
-            let stretch = log.read(cursor, log.end(), usize::MAX)?;
-            cursor += stretch.len() as Position;
-            seen.extend_from_slice(&stretch);
+            let slice = log.read(cursor, log.end(), usize::MAX)?;
+            cursor += slice.len() as Position;
+            seen.extend_from_slice(&slice);
         }
         Ok(String::from_utf8(seen).expect("lines are UTF-8"))
     }
 
     #[test]
     fn a_large_retention_takes_memory_only_as_it_is_needed() {
-        let mut log = RoomLog::new(1 << 40);
+        let mut log = Transcript::new(1 << 40);
         log.append("one");
         assert!(log.open_chunk().lines.capacity() < 2 * CHUNK_BYTES);
         assert_eq!(read_all(&log, 0).unwrap(), "one\n");
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_every_line_behind_it_in_order() {
-        let mut log = RoomLog::new(1_024);
+        let mut log = Transcript::new(1_024);
         assert_eq!(log.append("one"), 0);
         let second = log.append("two");
         log.append("three");
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn reading_stops_at_the_given_position_and_length() {
-        let mut log = RoomLog::new(1_024);
+        let mut log = Transcript::new(1_024);
         log.append("one");
         let until = log.append("two");
         assert_eq!(&*log.read(0, until, usize::MAX).unwrap(), b"one\n");
@@ -236,17 +236,17 @@ mod tests {
 
     #[test]
     fn what_is_being_read_does_not_change_when_a_line_is_appended() {
-        let mut log = RoomLog::new(1_024);
+        let mut log = Transcript::new(1_024);
         log.append("one");
-        let stretch = log.read(0, log.end(), usize::MAX).unwrap();
+        let slice = log.read(0, log.end(), usize::MAX).unwrap();
         log.append("two");
-        assert_eq!(&*stretch, b"one\n");
+        assert_eq!(&*slice, b"one\n");
         assert_eq!(read_all(&log, 0).unwrap(), "one\ntwo\n");
     }
 
     #[test]
     fn what_many_read_is_not_copied() {
-        let mut log = RoomLog::new(1_024);
+        let mut log = Transcript::new(1_024);
         log.append("one");
         let [first, second] = [0, 0].map(|cursor| log.read(cursor, log.end(), usize::MAX).unwrap());
         assert_eq!(first.as_ptr(), second.as_ptr());
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn history_is_an_earlier_cursor() {
-        let mut log = RoomLog::new(1 << 20);
+        let mut log = Transcript::new(1 << 20);
         for number in 0..5_000 {
             log.append(number);
         }
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn history_reaches_back_a_quarter_of_the_retention_at_most() {
-        let mut log = RoomLog::new(4_000);
+        let mut log = Transcript::new(4_000);
         for _ in 0..1_000 {
             log.append("123456789");
         }
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_cursor_before_the_retention_has_fallen_behind() {
-        let mut log = RoomLog::new(10_000);
+        let mut log = Transcript::new(10_000);
         while log.begin() == 0 {
             log.append("x".repeat(100));
         }
@@ -293,7 +293,7 @@ mod tests {
             at_most in 1..40_000_usize,
             retention in 0..100_000_usize,
         ) {
-            let mut log = RoomLog::new(retention);
+            let mut log = Transcript::new(retention);
             let mut expected = String::new();
             let (mut cursor, mut seen) = (0, Vec::new());
             for (index, length) in lengths.iter().enumerate() {
@@ -301,13 +301,13 @@ mod tests {
                 log.append(&line);
                 expected.push_str(&line);
                 expected.push('\n');
-                prop_assert!(log.retained_bytes <= RoomLog::bound_bytes(retention, 2_005));
+                prop_assert!(log.retained_bytes <= Transcript::bound_bytes(retention, 2_005));
                 prop_assert!(log.end() - log.begin() >= retention.min(expected.len()) as u64);
                 if index % 3 == 0 {
-                    let Ok(stretch) = log.read(cursor, log.end(), at_most) else { return Ok(()) };
-                    prop_assert!(!stretch.is_empty() && stretch.len() <= at_most);
-                    seen.extend_from_slice(&stretch);
-                    cursor += stretch.len() as Position;
+                    let Ok(slice) = log.read(cursor, log.end(), at_most) else { return Ok(()) };
+                    prop_assert!(!slice.is_empty() && slice.len() <= at_most);
+                    seen.extend_from_slice(&slice);
+                    cursor += slice.len() as Position;
                 }
             }
             match read_all(&log, cursor) {

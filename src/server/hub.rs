@@ -14,33 +14,33 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
-use super::addresses::Addresses;
-use super::departure::{Departure, EVICTIONS};
-use super::guesses::Guesses;
+use super::admission::Addresses;
+use super::admission::LoginThrottle;
+use super::disconnect_reason::{DisconnectReason, EVICTIONS};
 use super::limits::{
     ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, HANDLED_IN_RETENTION, Limits, NAMES_LISTED,
     PRIVATE_BYTES, STALLED_PATIENCE, WRITE_BYTES,
 };
-use super::waiting::{Added, Waiting};
+use super::wake_list::{Added, WakeList};
 use super::{Config, Statistics, session::Member};
 use crate::net::Peer;
 use crate::protocol::{Broadcast, Command, Decoder, Nickname, Notice, Password, Refusal};
 use crate::room::{FellBehind, MemberId, Read, Room};
 
-pub(super) struct SharedRoom {
+pub(super) struct Hub {
     state: Mutex<State>,
     /// Woken when the room ends.
     closing: Notify,
     /// Where the connections come from.
     pub(super) addresses: Addresses,
     /// And who of them has not known the password.
-    pub(super) guesses: Guesses,
+    pub(super) guesses: LoginThrottle,
     config: Config,
 }
 
 struct State {
     room: Room,
-    waiting: Waiting,
+    waiting: WakeList,
     /// Those whose sockets take nothing at the moment. Each is woken by its socket, or when the log
     /// no longer holds what comes next for it.
     blocked: BTreeMap<MemberId, Blocked>,
@@ -69,12 +69,12 @@ pub(super) enum Handled {
     Quit,
 }
 
-impl SharedRoom {
+impl Hub {
     pub(super) fn new(config: Config) -> Self {
         let room = Room::new(config.limits.retention_bytes, PRIVATE_BYTES);
         let state = State {
             room,
-            waiting: Waiting::default(),
+            waiting: WakeList::default(),
             blocked: BTreeMap::new(),
             evictions: EVICTIONS.iter().filter_map(|departure| Some((departure.eviction()?, 0))).collect(),
             refusals: BTreeMap::new(),
@@ -84,7 +84,7 @@ impl SharedRoom {
             state,
             closing: Notify::new(),
             addresses: Addresses::default(),
-            guesses: Guesses::default(),
+            guesses: LoginThrottle::default(),
             config,
         }
     }
@@ -143,7 +143,7 @@ impl SharedRoom {
     ) -> Result<Read, FellBehind> {
         let mut state = self.lock();
         let found = state.room.read(id, WRITE_BYTES);
-        if let Ok(Read::Nothing) = found {
+        if let Ok(Read::Idle) = found {
             state.waiting.add(id, context.waker(), added);
         }
         found
@@ -186,7 +186,7 @@ impl SharedRoom {
         }
     }
 
-    pub(super) fn leave(&self, id: MemberId, departure: Departure) {
+    pub(super) fn leave(&self, id: MemberId, departure: DisconnectReason) {
         self.change(|state| {
             if let Some(nickname) = state.room.leave(id) {
                 if let Some(cause) = departure.eviction() {
@@ -225,7 +225,7 @@ impl SharedRoom {
     pub(super) fn close(&self) {
         self.change(|state| {
             for nickname in state.room.close() {
-                log_leave(&nickname, Departure::ServerStopped);
+                log_leave(&nickname, DisconnectReason::ServerStopped);
             }
             state.waiting.wake_all();
         });
@@ -343,7 +343,7 @@ fn log_message(broadcast: &Broadcast<'_>) {
     }
 }
 
-fn log_leave(nickname: &Nickname, departure: Departure) {
+fn log_leave(nickname: &Nickname, departure: DisconnectReason) {
     info!(event = "leave", %nickname, ?departure, "{nickname} disconnected{departure}");
 }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::shared::SharedRoom;
+use super::hub::Hub;
 use crate::room::Totals;
 
 /// Looks into the server whose [`Config`](super::Config) it is in, from any thread. It keeps nothing
 /// alive, and sees nothing before the server has begun and after it has ended.
 #[derive(Clone, Default)]
-pub struct Observer(Arc<Mutex<Weak<SharedRoom>>>);
+pub struct Observer(Arc<Mutex<Weak<Hub>>>);
 
 /// What there is to know, at one moment. Causes are words in `snake_case`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Observer {
         room.upgrade().map_or_else(Statistics::default, |room| room.statistics(connections))
     }
 
-    pub(super) fn observe(&self, room: &Arc<SharedRoom>) {
+    pub(super) fn observe(&self, room: &Arc<Hub>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(room);
     }
 }

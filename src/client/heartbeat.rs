@@ -1,4 +1,4 @@
-//! The pulse of a connection: pings that keep it alive, and the silence by which it is known to be dead.
+//! The heartbeat of a connection: pings that keep it alive, and the silence by which it is known to be dead.
 
 use std::future::pending;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const TOKEN: &str = "chat-client-";
 /// A refusal that comes behind the first ping is taken for the answer to it, so nothing else may be
 /// sent between joining and that ping.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Heartbeat {
     server: Server,
     pings: u64,
     pongs: u64,
@@ -56,8 +56,8 @@ pub enum Beat {
     Lost,
 }
 
-impl Pulse {
-    /// The pulse of a connection that has not joined yet. In the report's framing there is none: the
+impl Heartbeat {
+    /// The heartbeat of a connection that has not joined yet. In the report's framing there is none: the
     /// report's own server would take a ping for talk.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
@@ -162,22 +162,22 @@ mod tests {
         runtime.enable_time().start_paused(true).build().unwrap().block_on(test);
     }
 
-    async fn joined() -> Pulse {
-        let mut pulse = Pulse::new(Framing::Lines);
-        pulse.begin();
-        assert_eq!(pulse.beat().await, Beat::Ping("/ping chat-client-1".to_owned()));
-        pulse
+    async fn joined() -> Heartbeat {
+        let mut heartbeat = Heartbeat::new(Framing::Lines);
+        heartbeat.begin();
+        assert_eq!(heartbeat.beat().await, Beat::Ping("/ping chat-client-1".to_owned()));
+        heartbeat
     }
 
     #[test]
     fn the_first_ping_goes_out_at_once_and_the_next_after_a_silence_of_ones_own() {
         simulate(async {
-            let mut pulse = joined().await;
-            assert!(pulse.hear("-- pong chat-client-1"), "nobody is shown it");
+            let mut heartbeat = joined().await;
+            assert!(heartbeat.hear("-- pong chat-client-1"), "nobody is shown it");
             let begin = Instant::now();
-            assert!(timeout(PING_INTERVAL / 2, pulse.beat()).await.is_err());
-            pulse.said();
-            assert_eq!(pulse.beat().await, Beat::Ping("/ping chat-client-2".to_owned()));
+            assert!(timeout(PING_INTERVAL / 2, heartbeat.beat()).await.is_err());
+            heartbeat.said();
+            assert_eq!(heartbeat.beat().await, Beat::Ping("/ping chat-client-2".to_owned()));
             assert_eq!(begin.elapsed(), PING_INTERVAL / 2 + PING_INTERVAL);
         });
     }
@@ -185,10 +185,10 @@ mod tests {
     #[test]
     fn a_silent_server_that_has_answered_before_is_lost() {
         simulate(async {
-            let mut pulse = joined().await;
-            assert!(pulse.hear("-- pong chat-client-1"));
+            let mut heartbeat = joined().await;
+            assert!(heartbeat.hear("-- pong chat-client-1"));
             let begin = Instant::now();
-            while pulse.beat().await != Beat::Lost {}
+            while heartbeat.beat().await != Beat::Lost {}
             assert_eq!(begin.elapsed(), SILENCE_TIMEOUT);
         });
     }
@@ -197,12 +197,12 @@ mod tests {
     fn a_server_that_does_not_answer_the_first_ping_is_not_asked_again_and_never_lost() {
         for answer in [None, Some("bot: /ping chat-client-1"), Some("-- Not sent: no such command.")] {
             simulate(async {
-                let mut pulse = joined().await;
+                let mut heartbeat = joined().await;
                 if let Some(answer) = answer {
-                    assert!(pulse.hear(answer), "{answer}");
-                    assert!(!pulse.hear(answer), "only one of them is about the ping: {answer}");
+                    assert!(heartbeat.hear(answer), "{answer}");
+                    assert!(!heartbeat.hear(answer), "only one of them is about the ping: {answer}");
                 }
-                assert!(timeout(FOR_EVER, pulse.beat()).await.is_err());
+                assert!(timeout(FOR_EVER, heartbeat.beat()).await.is_err());
             });
         }
     }
@@ -210,45 +210,45 @@ mod tests {
     #[test]
     fn a_member_that_says_what_an_echo_looks_like_does_not_stop_the_pulse() {
         simulate(async {
-            let mut pulse = joined().await;
-            pulse.hear("Mallory: /ping chat-client-1");
-            assert!(pulse.hear("-- pong chat-client-1"), "the server answers all the same");
-            assert_eq!(pulse.beat().await, Beat::Ping("/ping chat-client-2".to_owned()));
+            let mut heartbeat = joined().await;
+            heartbeat.hear("Mallory: /ping chat-client-1");
+            assert!(heartbeat.hear("-- pong chat-client-1"), "the server answers all the same");
+            assert_eq!(heartbeat.beat().await, Beat::Ping("/ping chat-client-2".to_owned()));
         });
     }
 
     #[test]
     fn a_server_that_has_answered_once_is_pinged_whatever_anybody_says() {
         simulate(async {
-            let mut pulse = joined().await;
-            assert!(pulse.hear("-- pong chat-client-1"));
-            assert_eq!(pulse.beat().await, Beat::Ping("/ping chat-client-2".to_owned()));
+            let mut heartbeat = joined().await;
+            assert!(heartbeat.hear("-- pong chat-client-1"));
+            assert_eq!(heartbeat.beat().await, Beat::Ping("/ping chat-client-2".to_owned()));
             for line in ["Mallory: /ping chat-client-2", "-- Not sent: no such command."] {
-                assert!(!pulse.hear(line), "this is shown: {line}");
+                assert!(!heartbeat.hear(line), "this is shown: {line}");
             }
-            assert!(pulse.hear("-- pong chat-client-2"));
-            assert_eq!(pulse.beat().await, Beat::Ping("/ping chat-client-3".to_owned()));
+            assert!(heartbeat.hear("-- pong chat-client-2"));
+            assert_eq!(heartbeat.beat().await, Beat::Ping("/ping chat-client-3".to_owned()));
         });
     }
 
     #[test]
     fn the_pong_that_a_person_asks_for_is_shown() {
         simulate(async {
-            let mut pulse = joined().await;
-            assert!(!pulse.hear("-- pong hello"));
-            assert!(!pulse.hear("Alex: -- pong chat-client-1"));
-            assert!(pulse.hear("-- pong chat-client-1"));
-            assert!(!pulse.hear("-- pong chat-client-1"));
-            assert!(!pulse.hear("-- Not sent: the message is empty."));
+            let mut heartbeat = joined().await;
+            assert!(!heartbeat.hear("-- pong hello"));
+            assert!(!heartbeat.hear("Alex: -- pong chat-client-1"));
+            assert!(heartbeat.hear("-- pong chat-client-1"));
+            assert!(!heartbeat.hear("-- pong chat-client-1"));
+            assert!(!heartbeat.hear("-- Not sent: the message is empty."));
         });
     }
 
     #[test]
     fn in_the_reports_framing_there_is_no_pulse() {
         simulate(async {
-            let mut pulse = Pulse::new(Framing::Report);
-            pulse.begin();
-            assert!(timeout(FOR_EVER, pulse.beat()).await.is_err());
+            let mut heartbeat = Heartbeat::new(Framing::Report);
+            heartbeat.begin();
+            assert!(timeout(FOR_EVER, heartbeat.beat()).await.is_err());
         });
     }
 }

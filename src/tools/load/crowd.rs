@@ -15,7 +15,7 @@ use super::protocol::{Chatter, Protocol};
 use super::sender::Sender;
 use super::{Pace, Plan};
 use crate::net::explain;
-use crate::protocol::Harmless;
+use crate::protocol::Sanitized;
 
 /// Of how many deliveries the latency of one is taken in a closed loop: a prime, so that it does
 /// not keep step with the window. In an open loop each is taken.
@@ -290,7 +290,7 @@ impl Crowd {
             Chatter::Refused => {
                 let told = String::from_utf8_lossy(line);
                 let advice = if told.contains("from this address") { HOW_TO_LOAD_OURS } else { "" };
-                Err(format!("{} was told: {}{advice}", self.members[index].name, Harmless(&told)))
+                Err(format!("{} was told: {}{advice}", self.members[index].name, Sanitized(&told)))
             }
             Chatter::Unexpected => Err(self.nobody_said(index, line)),
         }
@@ -394,7 +394,7 @@ impl Crowd {
         format!(
             "{} was sent what nobody has said: {}",
             self.members[index].name,
-            Harmless(&String::from_utf8_lossy(line))
+            Sanitized(&String::from_utf8_lossy(line))
         )
     }
 }

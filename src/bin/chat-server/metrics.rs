@@ -18,8 +18,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::net::{Listener, Stream};
-use crate::server::Observer;
+use commonroom::net::{Listener, Stream};
+use commonroom::server::Observer;
 
 /// How many may ask at the same time; beyond that they are just closed.
 pub const SCRAPING_CONNECTIONS: usize = 8;
@@ -87,7 +87,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 fn metrics(observer: Observer) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("chat");
-    registry.register_collector(Box::new(observer));
+    registry.register_collector(Box::new(Observed(observer)));
     let mut metrics = String::new();
     text::encode(&mut metrics, &registry)?;
     Ok(metrics)
@@ -95,10 +95,13 @@ fn metrics(observer: Observer) -> Result<String, fmt::Error> {
 
 /// The names here are without what the registry and the encoder put around them: `chat_lines_total`,
 /// `chat_log_position_bytes`.
-impl Collector for Observer {
+#[derive(Debug)]
+struct Observed(Observer);
+
+impl Collector for Observed {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut metrics = Encoder(encoder);
-        let now = self.statistics();
+        let now = self.0.statistics();
         let (connections, members) = (now.connections as u64, now.members as u64);
         metrics.gauge("connections", "Connections that are open, members or not", None, connections)?;
         metrics.gauge("members", "Members in the room", None, members)?;

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::subject::{Connection, Need, Observation, Subject};
 use crate::net::{Network as _, ResettingTcp, explain};
-use crate::protocol::{Framing, Harmless};
-use crate::usage::cpu_time;
+use crate::protocol::{Framing, Sanitized};
+use crate::tools::usage::cpu_time;
 
 /// How long a server may take until it accepts.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -255,7 +255,7 @@ impl Running {
         }
         let said = self.stderr.lock().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         match said.unwrap_or_default().lines().rfind(|line| !line.trim().is_empty()) {
-            Some(line) => format!(" ({status}): {}", Harmless(line.trim())),
+            Some(line) => format!(" ({status}): {}", Sanitized(line.trim())),
             None => format!(" ({status})"),
         }
     }

@@ -29,24 +29,24 @@ impl Rate {
 ///
 /// It keeps a single moment instead of a number and the time of its last change: the one at which it
 /// will be full. Each token that is taken moves that into the future, and time passes by itself.
-pub(super) struct Bucket {
+pub(in crate::server) struct RateLimiter {
     full_at: Instant,
 }
 
-impl Bucket {
+impl RateLimiter {
     /// A bucket that is full.
-    pub(super) fn full(now: Instant) -> Self {
+    pub(in crate::server) fn full(now: Instant) -> Self {
         Self { full_at: now }
     }
 
     /// How long it takes until there is a token; zero if there is one.
-    pub(super) fn wait(&self, rate: Rate, now: Instant) -> Duration {
+    pub(in crate::server) fn wait(&self, rate: Rate, now: Instant) -> Duration {
         // There is one as soon as all the others and this one are no more than what is missing.
         (self.full_at.max(now) + rate.interval()).saturating_duration_since(now + rate.fill())
     }
 
     /// Takes a token.
-    pub(super) fn take(&mut self, rate: Rate, now: Instant) {
+    pub(in crate::server) fn take(&mut self, rate: Rate, now: Instant) {
         self.full_at = self.full_at.max(now) + rate.interval();
     }
 }
@@ -61,7 +61,7 @@ mod tests {
     fn a_full_bucket_gives_its_burst_and_then_one_token_an_interval() {
         let rate = Rate { burst_messages: 3, messages_per_second: 100 };
         let now = Instant::now();
-        let mut bucket = Bucket::full(now);
+        let mut bucket = RateLimiter::full(now);
         for _ in 0..3 {
             assert_eq!(bucket.wait(rate, now), Duration::ZERO);
             bucket.take(rate, now);
@@ -72,17 +72,17 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever asks whenever: in any stretch of time, no more than the burst and what the rate
+        /// Whoever asks whenever: in any slice of time, no more than the burst and what the rate
         /// brings meanwhile; and who waits as long as it is told gets its token.
         #[test]
-        fn no_stretch_of_time_brings_more_than_the_burst_and_the_rate(
+        fn no_slice_of_time_brings_more_than_the_burst_and_the_rate(
             burst_messages in 1..20_u32,
             messages_per_second in 1..1_000_u32,
             pauses in proptest::collection::vec(0..50_000_u64, 1..200),
         ) {
             let rate = Rate { burst_messages, messages_per_second };
             let begin = Instant::now();
-            let mut bucket = Bucket::full(begin);
+            let mut bucket = RateLimiter::full(begin);
             let (mut now, mut taken) = (begin, Vec::new());
             for pause in pauses {
                 now += Duration::from_micros(pause);
@@ -105,7 +105,7 @@ mod tests {
         fn without_a_rate_there_is_always_a_token(burst_messages in 0..3_u32, messages in 1..1_000_u32) {
             let rate = Rate { burst_messages, messages_per_second: 0 };
             let now = Instant::now();
-            let mut bucket = Bucket::full(now);
+            let mut bucket = RateLimiter::full(now);
             for _ in 0..messages {
                 prop_assert_eq!(bucket.wait(rate, now), Duration::ZERO);
                 bucket.take(rate, now);

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use crate::background::Target;
-use crate::file_system::FileSystem;
-use crate::journal::{self, Clock, LogFormat};
+use super::file_system::FileSystem;
+use super::format::{self, Clock, LogFormat};
+use super::writer::Target;
 use crate::net::explain;
 
 /// A log file that is open, and while it is, locked.
@@ -39,7 +39,7 @@ impl<F: FileSystem> LogFile<F> {
         say: impl Fn(&str) + Send + 'static,
     ) -> Result<Self, String> {
         let note = move |lines: u64, reason: &str| {
-            journal::lines_of(format, clock.clone(), || {
+            format::lines_of(format, clock.clone(), || {
                 warn!(event = "log", lines, "{} not written: {reason}", lines_were(lines));
             })
         };

@@ -1,4 +1,4 @@
-//! The seam between the log and the file system: a [`LogFile`](crate::logfile::LogFile) lies in any
+//! The seam between the log and the file system: a [`LogFile`](crate::journal::LogFile) lies in any
 //! [`FileSystem`].
 //!
 //! Production is [`Disk`]; the simulation has one that fills, hangs and loses files when it is told to.

@@ -1,7 +1,7 @@
 //! `chat-server`: one room on a TCP port.
 
-#[path = "chat-server/limits.rs"]
 mod limits;
+mod metrics;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -9,16 +9,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, ValueEnum};
-use commonroom::background::{BackgroundWriter, Handle, WhenFull};
-use commonroom::descriptors::{OTHER_DESCRIPTORS, allow_connections};
-use commonroom::file_system::Disk;
+use commonroom::journal::Disk;
+use commonroom::journal::LogFile;
 use commonroom::journal::{self, LogFormat};
-use commonroom::logfile::LogFile;
-use commonroom::metrics;
+use commonroom::journal::{BackgroundWriter, Handle, WhenFull};
 use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
-use commonroom::password_file;
 use commonroom::protocol::Password;
 use commonroom::server::{Config, Observer, listen, serve};
+use commonroom::terminal::descriptors::{OTHER_DESCRIPTORS, allow_connections};
+use commonroom::terminal::password_file;
 use limits::LimitArguments;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;

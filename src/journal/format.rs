@@ -25,7 +25,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::protocol::Harmless;
+use crate::protocol::Sanitized;
 
 /// How the lines of the journal look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,7 +147,7 @@ struct OneLine<'a, 'writer>(&'a mut Writer<'writer>);
 
 impl fmt::Write for OneLine<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        write!(self.0, "{}", Harmless(text))
+        write!(self.0, "{}", Sanitized(text))
     }
 }
 

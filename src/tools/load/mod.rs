@@ -22,10 +22,10 @@ pub use line::{SENDERS, SHORTEST_LINE_BYTES};
 pub use protocol::Protocol;
 pub use results::Results;
 
-use crate::descriptors;
 use crate::net::explain;
 use crate::protocol::TEXT_BYTES;
-use crate::usage;
+use crate::terminal::descriptors;
+use crate::tools::usage;
 use connection::{READ_BYTES, UNFINISHED_BYTES};
 use crowd::Crowd;
 use results::{Joining, Talking};

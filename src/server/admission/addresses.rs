@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::limits::TURNED_AWAY_CONNECTIONS;
 use crate::protocol::Refusal;
+use crate::server::limits::TURNED_AWAY_CONNECTIONS;
 
 /// The open connections of each address, counted while they are open. An address without one takes no
 /// memory, so there are never more entries than connections.
 #[derive(Default)]
-pub(super) struct Addresses(Mutex<BTreeMap<Ipv6Addr, usize>>);
+pub(in crate::server) struct Addresses(Mutex<BTreeMap<Ipv6Addr, usize>>);
 
 /// Why an address may not have one more connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoPlace {
+pub(in crate::server) enum NoPlace {
     /// It has as many as it may; this one is told so.
     Told(Refusal),
     /// So many of its connections are being told so already that this one is just closed.
@@ -26,7 +26,7 @@ impl Addresses {
     /// that there is no place for it counts as well, as long as that takes.
     ///
     /// `limit` is how many an address may have; 0 is as many as it likes.
-    pub(super) fn enter(&self, address: IpAddr, limit: usize) -> (Entered<'_>, Option<NoPlace>) {
+    pub(in crate::server) fn enter(&self, address: IpAddr, limit: usize) -> (Entered<'_>, Option<NoPlace>) {
         // A socket for both families shows an IPv4 address as a part of IPv6.
         let address = match address.to_canonical() {
             IpAddr::V4(address) => address.to_ipv6_mapped(),
@@ -50,7 +50,7 @@ impl Addresses {
 }
 
 /// A connection that is counted. It is dropped with its session, however that ends.
-pub(super) struct Entered<'a> {
+pub(in crate::server) struct Entered<'a> {
     address: Ipv6Addr,
     addresses: &'a Addresses,
 }
