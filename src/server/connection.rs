@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -19,25 +20,36 @@ use crate::net::Stream;
 use crate::protocol::{Decoder, Framing, Refusal};
 use crate::room::{FellBehind, MemberId, Read};
 
-/// Takes a connection apart.
-pub(super) fn open<S: Stream>(stream: &Mutex<S>) -> (Incoming<'_, S>, Outgoing<'_, S>) {
-    let incoming = Incoming { reader: Half(stream), decoder: Decoder::new() };
-    (
-        incoming,
-        Outgoing { writer: Half(stream), framing: Framing::Lines, flushed: true, added: Added::default() },
-    )
+/// A connection that was accepted.
+pub(super) struct Connection<'a, S> {
+    pub(super) incoming: Incoming<'a, S>,
+    pub(super) outgoing: Outgoing<'a, S>,
+    pub(super) peer: SocketAddr,
 }
 
-/// Closes a connection so that what was written last arrives: a socket that is dropped with
-/// unread input resets the connection, and the reset overtakes the data.
-pub(super) async fn close<S: Stream>(incoming: &mut Incoming<'_, S>, outgoing: &mut Outgoing<'_, S>) {
-    let in_order = async {
-        outgoing.writer.shutdown().await?;
-        while poll_fn(|context| incoming.poll_discard(context)).await? {}
-        io::Result::Ok(())
-    };
-    // However it ends, there is nothing more to be done for this peer.
-    let _ = timeout(LINGER, in_order).await;
+impl<'a, S: Stream> Connection<'a, S> {
+    pub(super) fn new(stream: &'a Mutex<S>, peer: SocketAddr) -> Self {
+        let incoming = Incoming { reader: Half(stream), decoder: Decoder::new() };
+        let outgoing = Outgoing {
+            writer: Half(stream),
+            framing: Framing::Lines,
+            flushed: true,
+            added: Added::default(),
+        };
+        Self { incoming, outgoing, peer }
+    }
+
+    /// Closes the connection so that what was written last arrives: a socket that is dropped with
+    /// unread input resets the connection, and the reset overtakes the data.
+    pub(super) async fn close(&mut self) {
+        let in_order = async {
+            self.outgoing.writer.shutdown().await?;
+            while poll_fn(|context| self.incoming.poll_discard(context)).await? {}
+            io::Result::Ok(())
+        };
+        // However it ends, nothing more can be done for this peer.
+        let _ = timeout(LINGER, in_order).await;
+    }
 }
 
 /// What comes from a peer.

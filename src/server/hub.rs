@@ -116,12 +116,12 @@ impl Hub {
             while handled == Handled::All {
                 if !state.room.may_be_told_more(member.id) {
                     handled = Handled::Slowed(ANSWERS_PAUSE);
-                } else if !member.bucket.wait(rate, now).is_zero() {
-                    handled = Handled::Slowed(member.bucket.wait(rate, now));
+                } else if !member.rate_limiter.wait(rate, now).is_zero() {
+                    handled = Handled::Slowed(member.rate_limiter.wait(rate, now));
                 } else if state.room.end() - end > at_once_bytes {
                     handled = Handled::Some;
                 } else if let Some(message) = decoder.next_message() {
-                    member.bucket.take(rate, now);
+                    member.rate_limiter.take(rate, now);
                     if obey(state, member, message) == Some(Quit) {
                         handled = Handled::Quit;
                     }

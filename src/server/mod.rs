@@ -7,6 +7,7 @@
 mod admission;
 mod connection;
 mod disconnect_reason;
+mod handshake;
 mod hub;
 pub mod limits;
 mod session;
@@ -29,7 +30,6 @@ use crate::net::{Listener, Network, explain};
 use crate::protocol::{Password, Refusal};
 use hub::Hub;
 use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
-use session::Session;
 
 /// How a server is set up, beside the address it listens on.
 #[derive(Clone, Debug, Default)]
@@ -115,11 +115,9 @@ async fn accept_connections<L: Listener>(mut listener: L, room: &Arc<Hub>, sessi
                 let connections = room.limits().connections;
                 let (stream, room) = (Mutex::new(stream), Arc::clone(room));
                 if sessions.len() < connections {
-                    sessions.spawn(async move { Session::new(&stream, &peer, &room).run().await });
+                    sessions.spawn(session::run(stream, peer, room));
                 } else if sessions.len() < connections + TURNED_AWAY_CONNECTIONS {
-                    let refusal = Refusal::Full;
-                    sessions
-                        .spawn(async move { Session::new(&stream, &peer, &room).turn_away(refusal).await });
+                    sessions.spawn(session::turn_away(stream, peer, room, Refusal::Full));
                 }
             }
             // Such an error concerns one connection that is gone, or passes, as when descriptors
