@@ -27,7 +27,7 @@
 //! use commonroom::client::{Event, connect};
 //! use commonroom::net::{Listener, Network, Tcp};
 //! use commonroom::protocol::{Framing, Nickname};
-//! use commonroom::server::{Config, serve};
+//! use commonroom::server::{Config, Server};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
@@ -51,7 +51,7 @@
 //! tokio::select! {
 //!     biased;
 //!     ended = conversation => ended,
-//!     () = serve(listener, Config::default(), std::future::pending()) => Ok(()),
+//!     () = Server::new(Config::default()).run(listener, std::future::pending()) => Ok(()),
 //! }
 //! # }
 //! ```

@@ -12,7 +12,7 @@ use commonroom::journal::{self, LogFormat};
 use commonroom::journal::{BackgroundWriter, WhenFull};
 use commonroom::net::{Listener, Network, Tcp};
 use commonroom::protocol::{Framing, Nickname};
-use commonroom::server::{Config, serve};
+use commonroom::server::{Config, Server};
 use tokio::sync::oneshot;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -34,7 +34,8 @@ async fn main() -> io::Result<()> {
         // The conversation has ended, one way or the other.
         let _ = stopped.await;
     };
-    let ((), screens) = tokio::join!(serve(listener, Config::default(), shutdown), converse(&address, stop));
+    let ((), screens) =
+        tokio::join!(Server::new(Config::default()).run(listener, shutdown), converse(&address, stop));
     let screens = screens?;
     drop(log);
 

@@ -1,12 +1,10 @@
-//! The append-only log of lines that everything else is a view of.
+//! The transcript: the lines that everyone is told, in their one order.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::Write as _;
-use std::ops::{Deref, Range};
-use std::sync::Arc;
 
-/// A place in the log: how many bytes lie before it since the room began. A member's cursor is such
+/// A place in the transcript: how many bytes lie before it since the room began. A member's cursor is such
 /// a position: what lies before it has been taken by the member's socket.
 pub type Position = u64;
 
@@ -36,30 +34,7 @@ pub struct Transcript {
 #[derive(Debug)]
 struct Chunk {
     begin: Position,
-    /// Shared with those who are reading it at this moment, which is why a line is appended to a
-    /// copy while there is one. On one thread there never is.
-    lines: Arc<Vec<u8>>,
-}
-
-/// Bytes of the log, or for one reader alone, that lie behind each other.
-#[derive(Clone, Debug)]
-pub struct Slice {
-    bytes: Arc<Vec<u8>>,
-    range: Range<usize>,
-}
-
-impl Deref for Slice {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes[self.range.clone()]
-    }
-}
-
-impl From<Vec<u8>> for Slice {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self { range: 0..bytes.len(), bytes: Arc::new(bytes) }
-    }
+    lines: Vec<u8>,
 }
 
 /// A cursor lies before what the log still holds: its reader was too slow.
@@ -101,7 +76,7 @@ impl Transcript {
     /// Appends one line, and returns the position at which it begins.
     pub fn append(&mut self, line: impl fmt::Display) -> Position {
         let position = self.end;
-        let lines = Arc::make_mut(&mut self.open_chunk().lines);
+        let lines = &mut self.open_chunk().lines;
         let before = lines.len();
         writeln!(lines, "{line}").expect("writing into memory does not fail");
         let added = lines.len() - before;
@@ -111,13 +86,13 @@ impl Transcript {
         position
     }
 
-    /// The bytes from `cursor` up to `until`, or as many of them as lie together, `at_most` so many:
-    /// at least one if there is one.
+    /// The bytes from `cursor` up to `until`, at most `at_most_bytes` of them and as many as lie
+    /// together in memory: at least one if there is one.
     ///
     /// # Errors
     ///
     /// [`FellBehind`] if bytes between the cursor and what is retained are gone.
-    pub fn read(&self, cursor: Position, until: Position, at_most: usize) -> Result<Slice, FellBehind> {
+    pub fn read(&self, cursor: Position, until: Position, at_most_bytes: usize) -> Result<&[u8], FellBehind> {
         if cursor < self.begin() {
             return Err(FellBehind);
         }
@@ -126,10 +101,10 @@ impl Transcript {
             Some(last) if last.begin <= cursor => self.chunks.len() - 1,
             _ => self.chunks.partition_point(|chunk| chunk.begin <= cursor).saturating_sub(1),
         };
-        let Some(chunk) = self.chunks.get(index) else { return Ok(Slice::from(Vec::new())) };
+        let Some(chunk) = self.chunks.get(index) else { return Ok(&[]) };
         let from = offset(cursor - chunk.begin);
-        let to = offset(until - chunk.begin).min(chunk.lines.len()).min(from.saturating_add(at_most));
-        Ok(Slice { bytes: Arc::clone(&chunk.lines), range: from..to })
+        let to = offset(until - chunk.begin).min(chunk.lines.len()).min(from.saturating_add(at_most_bytes));
+        Ok(&chunk.lines[from..to])
     }
 
     /// The position `lines` lines before `position`, or of as many as there are; but not so far before it that
@@ -165,7 +140,7 @@ impl Transcript {
         let chunk_bytes = (self.retention_bytes / CHUNKS_IN_RETENTION).min(CHUNK_BYTES);
         if self.chunks.back().is_none_or(|chunk| chunk.lines.len() >= chunk_bytes) {
             // The last line overshoots; the memory is used only as far as it is written to.
-            let lines = Arc::new(Vec::with_capacity(chunk_bytes + chunk_bytes / CHUNKS_IN_RETENTION));
+            let lines = Vec::with_capacity(chunk_bytes + chunk_bytes / CHUNKS_IN_RETENTION);
             self.chunks.push_back(Chunk { begin: self.end, lines });
         }
         self.chunks.back_mut().expect("a chunk was just seen or added")
@@ -198,9 +173,9 @@ mod tests {
     fn read_all(log: &Transcript, mut cursor: Position) -> Result<String, FellBehind> {
         let mut seen = Vec::new();
         while cursor < log.end() {
-            let slice = log.read(cursor, log.end(), usize::MAX)?;
-            cursor += slice.len() as Position;
-            seen.extend_from_slice(&slice);
+            let bytes = log.read(cursor, log.end(), usize::MAX)?;
+            cursor += bytes.len() as Position;
+            seen.extend_from_slice(bytes);
         }
         Ok(String::from_utf8(seen).expect("lines are UTF-8"))
     }
@@ -230,26 +205,8 @@ mod tests {
         let mut log = Transcript::new(1_024);
         log.append("one");
         let until = log.append("two");
-        assert_eq!(&*log.read(0, until, usize::MAX).unwrap(), b"one\n");
-        assert_eq!(&*log.read(0, log.end(), 6).unwrap(), b"one\ntw");
-    }
-
-    #[test]
-    fn what_is_being_read_does_not_change_when_a_line_is_appended() {
-        let mut log = Transcript::new(1_024);
-        log.append("one");
-        let slice = log.read(0, log.end(), usize::MAX).unwrap();
-        log.append("two");
-        assert_eq!(&*slice, b"one\n");
-        assert_eq!(read_all(&log, 0).unwrap(), "one\ntwo\n");
-    }
-
-    #[test]
-    fn what_many_read_is_not_copied() {
-        let mut log = Transcript::new(1_024);
-        log.append("one");
-        let [first, second] = [0, 0].map(|cursor| log.read(cursor, log.end(), usize::MAX).unwrap());
-        assert_eq!(first.as_ptr(), second.as_ptr());
+        assert_eq!(log.read(0, until, usize::MAX).unwrap(), b"one\n");
+        assert_eq!(log.read(0, log.end(), 6).unwrap(), b"one\ntw");
     }
 
     #[test]
@@ -304,10 +261,10 @@ mod tests {
                 prop_assert!(log.retained_bytes <= Transcript::bound_bytes(retention, 2_005));
                 prop_assert!(log.end() - log.begin() >= retention.min(expected.len()) as u64);
                 if index % 3 == 0 {
-                    let Ok(slice) = log.read(cursor, log.end(), at_most) else { return Ok(()) };
-                    prop_assert!(!slice.is_empty() && slice.len() <= at_most);
-                    seen.extend_from_slice(&slice);
-                    cursor += slice.len() as Position;
+                    let Ok(bytes) = log.read(cursor, log.end(), at_most) else { return Ok(()) };
+                    prop_assert!(!bytes.is_empty() && bytes.len() <= at_most);
+                    seen.extend_from_slice(bytes);
+                    cursor += bytes.len() as Position;
                 }
             }
             match read_all(&log, cursor) {

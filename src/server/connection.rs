@@ -1,49 +1,52 @@
-//! The two halves of a connection: what comes from a peer, and what goes to it.
+//! The two ends of a socket: reading what a peer sends, and writing what a member is sent.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::trace;
 
-use super::disconnect_reason::DisconnectReason;
-use super::hub::Hub;
-use super::limits::{LINGER, READ_BYTES, SILENCE};
-use super::wake_list::Added;
+use super::limits::{LINGER, READ_BYTES, SILENCE, WRITE_BYTES};
 use crate::net::Stream;
 use crate::protocol::{Decoder, Framing, Refusal};
-use crate::room::{FellBehind, MemberId, Read};
+use crate::room::{DisconnectReason, FellBehind, Read, Reader, Transcript};
 
 /// A connection that was accepted.
-pub(super) struct Connection<'a, S> {
-    pub(super) incoming: Incoming<'a, S>,
-    pub(super) outgoing: Outgoing<'a, S>,
+pub(super) struct Connection<S> {
+    pub(super) incoming: Incoming<S>,
+    pub(super) outgoing: Outgoing<S>,
     pub(super) peer: SocketAddr,
 }
 
-impl<'a, S: Stream> Connection<'a, S> {
-    pub(super) fn new(stream: &'a Mutex<S>, peer: SocketAddr) -> Self {
-        let incoming = Incoming { reader: Half(stream), decoder: Decoder::new() };
-        let outgoing = Outgoing {
-            writer: Half(stream),
-            framing: Framing::Lines,
+impl<S: Stream> Connection<S> {
+    pub(super) fn new(stream: S, peer: SocketAddr) -> Self {
+        let stream = Shared(Arc::new(Mutex::new(stream)));
+        let incoming = Incoming { stream: stream.clone(), decoder: Decoder::new() };
+        Self { incoming, outgoing: Outgoing { stream, framing: Framing::Lines, flushed: true }, peer }
+    }
+
+    /// Where its lines go once it belongs to a member.
+    pub(super) fn outlet(&self) -> Outlet<S> {
+        Outlet {
+            stream: self.outgoing.stream.clone(),
+            framing: self.outgoing.framing,
             flushed: true,
-            added: Added::default(),
-        };
-        Self { incoming, outgoing, peer }
+            status: Status::Ready,
+            session: Waker::noop().clone(),
+        }
     }
 
     /// Closes the connection so that what was written last arrives: a socket that is dropped with
     /// unread input resets the connection, and the reset overtakes the data.
     pub(super) async fn close(&mut self) {
         let in_order = async {
-            self.outgoing.writer.shutdown().await?;
+            self.outgoing.stream.shutdown().await?;
             while poll_fn(|context| self.incoming.poll_discard(context)).await? {}
             io::Result::Ok(())
         };
@@ -53,13 +56,13 @@ impl<'a, S: Stream> Connection<'a, S> {
 }
 
 /// What comes from a peer.
-pub(super) struct Incoming<'a, S> {
-    reader: Half<'a, S>,
+pub(super) struct Incoming<S> {
+    stream: Shared<S>,
     pub(super) decoder: Decoder,
 }
 
-impl<S: Stream> Incoming<'_, S> {
-    /// The next whole message, as a nickname needs it.
+impl<S: Stream> Incoming<S> {
+    /// The next whole message, as the handshake needs it.
     pub(super) async fn message(&mut self) -> io::Result<Result<String, Refusal>> {
         loop {
             if let Some(message) = self.decoder.next_message() {
@@ -85,8 +88,8 @@ impl<S: Stream> Incoming<'_, S> {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let Self { reader, decoder } = self;
-        reader.poll_read_shared(context, |bytes, is_full| {
+        let Self { stream, decoder } = self;
+        stream.poll_read(context, |bytes, is_full| {
             if is_full {
                 decoder.push_cut(bytes);
             } else {
@@ -97,89 +100,131 @@ impl<S: Stream> Incoming<'_, S> {
     }
 
     fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        self.reader.poll_read_shared(context, |_, _| {})
+        self.stream.poll_read(context, |_, _| {})
     }
 }
 
-/// What goes to a peer.
-pub(super) struct Outgoing<'a, S> {
-    writer: Half<'a, S>,
+/// What goes to a peer that is no member, or no member yet.
+pub(super) struct Outgoing<S> {
+    stream: Shared<S>,
     pub(super) framing: Framing,
     /// Nothing that was written waits inside the connection.
     pub(super) flushed: bool,
-    /// When it has last begun to wait for more.
-    added: Added,
 }
 
-/// What one attempt to write has brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wrote {
-    /// The socket has taken what there was.
-    Some,
-    /// The socket has taken some of it.
-    Part,
-    /// It takes nothing at the moment.
-    Nothing,
-    /// It has taken everything that there will ever be.
-    Everything,
-}
-
-impl<S: Stream> Outgoing<'_, S> {
+impl<S: Stream> Outgoing<S> {
     /// Writes a text of the handshake, as it stands.
     pub(super) async fn write_now(&mut self, text: &str) -> io::Result<()> {
         self.flushed = false;
-        self.writer.write_all(text.as_bytes()).await?;
-        self.writer.flush().await?;
+        self.stream.write_all(text.as_bytes()).await?;
+        self.stream.flush().await?;
         self.flushed = true;
         Ok(())
     }
+}
 
-    /// Writes once what lies behind a member's cursor. Pending while the room has nothing for it.
-    ///
-    /// Nothing of the log is copied, unless lines for this member alone stand between; and nothing is kept
-    /// while its socket takes nothing: the next attempt looks again.
-    pub(super) fn poll_deliver(
-        &mut self,
-        context: &mut Context<'_>,
-        id: MemberId,
-        room: &Hub,
-    ) -> Poll<Result<Wrote, DisconnectReason>> {
-        match room.read(id, context, &mut self.added) {
-            Ok(Read::Data { slice, is_all }) => match self.poll_write(context, &slice, is_all) {
+/// Where a member's lines go: its socket, and how that takes them.
+pub(super) struct Outlet<S> {
+    stream: Shared<S>,
+    framing: Framing,
+    /// Nothing that was written waits inside the connection.
+    flushed: bool,
+    pub(super) status: Status,
+    /// Wakes the member's session, when the socket takes more or the status has changed.
+    pub(super) session: Waker,
+}
+
+/// How a member's socket takes what it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// It took what there was.
+    Ready,
+    /// It has taken nothing since then. The session tries again when the socket takes more.
+    Blocked(Instant),
+    /// Nothing more will be written: everything was, or this is why not.
+    Ended(Result<(), DisconnectReason>),
+}
+
+/// What one delivery has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivered {
+    /// All there was.
+    All,
+    /// Some of it; others have their turn before the rest.
+    Part,
+    /// Nothing more before the session says so.
+    NoMore,
+}
+
+/// Writes what comes next for a reader to its socket, once, and moves its cursor by what the socket
+/// has taken. Adds that to `taken_bytes`.
+pub(super) fn write<S: Stream>(
+    reader: &mut Reader<Outlet<S>>,
+    transcript: &Transcript,
+    taken_bytes: &mut u64,
+) -> Delivered {
+    loop {
+        let polled = match reader.read(transcript, WRITE_BYTES) {
+            Ok(Read::Data { bytes, is_all }) => match reader.outlet.poll_write(&bytes, is_all) {
                 Poll::Ready(Ok(written)) => {
                     trace!(bytes = written, "written");
-                    room.advance(id, written);
-                    self.flushed = matches!(self.poll_flush(context), Poll::Ready(Ok(())));
-                    let is_all = is_all && written == slice.len();
-                    Poll::Ready(Ok(if is_all { Wrote::Some } else { Wrote::Part }))
+                    *taken_bytes += written as u64;
+                    let is_all = is_all && written == bytes.len();
+                    reader.advance(transcript, written);
+                    reader.outlet.status = Status::Ready;
+                    if !is_all {
+                        return Delivered::Part;
+                    }
+                    reader.outlet.poll_flush()
                 }
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
-                Poll::Pending => {
-                    room.wait_for_the_socket(id, context);
-                    Poll::Ready(Ok(Wrote::Nothing))
-                }
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
             },
-            Ok(Read::Idle | Read::End) if !self.flushed => match self.poll_flush(context) {
-                Poll::Ready(Ok(())) => {
-                    self.flushed = true;
-                    Poll::Ready(Ok(Wrote::Some))
-                }
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
-                Poll::Pending => Poll::Ready(Ok(Wrote::Nothing)),
-            },
-            Ok(Read::Idle) => Poll::Pending,
-            Ok(Read::End) => Poll::Ready(Ok(Wrote::Everything)),
-            Err(FellBehind) => Poll::Ready(Err(DisconnectReason::TooSlow)),
+            Ok(_) if !reader.outlet.flushed => reader.outlet.poll_flush(),
+            Ok(Read::Idle) => {
+                reader.outlet.status = Status::Ready;
+                return Delivered::All;
+            }
+            Ok(Read::End) => return reader.outlet.end(Ok(())),
+            Err(FellBehind) => return reader.outlet.end(Err(DisconnectReason::TooSlow)),
+        };
+        match polled {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return reader.outlet.end(Err(reason(&error))),
+            Poll::Pending => return reader.outlet.block(),
         }
+    }
+}
+
+/// What an error of a connection says of its peer. The error that TCP has found comes to the first
+/// who asks, be it to read or to write.
+pub(super) fn reason(error: &io::Error) -> DisconnectReason {
+    match error.kind() {
+        // What TCP says when its own probes are not answered.
+        io::ErrorKind::TimedOut => DisconnectReason::TimedOut,
+        _ => DisconnectReason::Reset,
+    }
+}
+
+impl<S: Stream> Outlet<S> {
+    /// Writes nothing more, for this reason, and tells the session.
+    pub(super) fn end(&mut self, how: Result<(), DisconnectReason>) -> Delivered {
+        self.status = Status::Ended(how);
+        self.session.wake_by_ref();
+        Delivered::NoMore
+    }
+
+    /// Leaves it to the session to wait for the socket.
+    fn block(&mut self) -> Delivered {
+        if !matches!(self.status, Status::Blocked(_)) {
+            self.status = Status::Blocked(Instant::now());
+            self.session.wake_by_ref();
+        }
+        Delivered::NoMore
     }
 
     /// Writes what comes next, in the shape that the peer expects. Returns how much of it is done.
-    fn poll_write(
-        &mut self,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-        is_all: bool,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(&mut self, bytes: &[u8], is_all: bool) -> Poll<io::Result<usize>> {
         // In the report's framing, newlines stand only between the messages of one write.
         let unended = match self.framing {
             Framing::Report if is_all => bytes.strip_suffix(b"\n").unwrap_or(bytes),
@@ -188,23 +233,27 @@ impl<S: Stream> Outgoing<'_, S> {
         if unended.is_empty() {
             return Poll::Ready(Ok(bytes.len()));
         }
-        match ready!(Pin::new(&mut self.writer).poll_write(context, unended))? {
+        let mut context = Context::from_waker(&self.session);
+        match ready!(Pin::new(&mut self.stream).poll_write(&mut context, unended))? {
             0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            written if written == unended.len() => Poll::Ready(Ok(bytes.len())),
-            written => Poll::Ready(Ok(written)),
+            written => {
+                self.flushed = false;
+                Poll::Ready(Ok(if written == unended.len() { bytes.len() } else { written }))
+            }
         }
     }
 
-    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_flush(context)
+    fn poll_flush(&mut self) -> Poll<io::Result<()>> {
+        let mut context = Context::from_waker(&self.session);
+        ready!(Pin::new(&mut self.stream).poll_flush(&mut context))?;
+        self.flushed = true;
+        Poll::Ready(Ok(()))
     }
 }
 
-/// A connection, as each of the two loops of its session has it.
-///
-/// They belong to one task, so the lock is never waited for. What `tokio::io::split` gives would do,
-/// but lies in an allocation of its own, for each member.
-struct Half<'a, S>(&'a Mutex<S>);
+/// A socket, shared by the session that reads it and the deliveries that write to it. Neither keeps
+/// the lock for longer than one call, and no call waits.
+struct Shared<S>(Arc<Mutex<S>>);
 
 thread_local! {
     /// One buffer to read into for all sessions of a thread: an idle member costs none. It is
@@ -212,14 +261,10 @@ thread_local! {
     static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
-impl<S: Stream> Half<'_, S> {
-    /// Reads once, and has `take` look at what has come, and whether that filled the buffer. Returns false
-    /// at the end of the stream.
-    fn poll_read_shared(
-        &self,
-        context: &mut Context<'_>,
-        take: impl FnOnce(&[u8], bool),
-    ) -> Poll<io::Result<bool>> {
+impl<S: Stream> Shared<S> {
+    /// Reads once, and has `take` look at what has come, and whether that filled the buffer. Returns
+    /// false at the end of the stream.
+    fn poll_read(&self, context: &mut Context<'_>, take: impl FnOnce(&[u8], bool)) -> Poll<io::Result<bool>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
             ready!(Pin::new(&mut *self.lock()).poll_read(context, &mut buffer))?;
@@ -233,7 +278,13 @@ impl<S: Stream> Half<'_, S> {
     }
 }
 
-impl<S: Stream> AsyncWrite for Half<'_, S> {
+impl<S> Clone for Shared<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Stream> AsyncWrite for Shared<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.lock()).poll_write(context, bytes)
     }

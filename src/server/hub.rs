@@ -1,59 +1,64 @@
-//! The room as the sessions share it: under its lock, with its wake-up and its journal.
+//! The room as the sessions share it: under its lock, with its readers, its journal and its wake-ups.
 //!
-//! Whatever changes the room and the line of `server.log` that says so happen in one critical
-//! section, so the order of the log is the order of the room. The lock is never held across an
-//! await.
+//! A change of the room and the line of `server.log` that tells it happen in one critical section,
+//! so the order of the log is the order of the room. The lock is never held across an await.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
+use std::task::Context;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, info, warn};
+use tracing::debug;
 
-use super::admission::Addresses;
-use super::admission::LoginThrottle;
-use super::disconnect_reason::{DisconnectReason, EVICTIONS};
+use super::Config;
+use super::admission::{Addresses, LoginThrottle};
+use super::connection::{Delivered, Outlet, Status, write};
+use super::decide::{Decision, decide};
 use super::limits::{
-    ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, HANDLED_IN_RETENTION, Limits, NAMES_LISTED,
-    PRIVATE_BYTES, STALLED_PATIENCE, WRITE_BYTES,
+    ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, DELIVERIES_AT_ONCE, HANDLED_IN_RETENTION,
+    Limits, PRIVATE_BYTES, STALLED_PATIENCE,
 };
-use super::wake_list::{Added, WakeList};
-use super::{Config, Statistics, session::Member};
-use crate::net::Peer;
-use crate::protocol::{Broadcast, Command, Decoder, Nickname, Notice, Password, Refusal};
-use crate::room::{FellBehind, MemberId, Read, Room};
+use super::report::{report, report_refusal};
+use super::session::Member;
+use super::stats::{Counters, Observed, Statistics};
+use crate::net::Stream;
+use crate::protocol::{Decoder, Nickname, Notice, Password, Refusal};
+use crate::room::{DisconnectReason, Entry, MemberId, Outcome, Position, Reader, Readers, Room};
 
-pub(super) struct Hub {
-    state: Mutex<State>,
-    /// Woken when the room ends.
+/// All that the sessions of a server share.
+pub(super) struct Hub<S> {
+    state: Mutex<State<S>>,
+    /// Somebody has something to read.
+    written: Notify,
+    /// The room has ended.
     closing: Notify,
     /// Where the connections come from.
     pub(super) addresses: Addresses,
-    /// And who of them has not known the password.
+    /// And which of them have not known the password.
     pub(super) guesses: LoginThrottle,
     config: Config,
 }
 
-struct State {
+struct State<S> {
     room: Room,
-    waiting: WakeList,
-    /// Those whose sockets take nothing at the moment. Each is woken by its socket, or when the log
-    /// no longer holds what comes next for it.
-    blocked: BTreeMap<MemberId, Blocked>,
-    /// How many members were dropped, by the cause.
-    evictions: BTreeMap<&'static str, u64>,
-    /// How much was refused, by the cause.
-    refusals: BTreeMap<&'static str, u64>,
+    readers: Readers<Outlet<S>>,
+    walk: Walk,
+    /// Readers to be served apart from the walk.
+    due: Vec<MemberId>,
+    counters: Counters,
+    history_lines: usize,
 }
 
-/// A member whose socket takes nothing.
-struct Blocked {
-    waker: Waker,
-    since: Instant,
+/// The walk over all readers that follows each change of the transcript.
+#[derive(Default)]
+struct Walk {
+    /// Every reader was offered the transcript up to here.
+    offered: Position,
+    /// Where the walk that is under way ends, and whose turn is next.
+    under_way: Option<(Position, MemberId)>,
 }
 
 /// What became of the messages of one read.
@@ -61,27 +66,27 @@ struct Blocked {
 pub(super) enum Handled {
     /// All are done.
     All,
-    /// So much has been said that those who listen are to have their turn before the others.
+    /// So much was said that those who listen have their turn before the rest.
     Some,
-    /// The member sends too fast, or does not take the answers: some wait for so long.
+    /// The member sends too fast, or does not take the answers: the rest waits for this long.
     Slowed(Duration),
     /// The member wishes to leave.
     Quit,
 }
 
-impl Hub {
+impl<S: Stream> Hub<S> {
     pub(super) fn new(config: Config) -> Self {
-        let room = Room::new(config.limits.retention_bytes, PRIVATE_BYTES);
         let state = State {
-            room,
-            waiting: WakeList::default(),
-            blocked: BTreeMap::new(),
-            evictions: EVICTIONS.iter().filter_map(|departure| Some((departure.eviction()?, 0))).collect(),
-            refusals: BTreeMap::new(),
+            room: Room::new(config.limits.retention_bytes),
+            readers: Readers::new(PRIVATE_BYTES),
+            walk: Walk::default(),
+            due: Vec::new(),
+            counters: Counters::default(),
+            history_lines: config.history_lines,
         };
-        let state = Mutex::new(state);
         Self {
-            state,
+            state: Mutex::new(state),
+            written: Notify::new(),
             closing: Notify::new(),
             addresses: Addresses::default(),
             guesses: LoginThrottle::default(),
@@ -97,11 +102,26 @@ impl Hub {
         self.config.password.as_ref()
     }
 
-    pub(super) fn join(&self, nickname: &Nickname, peer: SocketAddr) -> Result<MemberId, Refusal> {
+    /// Lets somebody in, whose lines go to `outlet`.
+    pub(super) fn join(
+        &self,
+        nickname: &Nickname,
+        peer: SocketAddr,
+        outlet: Outlet<S>,
+    ) -> Result<MemberId, Refusal> {
+        let entry = Entry::Join { nickname: nickname.clone(), from: peer };
         self.change(|state| {
-            let id = state.room.join(nickname.clone(), self.config.history_lines)?;
-            info!(event = "join", %nickname, %peer, "{nickname} connected from {}", Peer(peer));
-            Ok(id)
+            let joining = state.room.transcript().end();
+            match state.apply(&entry) {
+                Outcome::Joined(id) => {
+                    let cursor = state.room.transcript().lines_before(joining, state.history_lines);
+                    state.readers.add(id, cursor, outlet);
+                    state.tell(id, &Notice::Connected);
+                    Ok(id)
+                }
+                Outcome::Refused(refusal) => Err(refusal),
+                other => unreachable!("a joining comes to {other:?}"),
+            }
         })
     }
 
@@ -111,123 +131,56 @@ impl Hub {
         let at_once_bytes = (self.limits().retention_bytes / HANDLED_IN_RETENTION) as u64;
         let now = Instant::now();
         self.change(|state| {
-            let end = state.room.end();
-            let mut handled = Handled::All;
-            while handled == Handled::All {
-                if !state.room.may_be_told_more(member.id) {
-                    handled = Handled::Slowed(ANSWERS_PAUSE);
-                } else if !member.rate_limiter.wait(rate, now).is_zero() {
-                    handled = Handled::Slowed(member.rate_limiter.wait(rate, now));
-                } else if state.room.end() - end > at_once_bytes {
-                    handled = Handled::Some;
-                } else if let Some(message) = decoder.next_message() {
-                    member.rate_limiter.take(rate, now);
-                    if obey(state, member, message) == Some(Quit) {
-                        handled = Handled::Quit;
-                    }
-                } else {
-                    break;
+            let end = state.room.transcript().end();
+            let handled = loop {
+                if !state.readers.may_be_told_more(member.id) {
+                    break Handled::Slowed(ANSWERS_PAUSE);
                 }
-            }
-            debug!(peer = %member.peer, retained_bytes = state.room.retained_bytes(), ?handled, "handled");
+                let wait = member.rate_limiter.wait(rate, now);
+                if !wait.is_zero() {
+                    break Handled::Slowed(wait);
+                }
+                if state.room.transcript().end() - end > at_once_bytes {
+                    break Handled::Some;
+                }
+                let Some(message) = decoder.next_message() else { break Handled::All };
+                member.rate_limiter.take(rate, now);
+                if state.handle(member, message) == Some(Quit) {
+                    break Handled::Quit;
+                }
+            };
+            let retained_bytes = state.room.transcript().retained_bytes();
+            debug!(peer = %member.peer, retained_bytes, ?handled, "handled");
             handled
         })
     }
 
-    /// What a member is to be sent next. Where that is nothing, it is woken when there is something.
-    pub(super) fn read(
-        &self,
-        id: MemberId,
-        context: &Context<'_>,
-        added: &mut Added,
-    ) -> Result<Read, FellBehind> {
-        let mut state = self.lock();
-        let found = state.room.read(id, WRITE_BYTES);
-        if let Ok(Read::Idle) = found {
-            state.waiting.add(id, context.waker(), added);
-        }
-        found
-    }
-
-    /// Says that a member's socket has taken so much of what was read.
-    pub(super) fn advance(&self, id: MemberId, taken_bytes: usize) {
-        let mut state = self.lock();
-        state.room.advance(id, taken_bytes);
-        state.blocked.remove(&id);
-    }
-
-    /// Says that a member's socket takes nothing at the moment.
-    pub(super) fn wait_for_the_socket(&self, id: MemberId, context: &Context<'_>) {
-        let waker = context.waker().clone();
-        let since = Instant::now();
-        let mut state = self.lock();
-        let since = state.blocked.get(&id).map_or(since, |blocked| blocked.since);
-        state.blocked.insert(id, Blocked { waker, since });
-    }
-
-    /// Whether somebody who reads is behind by more than half of the retention.
-    pub(super) fn somebody_is_far_behind(&self) -> bool {
-        let far_bytes = self.limits().retention_bytes as u64 / 2;
-        let State { room, blocked, .. } = &mut *self.lock();
-        room.somebody_is_behind_by(far_bytes, |id| {
-            blocked.get(&id).is_some_and(|blocked| blocked.since.elapsed() > STALLED_PATIENCE)
-        })
-    }
-
-    /// Slows a sender down for a bounded moment while somebody who reads is far behind: a burst is
-    /// not a reason to lose anybody, and who does not read is not a reason to slow anybody down.
-    pub(super) async fn back_pressure(&self) {
-        debug!("back-pressure");
-        for _ in 0..BACK_PRESSURE_PAUSES {
-            sleep(BACK_PRESSURE_PAUSE).await;
-            if !self.somebody_is_far_behind() {
-                return;
-            }
-        }
-    }
-
-    pub(super) fn leave(&self, id: MemberId, departure: DisconnectReason) {
+    /// Tells everyone that a member is gone. It is still sent what came before.
+    pub(super) fn leave(&self, member: MemberId, reason: DisconnectReason) {
         self.change(|state| {
-            if let Some(nickname) = state.room.leave(id) {
-                if let Some(cause) = departure.eviction() {
-                    *state.evictions.entry(cause).or_default() += 1;
-                }
-                log_leave(&nickname, departure);
+            let until = state.room.transcript().end();
+            if let Outcome::Left(_) = state.apply(&Entry::Leave { member, reason }) {
+                state.counters.count_eviction(reason);
+                state.readers.end(member, until);
+                state.due.push(member);
             }
         });
     }
 
-    /// Counts something that was refused, for the operator.
-    pub(super) fn count_refusal(&self, cause: &'static str) {
-        *self.lock().refusals.entry(cause).or_default() += 1;
-    }
-
-    pub(super) fn statistics(&self, connections: usize) -> Statistics {
-        let State { room, evictions, refusals, .. } = &*self.lock();
-        Statistics {
-            connections,
-            members: room.nicknames().count(),
-            totals: room.totals(),
-            position_bytes: room.end(),
-            largest_lag_bytes: room.largest_lag(),
-            evictions: evictions.clone(),
-            refusals: refusals.clone(),
-        }
-    }
-
     /// Gives up what a member that has left could still read.
-    pub(super) fn forget(&self, id: MemberId) {
-        let mut state = self.lock();
-        state.room.forget(id);
-        state.blocked.remove(&id);
+    pub(super) fn forget(&self, member: MemberId) {
+        self.lock().readers.remove(member);
     }
 
+    /// Ends the room: every member is told, and is sent what came before.
     pub(super) fn close(&self) {
         self.change(|state| {
-            for nickname in state.room.close() {
-                log_leave(&nickname, DisconnectReason::ServerStopped);
+            let until = state.room.transcript().end();
+            let Outcome::Closed(members) = state.apply(&Entry::Close) else { return };
+            for (member, _) in members {
+                state.tell(member, &Notice::ShuttingDown);
+                state.readers.end(member, until);
             }
-            state.waiting.wake_all();
         });
         self.closing.notify_waiters();
     }
@@ -241,33 +194,96 @@ impl Hub {
         }
     }
 
-    /// Changes the room, and wakes those who have something to read by it.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.lock();
-        let (begin, end) = (state.room.begin(), state.room.end());
-        let changed = change(&mut state);
-        if state.room.end() != end {
-            state.waiting.wake_all();
+    /// Writes to the members' sockets what the room has for them, for ever.
+    ///
+    /// One task does it for all, with one write for each member that is behind. A socket that takes
+    /// nothing is left to its session, which waits for it ([`Hub::poll_deliveries`]).
+    pub(super) async fn deliver(&self) {
+        loop {
+            self.written.notified().await;
+            while self.lock().deliver() {
+                yield_now().await;
+            }
         }
-        if state.room.begin() != begin {
-            state.wake_who_fell_behind();
+    }
+
+    /// How the deliveries to a member are going: `Ready` while it takes what there is. A socket that
+    /// took nothing is offered the rest again, and wakes this task when it takes more.
+    pub(super) fn poll_deliveries(&self, id: MemberId, context: &Context<'_>) -> Status {
+        let State { room, readers, due, counters, .. } = &mut *self.lock();
+        let status = readers.visit_one(id, |reader| {
+            reader.outlet.session.clone_from(context.waker());
+            if let Status::Blocked(_) = reader.outlet.status
+                && let Delivered::Part = write(reader, room.transcript(), &mut counters.taken_bytes)
+            {
+                due.push(id);
+                self.written.notify_one();
+            }
+            reader.outlet.status
+        });
+        status.unwrap_or(Status::Ended(Ok(())))
+    }
+
+    /// Whether somebody who reads is behind by more than half of the retention.
+    pub(super) fn somebody_is_far_behind(&self) -> bool {
+        let far_bytes = self.limits().retention_bytes as u64 / 2;
+        let State { room, readers, .. } = &mut *self.lock();
+        readers.somebody_is_behind_by(
+            far_bytes,
+            room.transcript().end(),
+            |outlet| matches!(outlet.status, Status::Blocked(since) if since.elapsed() > STALLED_PATIENCE),
+        )
+    }
+
+    /// Slows a sender down for a bounded moment while somebody who reads is far behind: a burst is
+    /// not a reason to lose anybody, and a member that reads nothing is not a reason to slow anybody
+    /// down.
+    pub(super) async fn back_pressure(&self) {
+        debug!("back-pressure");
+        for _ in 0..BACK_PRESSURE_PAUSES {
+            sleep(BACK_PRESSURE_PAUSE).await;
+            if !self.somebody_is_far_behind() {
+                return;
+            }
+        }
+    }
+
+    /// Counts something that was refused, for the operator.
+    pub(super) fn count_refusal(&self, cause: &'static str) {
+        self.lock().counters.count_refusal(cause);
+    }
+
+    /// Changes the room, and wakes the deliveries if there is something to write.
+    fn change<T>(&self, change: impl FnOnce(&mut State<S>) -> T) -> T {
+        let mut state = self.lock();
+        let begin = state.room.transcript().begin();
+        let changed = change(&mut state);
+        if state.room.transcript().begin() != begin {
+            state.drop_the_blocked_that_fell_behind();
+        }
+        if state.has_something_to_deliver() {
+            self.written.notify_one();
         }
         changed
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
         // A session that panics while it holds the lock leaves a room that is still a room: every
         // change of it is complete before the next begins.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn wake_who_fell_behind(&mut self) {
-        for (&id, blocked) in &self.blocked {
-            if self.room.has_fallen_behind(id) {
-                blocked.waker.wake_by_ref();
-            }
+impl<S: Stream> Observed for Hub<S> {
+    fn statistics(&self, connections: usize) -> Statistics {
+        let State { room, readers, counters, .. } = &*self.lock();
+        let position_bytes = room.transcript().end();
+        Statistics {
+            connections,
+            members: room.nicknames().len(),
+            counters: counters.clone(),
+            position_bytes,
+            largest_lag_bytes: readers.largest_lag_bytes(position_bytes),
         }
     }
 }
@@ -276,80 +292,104 @@ impl State {
 #[derive(PartialEq, Eq)]
 struct Quit;
 
-/// Does what one message asks, and says in the journal what happened.
-fn obey(state: &mut State, member: &mut Member<'_>, message: Result<&str, Refusal>) -> Option<Quit> {
-    let State { room, .. } = state;
-    let nickname = room.nickname(member.id)?.clone();
-    let prefixes = [nickname.as_str(), &member.chosen];
-    let command = message.and_then(|message| Command::parse(message, &prefixes));
-    let done = match command {
-        Ok(Command::Nothing) => Ok(()),
-        Ok(Command::Say(text)) => {
-            room.say(member.id, text);
-            log_message(&Broadcast::Said(&nickname, text));
-            Ok(())
+impl<S: Stream> State<S> {
+    /// Does what one message asks.
+    fn handle(&mut self, member: &mut Member<'_>, message: Result<&str, Refusal>) -> Option<Quit> {
+        let may_be_told_more = |id| self.readers.may_be_told_more(id);
+        match decide(&self.room, may_be_told_more, member.id, &member.chosen, message) {
+            Decision::Ignore => {}
+            Decision::Answer(notice) => {
+                member.pings |= matches!(notice, Notice::Pong(_));
+                let at = self.room.transcript().end();
+                self.readers.tell(member.id, at, &notice);
+                self.counters.count_deliveries(1);
+                self.due.push(member.id);
+            }
+            Decision::Refuse(refusal) => self.refuse(member, refusal),
+            Decision::Commit(entry) => match self.apply(&entry) {
+                Outcome::Refused(refusal) => self.refuse(member, refusal),
+                Outcome::Whispered { from, to } => self.deliver_whisper(&entry, &from, &to),
+                _ => {}
+            },
+            Decision::Quit => return Some(Quit),
         }
-        Ok(Command::Act(text)) => {
-            room.act(member.id, text);
-            log_message(&Broadcast::Acted(&nickname, text));
-            Ok(())
-        }
-        Ok(Command::Whisper { to, text }) => {
-            room.whisper(member.id, to, text).map(|addressee| state.waiting.wake(addressee))
-        }
-        Ok(Command::Rename(name)) => rename(room, member.id, name),
-        Ok(Command::Who) => {
-            tell_who_is_here(room, member.id);
-            Ok(())
-        }
-        Ok(Command::Ping(token)) => {
-            member.pings = true;
-            room.tell(member.id, &Notice::Pong(token));
-            Ok(())
-        }
-        Ok(Command::Help) => {
-            room.tell(member.id, &Notice::Help);
-            Ok(())
-        }
-        Ok(Command::Quit) => return Some(Quit),
-        Err(refusal) => Err(refusal),
-    };
-    if let Err(refusal) = done {
-        *state.refusals.entry(refusal.cause()).or_default() += 1;
-        state.room.tell(member.id, &Notice::NotSent(refusal));
-        log_refusal(&nickname, *member.peer, refusal);
+        None
     }
-    None
-}
 
-fn rename(room: &mut Room, id: MemberId, name: &str) -> Result<(), Refusal> {
-    let new = Nickname::parse(name)?;
-    if let Some(old) = room.rename(id, new.clone())? {
-        info!(event = "rename", nickname = %new, formerly = %old, "{old} is now known as {new}");
+    /// Applies an entry to the room, and reports what has come of it.
+    fn apply(&mut self, entry: &Entry<'_>) -> Outcome {
+        let end = self.room.transcript().end();
+        let outcome = self.room.apply(entry);
+        report(entry, &outcome);
+        if self.room.transcript().end() != end {
+            self.counters.lines += 1;
+            self.counters.count_deliveries(self.room.nicknames().len());
+        }
+        outcome
     }
-    Ok(())
-}
 
-fn tell_who_is_here(room: &mut Room, id: MemberId) {
-    let nicknames: Vec<Nickname> = room.nicknames().take(NAMES_LISTED).cloned().collect();
-    let names = nicknames.iter().map(Nickname::as_str).collect();
-    let count = room.nicknames().count();
-    room.tell(id, &Notice::Here { count, names });
-}
-
-fn log_message(broadcast: &Broadcast<'_>) {
-    if let Broadcast::Said(nickname, text) | Broadcast::Acted(nickname, text) = broadcast {
-        info!(event = "message", %nickname, text = text.as_str(), "Message: {broadcast}");
+    fn deliver_whisper(&mut self, entry: &Entry<'_>, from: &Nickname, addressee: &Nickname) {
+        let Entry::Whisper { member, to, text } = entry else { return };
+        self.tell(*to, &Notice::WhisperFrom(from, *text));
+        self.tell(*member, &Notice::WhisperTo(addressee, *text));
     }
-}
 
-fn log_leave(nickname: &Nickname, departure: DisconnectReason) {
-    info!(event = "leave", %nickname, ?departure, "{nickname} disconnected{departure}");
-}
+    fn refuse(&mut self, member: &Member<'_>, refusal: Refusal) {
+        self.counters.count_refusal(refusal.cause());
+        self.tell(member.id, &Notice::NotSent(refusal));
+        if let Some(nickname) = self.room.nickname(member.id) {
+            report_refusal(nickname, *member.peer, refusal);
+        }
+    }
 
-/// A mistyped command is nobody's business; bytes that no chat client sends may be an operator's.
-fn log_refusal(nickname: &Nickname, peer: SocketAddr, refusal: Refusal) {
-    if matches!(refusal, Refusal::TooLong | Refusal::NotUtf8 | Refusal::Control(_)) {
-        warn!(event = "refusal", %nickname, %peer, "Refused a message of {nickname} from {}: {refusal}", Peer(peer));
+    /// Tells one member something, after everything that has been said so far.
+    fn tell(&mut self, id: MemberId, notice: &Notice<'_>) {
+        self.readers.tell(id, self.room.transcript().end(), notice);
+        self.counters.count_deliveries(1);
+        self.due.push(id);
+    }
+
+    fn has_something_to_deliver(&self) -> bool {
+        !self.due.is_empty()
+            || self.walk.under_way.is_some()
+            || self.walk.offered != self.room.transcript().end()
+    }
+
+    /// Serves those who are due, and up to [`DELIVERIES_AT_ONCE`] members of the walk. Returns whether
+    /// there is more to do.
+    fn deliver(&mut self) -> bool {
+        let State { room, readers, walk, due, counters, .. } = self;
+        let transcript = room.transcript();
+        let mut serve = |id, reader: &mut Reader<Outlet<S>>, due: &mut Vec<_>| {
+            if reader.outlet.status == Status::Ready
+                && write(reader, transcript, &mut counters.taken_bytes) == Delivered::Part
+            {
+                due.push(id);
+            }
+        };
+        let served = due.len();
+        for index in 0..served {
+            let id = due[index];
+            readers.visit_one(id, |reader| serve(id, reader, due));
+        }
+        due.drain(..served);
+        let (goal, next) = walk.under_way.unwrap_or((transcript.end(), MemberId::FIRST));
+        if goal != walk.offered {
+            match readers.visit(next, DELIVERIES_AT_ONCE, |id, reader| serve(id, reader, due)) {
+                Some(next) => walk.under_way = Some((goal, next)),
+                None => *walk = Walk { offered: goal, under_way: None },
+            }
+        }
+        self.has_something_to_deliver()
+    }
+
+    /// Nobody else would notice that the transcript no longer holds what comes next for them.
+    fn drop_the_blocked_that_fell_behind(&mut self) {
+        let transcript = self.room.transcript();
+        self.readers.visit(MemberId::FIRST, usize::MAX, |_, reader| {
+            if matches!(reader.outlet.status, Status::Blocked(_)) && reader.has_fallen_behind(transcript) {
+                reader.outlet.end(Err(DisconnectReason::TooSlow));
+            }
+        });
     }
 }

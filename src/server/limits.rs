@@ -50,6 +50,9 @@ pub const ANSWERS_PAUSE: Duration = Duration::from_millis(5);
 /// served before the next one's turn.
 pub const WRITE_BYTES: usize = 256 * 1_024;
 
+/// How many members are written to before others have their turn: those who send, those who come.
+pub const DELIVERIES_AT_ONCE: usize = 1_024;
+
 /// How much is read at once, and so how much of one member's input is handled before another's.
 pub const READ_BYTES: usize = 64 * 1_024;
 

@@ -1,104 +1,115 @@
 //! The shell around the room: a listener, a task for each connection, timeouts, limits.
 //!
-//! [`serve`] is the whole server. It is generic over the network, takes its clock from tokio
+//! [`Server::run`] is the whole server. It is generic over the network, takes its clock from tokio
 //! (virtual in a simulation) and reports what happens as `tracing` events, of which
 //! [`journal`](crate::journal) makes `server.log`.
 
 mod admission;
 mod connection;
-mod disconnect_reason;
+mod decide;
 mod handshake;
 mod hub;
 pub mod limits;
+mod report;
 mod session;
 mod stats;
-mod wake_list;
 
-use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::pin::pin;
+use std::sync::{Arc, Weak};
 
+use tokio::task::coop::unconstrained;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 pub use admission::Rate;
 pub use limits::Limits;
-pub use stats::{Observer, Statistics};
+pub use stats::{Counters, Observer, Statistics};
 
-use crate::net::{Listener, Network, explain};
+use crate::net::{Listener, explain};
 use crate::protocol::{Password, Refusal};
 use hub::Hub;
 use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
+use stats::Observed;
 
-/// How a server is set up, beside the address it listens on.
+/// How a server is set up, apart from the address it listens on.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// How many earlier lines a newcomer is shown.
     pub history_lines: usize,
-    /// What whoever joins must know, if anything.
+    /// The password that newcomers are asked for, if any.
     pub password: Option<Password>,
     /// Every bound.
     pub limits: Limits,
-    /// Sees what goes on, for whoever keeps a clone of it.
-    pub observer: Observer,
 }
 
-/// Runs the chat on `listener` until `shutdown` completes, then ends it in good order: nobody is
-/// accepted any more, the members are told, what is pending is written, all within
-/// [`Limits::shutdown_grace`].
-///
-/// Nothing that a network or a client does ends it.
-pub async fn serve<L: Listener>(listener: L, config: Config, shutdown: impl Future<Output = ()>) {
-    let observer = config.observer.clone();
-    let room = Arc::new(Hub::new(config));
-    observer.observe(&room);
-    let mut sessions = JoinSet::new();
-    info!(event = "start", "Server started");
+/// A chat server: one room.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    observer: Observer,
+}
 
-    tokio::select! {
-        biased;
-        () = shutdown => {}
-        () = accept_connections(listener, &room, &mut sessions) => {}
+impl Server {
+    /// A server that has not begun yet.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config, observer: Observer::default() }
     }
 
-    room.close();
-    let grace = room.limits().shutdown_grace;
-    let ended_in_time = timeout(grace, async {
-        while let Some(ended) = sessions.join_next().await {
-            report_panic(&ended);
+    /// Looks into the server while it runs.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+
+    /// Runs the chat on `listener` until `shutdown` completes, then ends it in good order: nobody is
+    /// accepted any more, the members are told, what is pending is written, all within
+    /// [`Limits::shutdown_grace`].
+    ///
+    /// Nothing that a network or a client does ends it.
+    pub async fn run<L: Listener>(self, listener: L, shutdown: impl Future<Output = ()>) {
+        let Self { config, observer } = self;
+        let grace = config.limits.shutdown_grace;
+        let hub = Arc::new(Hub::<L::Stream>::new(config));
+        observer.observe(Arc::downgrade(&hub) as Weak<dyn Observed>);
+        let mut sessions = JoinSet::new();
+        // Its work is bounded by itself; tokio's budget would take busy sockets for full ones.
+        let mut deliver = pin!(unconstrained(hub.deliver()));
+        info!(event = "start", "Server started");
+
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            () = &mut deliver => {}
+            () = accept_connections(listener, &hub, &mut sessions) => {}
         }
-    });
-    if ended_in_time.await.is_err() {
-        debug!("{} connections were still open at the end of the grace", sessions.len());
-        sessions.shutdown().await;
-    }
-    info!(event = "stop", "Server stopped");
-}
 
-/// Listens on `address`, and says where that is: another port if 0 was asked for.
-///
-/// # Errors
-///
-/// Says in one sentence why not, and what to do.
-pub async fn listen<N: Network>(network: &N, address: &str) -> Result<(N::Listener, SocketAddr), String> {
-    let cannot = |error: io::Error| {
-        let advice = match error.kind() {
-            io::ErrorKind::AddrInUse => "; stop the program that has it, or choose another with --listen",
-            io::ErrorKind::PermissionDenied => {
-                "; ports below 1024 need privileges, choose another with --listen"
+        hub.close();
+        let ended = async {
+            while let Some(ended) = sessions.join_next().await {
+                report_panic(&ended);
             }
-            _ => "",
         };
-        format!("cannot listen on {address}: {}{advice}", explain(&error))
-    };
-    let listener = network.bind(address).await.map_err(cannot)?;
-    let address = listener.local_address().map_err(cannot)?;
-    Ok((listener, address))
+        let ended_in_time = tokio::select! {
+            biased;
+            ended = timeout(grace, ended) => ended.is_ok(),
+            () = &mut deliver => false,
+        };
+        if !ended_in_time {
+            debug!("{} connections were still open at the end of the grace", sessions.len());
+            sessions.shutdown().await;
+        }
+        info!(event = "stop", "Server stopped");
+    }
 }
 
 /// Accepts for ever. Does no work for the accepted but to start their sessions.
-async fn accept_connections<L: Listener>(mut listener: L, room: &Arc<Hub>, sessions: &mut JoinSet<()>) {
+async fn accept_connections<L: Listener>(
+    mut listener: L,
+    hub: &Arc<Hub<L::Stream>>,
+    sessions: &mut JoinSet<()>,
+) {
     let mut pause = ACCEPT_PAUSE;
     loop {
         let accepted = tokio::select! {
@@ -112,12 +123,12 @@ async fn accept_connections<L: Listener>(mut listener: L, room: &Arc<Hub>, sessi
         match accepted {
             Ok((stream, peer)) => {
                 pause = ACCEPT_PAUSE;
-                let connections = room.limits().connections;
-                let (stream, room) = (Mutex::new(stream), Arc::clone(room));
+                let connections = hub.limits().connections;
+                let hub = Arc::clone(hub);
                 if sessions.len() < connections {
-                    sessions.spawn(session::run(stream, peer, room));
+                    sessions.spawn(session::run(stream, peer, hub));
                 } else if sessions.len() < connections + TURNED_AWAY_CONNECTIONS {
-                    sessions.spawn(session::turn_away(stream, peer, room, Refusal::Full));
+                    sessions.spawn(session::turn_away(stream, peer, hub, Refusal::Full));
                 }
             }
             // Such an error concerns one connection that is gone, or passes, as when descriptors

@@ -11,21 +11,20 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use super::admission::{NoPlace, RateLimiter};
-use super::connection::{Connection, Incoming, Outgoing, Wrote};
-use super::disconnect_reason::DisconnectReason;
+use super::connection::{Connection, Incoming, Status, reason};
 use super::handshake::{self, Admitted};
 use super::hub::{Handled, Hub};
 use crate::net::Stream;
 use crate::protocol::Refusal;
-use crate::room::MemberId;
+use crate::room::{DisconnectReason, MemberId};
 
 /// A member, as what it sends is handled.
 pub(super) struct Member<'a> {
@@ -40,8 +39,8 @@ pub(super) struct Member<'a> {
 }
 
 /// Serves a connection until it ends, for whatever reason.
-pub(super) async fn run<S: Stream>(stream: Mutex<S>, peer: SocketAddr, hub: Arc<Hub>) {
-    let mut connection = Connection::new(&stream, peer);
+pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, hub: Arc<Hub<S>>) {
+    let mut connection = Connection::new(stream, peer);
     debug!(%peer, "accepted");
     // Counted here and not where it was accepted: by now every session that was started before has
     // noticed whether its peer is gone already.
@@ -53,7 +52,7 @@ pub(super) async fn run<S: Stream>(stream: Mutex<S>, peer: SocketAddr, hub: Arc<
         Some(NoPlace::Closed) => {}
         None => {
             if let Some(admitted) = handshake::admit(&mut connection, &hub).await
-                && converse(&mut connection, &hub, admitted).await
+                && converse(&mut connection.incoming, &hub, admitted, &peer).await
             {
                 Box::pin(connection.close()).await;
             }
@@ -63,71 +62,70 @@ pub(super) async fn run<S: Stream>(stream: Mutex<S>, peer: SocketAddr, hub: Arc<
 }
 
 /// Tells a connection why there is no place for it, and closes it.
-pub(super) async fn turn_away<S: Stream>(
-    stream: Mutex<S>,
-    peer: SocketAddr,
-    hub: Arc<Hub>,
-    refusal: Refusal,
-) {
-    handshake::turn_away(&mut Connection::new(&stream, peer), &hub, refusal).await;
+pub(super) async fn turn_away<S: Stream>(stream: S, peer: SocketAddr, hub: Arc<Hub<S>>, refusal: Refusal) {
+    handshake::turn_away(&mut Connection::new(stream, peer), &hub, refusal).await;
     debug!(%peer, "closed");
 }
 
-/// Lets a member talk and hear until it leaves, and sees it off. Returns whether the connection
-/// can be closed in order.
-async fn converse<S: Stream>(connection: &mut Connection<'_, S>, hub: &Hub, admitted: Admitted) -> bool {
-    let Connection { incoming, outgoing, peer } = connection;
+/// Lets a member talk until it leaves, and sees it off. Returns whether the connection can be closed
+/// in order.
+async fn converse<S: Stream>(
+    incoming: &mut Incoming<S>,
+    hub: &Hub<S>,
+    admitted: Admitted,
+    peer: &SocketAddr,
+) -> bool {
     let Admitted { id, chosen } = admitted;
     let rate_limiter = RateLimiter::full(Instant::now());
     let mut member = Member { id, peer, chosen, pings: false, rate_limiter };
-    let place = Place { id, room: hub };
+    let place = Place { id, hub };
     let reason = tokio::select! {
         biased;
-        reason = listen(incoming, &mut member, &place) => reason,
-        delivered = deliver(outgoing, &place) => match delivered {
+        reason = listen(incoming, &mut member, hub) => reason,
+        delivered = delivered(&place) => match delivered {
             Ok(()) => DisconnectReason::ServerStopped,
             Err(reason) => reason,
         },
     };
-    place.room.leave(id, reason);
+    hub.leave(id, reason);
     match reason {
-        DisconnectReason::Wish | DisconnectReason::ServerStopped => {
-            let rest = deliver(outgoing, &place);
-            matches!(Box::pin(timeout(place.room.limits().shutdown_grace, rest)).await, Ok(Ok(())))
+        DisconnectReason::Quit | DisconnectReason::ServerStopped => {
+            let rest = Box::pin(timeout(hub.limits().shutdown_grace, delivered(&place)));
+            matches!(rest.await, Ok(Ok(())))
         }
         _ => false,
     }
 }
 
 /// A member's place in the room, which is free again when this is dropped, however the session ends.
-struct Place<'a> {
+struct Place<'a, S: Stream> {
     id: MemberId,
-    room: &'a Hub,
+    hub: &'a Hub<S>,
 }
 
-impl Drop for Place<'_> {
+impl<S: Stream> Drop for Place<'_, S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.room.leave(self.id, DisconnectReason::InternalError);
+            self.hub.leave(self.id, DisconnectReason::InternalError);
         }
-        self.room.forget(self.id);
+        self.hub.forget(self.id);
     }
 }
 
 /// Brings what a member sends to the room.
 async fn listen<S: Stream>(
-    incoming: &mut Incoming<'_, S>,
+    incoming: &mut Incoming<S>,
     member: &mut Member<'_>,
-    place: &Place<'_>,
+    hub: &Hub<S>,
 ) -> DisconnectReason {
     loop {
-        if place.room.somebody_is_far_behind() {
-            Box::pin(place.room.back_pressure()).await;
+        if hub.somebody_is_far_behind() {
+            Box::pin(hub.back_pressure()).await;
         }
-        match place.room.handle_messages(member, &mut incoming.decoder) {
-            Handled::Quit => return DisconnectReason::Wish,
-            // Who sends too fast is read later. Its deliveries go on meanwhile; that it leaves is
-            // noticed behind what it has sent.
+        match hub.handle_messages(member, &mut incoming.decoder) {
+            Handled::Quit => return DisconnectReason::Quit,
+            // Fast senders are read later. Their deliveries go on meanwhile; that such a member leaves
+            // is noticed after what it has sent.
             Handled::Slowed(pause) => {
                 Box::pin(sleep(pause)).await;
                 continue;
@@ -141,43 +139,39 @@ async fn listen<S: Stream>(
         // A member that sends without a pause must not keep its own deliveries waiting.
         yield_now().await;
         let read = if member.pings {
-            Box::pin(timeout(place.room.limits().ping_timeout, incoming.read())).await
+            Box::pin(timeout(hub.limits().ping_timeout, incoming.read())).await
         } else {
             Ok(incoming.read().await)
         };
         match read {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return DisconnectReason::Wish,
-            Ok(Err(error)) => return error.into(),
+            Ok(Ok(false)) => return DisconnectReason::Quit,
+            Ok(Err(error)) => return reason(&error),
             Err(_) => return DisconnectReason::TimedOut,
         }
     }
 }
 
-/// Takes what the room has for a member to its socket, until there will never be anything more.
+/// Waits until everything is written that there will ever be for a member, or cannot be.
 ///
 /// Can be cancelled and called again: the cursor says what has been taken.
-async fn deliver<S: Stream>(
-    outgoing: &mut Outgoing<'_, S>,
-    place: &Place<'_>,
-) -> Result<(), DisconnectReason> {
+async fn delivered<S: Stream>(place: &Place<'_, S>) -> Result<(), DisconnectReason> {
+    let poll = |context: &Context<'_>| place.hub.poll_deliveries(place.id, context);
     loop {
-        let mut wrote = poll_fn(|context| outgoing.poll_deliver(context, place.id, place.room)).await?;
-        if wrote == Wrote::Nothing {
-            // Only a socket that does not take at once what there is needs a timer.
-            let writable = poll_fn(|context| match outgoing.poll_deliver(context, place.id, place.room) {
-                Poll::Ready(Ok(Wrote::Nothing)) => Poll::Pending,
-                progress => progress,
-            });
-            let in_time = Box::pin(timeout(place.room.limits().write_timeout, writable)).await;
-            wrote = in_time.unwrap_or(Err(DisconnectReason::Stalled))?;
+        let status = poll_fn(|context| match poll(context) {
+            Status::Ready => Poll::Pending,
+            status => Poll::Ready(status),
+        });
+        if let Status::Ended(how) = status.await {
+            return how;
         }
-        if wrote == Wrote::Everything {
-            return Ok(());
-        }
-        if wrote == Wrote::Part {
-            // Who has much to catch up with must not keep others waiting.
-            yield_now().await;
+        // Only a socket that does not take at once what there is needs a timer.
+        let writable = poll_fn(|context| match poll(context) {
+            Status::Blocked(_) => Poll::Pending,
+            _ => Poll::Ready(()),
+        });
+        if Box::pin(timeout(place.hub.limits().write_timeout, writable)).await.is_err() {
+            return Err(DisconnectReason::Stalled);
         }
     }
 }

@@ -4,45 +4,100 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::hub::Hub;
-use crate::room::Totals;
+use crate::room::DisconnectReason;
 
-/// Looks into the server whose [`Config`](super::Config) it is in, from any thread. It keeps nothing
-/// alive, and sees nothing before the server has begun and after it has ended.
+/// Looks into a running server, from any thread. It keeps nothing alive, and sees nothing before the
+/// server has begun and after it has ended.
 #[derive(Clone, Default)]
-pub struct Observer(Arc<Mutex<Weak<Hub>>>);
+pub struct Observer(Arc<Mutex<Option<Weak<dyn Observed>>>>);
 
 /// What there is to know, at one moment. Causes are words in `snake_case`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Statistics {
     /// The connections that have been accepted and have not ended.
     pub connections: usize,
     /// Those who are here.
     pub members: usize,
     /// What has happened so far.
-    pub totals: Totals,
-    /// How many bytes have ever been appended to the log.
+    pub counters: Counters,
+    /// How many bytes have ever been appended to the transcript.
     pub position_bytes: u64,
-    /// How far the slowest member is behind the end of the log.
+    /// How far the slowest member is behind the end of the transcript.
     pub largest_lag_bytes: u64,
+}
+
+/// Lifetime counters; not derivable from the current state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// The lines for everyone.
+    pub lines: u64,
+    /// All lines, private ones too, each once for every member that it was for.
+    pub deliveries: u64,
+    /// The bytes that members' sockets have taken.
+    pub taken_bytes: u64,
     /// How many members were dropped, by the cause.
     pub evictions: BTreeMap<&'static str, u64>,
     /// How much was refused, by the cause: nicknames, messages, connections.
     pub refusals: BTreeMap<&'static str, u64>,
 }
 
+/// The reasons that are the server's doing, not the member's or the network's.
+const EVICTIONS: [DisconnectReason; 4] = [
+    DisconnectReason::TimedOut,
+    DisconnectReason::Stalled,
+    DisconnectReason::TooSlow,
+    DisconnectReason::InternalError,
+];
+
+/// A server, as an observer sees it.
+pub(super) trait Observed: Send + Sync {
+    fn statistics(&self, connections: usize) -> Statistics;
+}
+
 impl Observer {
     /// What there is to know now. It takes one walk over the members, under the lock of the room.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let room = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // Every session holds the room, and so does the server itself.
-        let connections = room.strong_count().saturating_sub(1);
-        room.upgrade().map_or_else(Statistics::default, |room| room.statistics(connections))
+        let observed = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(server) = observed else { return Statistics::default() };
+        // Every session holds the server, and the server itself does.
+        let connections = server.strong_count().saturating_sub(1);
+        server.upgrade().map_or_else(Statistics::default, |server| server.statistics(connections))
     }
 
-    pub(super) fn observe(&self, room: &Arc<Hub>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(room);
+    pub(super) fn observe(&self, server: Weak<dyn Observed>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+    }
+}
+
+impl Counters {
+    pub(super) fn count_deliveries(&mut self, members: usize) {
+        self.deliveries += members as u64;
+    }
+
+    pub(super) fn count_eviction(&mut self, reason: DisconnectReason) {
+        if EVICTIONS.contains(&reason) {
+            *self.evictions.entry(reason.cause()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn count_refusal(&mut self, cause: &'static str) {
+        *self.refusals.entry(cause).or_default() += 1;
+    }
+}
+
+impl Default for Counters {
+    /// Evictions of each cause are known to be none from the beginning.
+    fn default() -> Self {
+        Self {
+            lines: 0,
+            deliveries: 0,
+            taken_bytes: 0,
+            evictions: EVICTIONS.iter().map(|reason| (reason.cause(), 0)).collect(),
+            refusals: BTreeMap::new(),
+        }
     }
 }
 

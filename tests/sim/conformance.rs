@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use commonroom::net::{Listener as _, Network as _};
 use commonroom::protocol::Framing;
-use commonroom::server::{Config, serve};
+use commonroom::server::{Config, Server};
 use commonroom::tools::check::{Case, Need, Observation, Subject, Verdict, cases, check};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
@@ -110,7 +110,7 @@ fn add_server(world: &mut World, control: &Arc<Control>) {
             async move {
                 let listener = Simulated::default().bind(LISTEN).await?;
                 let address = listener.local_address()?;
-                let serving = serve(listener, Config::default(), control.stop.notified());
+                let serving = Server::new(Config::default()).run(listener, control.stop.notified());
                 tokio::select! {
                     biased;
                     () = serving => control.stopped.notify_one(),

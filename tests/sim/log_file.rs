@@ -34,8 +34,7 @@ fn a_server_whose_log_cannot_be_opened_does_not_start_and_says_why() {
 fn a_second_server_on_the_same_port_or_log_is_refused_and_the_first_goes_on() {
     let machine = Machine::default();
     let mut world = World::with_log(Physics::default(), machine.log.clone());
-    let port_in_use = "cannot listen on 0.0.0.0:5555: the port is in use; \
-                       stop the program that has it, or choose another with --listen";
+    let port_in_use = "cannot listen on 0.0.0.0:5555: the port is in use";
     let log_in_use = "cannot open the log server.log: another server writes to it; choose another with --log";
     world.within(|sim| {
         let machine = machine.clone();

@@ -10,7 +10,8 @@ use std::time::Duration;
 use commonroom::journal::LogFile;
 use commonroom::journal::LogFormat;
 use commonroom::journal::{GATHER_TIME, Handle, WhenFull};
-use commonroom::server::{Config, listen, serve};
+use commonroom::net::{Network as _, explain};
+use commonroom::server::{Config, Server};
 use tokio::time::sleep;
 
 use super::disk::SimulatedDisk;
@@ -63,7 +64,9 @@ impl Machine {
         config: Config,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), String> {
-        let (listener, _) = listen(&Simulated::default(), address).await?;
+        let listener = Simulated::default().bind(address).await;
+        let listener =
+            listener.map_err(|error| format!("cannot listen on {address}: {}", explain(&error)))?;
         let operator = self.clone();
         let mut file = LogFile::open(
             self.disk.clone(),
@@ -74,7 +77,7 @@ impl Machine {
         )?;
         tokio::select! {
             biased;
-            () = serve(listener, config, shutdown) => {}
+            () = Server::new(config).run(listener, shutdown) => {}
             () = self.write_log(&mut file) => {}
         }
         self.log.write_waiting(&mut file);

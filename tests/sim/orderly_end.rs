@@ -2,7 +2,7 @@
 
 use commonroom::net::Network as _;
 use commonroom::server::limits::SHUTDOWN_GRACE;
-use commonroom::server::{Config, Limits, serve};
+use commonroom::server::{Config, Limits, Server};
 use tokio::time::sleep;
 
 use super::member::{Act, Member};
@@ -22,7 +22,7 @@ fn a_stalled_member_does_not_hold_up_the_end_of_the_others_beyond_the_grace() {
             // The grace alone is to end it.
             let limits = Limits { write_timeout: seconds(600), ..Limits::default() };
             let listener = Simulated::default().bind(&listen_address()).await?;
-            serve(listener, Config { limits, ..Config::default() }, sleep(asked)).await;
+            Server::new(Config { limits, ..Config::default() }).run(listener, sleep(asked)).await;
             Ok(())
         });
     });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use commonroom::journal::{self, Clock, LogFormat};
 use commonroom::net::Network;
-use commonroom::server::{Config, serve};
+use commonroom::server::{Config, Server};
 use jiff::civil::{DateTime, date};
 use tracing::Dispatch;
 use tracing_subscriber::Layer as _;
@@ -154,7 +154,7 @@ impl World {
                 let (network, config) = (network.clone(), config.clone());
                 async move {
                     let listener = network.bind(&listen_address()).await?;
-                    serve(listener, config, std::future::pending()).await;
+                    Server::new(config).run(listener, std::future::pending()).await;
                     Ok(())
                 }
             });

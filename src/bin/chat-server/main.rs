@@ -15,7 +15,7 @@ use commonroom::journal::{self, LogFormat};
 use commonroom::journal::{BackgroundWriter, Handle, WhenFull};
 use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
 use commonroom::protocol::Password;
-use commonroom::server::{Config, Observer, listen, serve};
+use commonroom::server::{Config, Server};
 use commonroom::terminal::descriptors::{OTHER_DESCRIPTORS, allow_connections};
 use commonroom::terminal::password_file;
 use limits::LimitArguments;
@@ -159,21 +159,20 @@ async fn serve_until_signalled<N: Network>(
         say(&stderr.handle(), &too_few_descriptors(arguments.limits.max_clients, maximum));
     }
     print_line(&stdout.handle(), &format!("Server running on {address}"));
-    let observer = Observer::default();
+    let server =
+        Server::new(Config { history_lines: arguments.history, password, limits: arguments.limits.limits() });
     if let Some((listener, address)) = scraped {
         say(&stderr.handle(), &format!("metrics on http://{address}/metrics"));
-        tokio::spawn(metrics::serve(listener, observer.clone()));
+        tokio::spawn(metrics::serve(listener, server.observer()));
     }
     let listener = Announcing { listener, console: (!arguments.quiet).then(|| stdout.handle()) };
 
-    let config =
-        Config { history_lines: arguments.history, password, limits: arguments.limits.limits(), observer };
     let shutdown = async {
         signals.until_the_end(&log.handle()).await;
         tell_systemd(State::Stopping);
     };
     tell_systemd(State::Ready);
-    serve(listener, config, shutdown).await;
+    server.run(listener, shutdown).await;
     let lost = log.finish();
     if lost > 0 {
         say(
@@ -185,6 +184,23 @@ async fn serve_until_signalled<N: Network>(
         );
     }
     Ok(())
+}
+
+/// Listens, and says where that is: another port if 0 was asked for.
+async fn listen<N: Network>(network: &N, address: &str) -> Result<(N::Listener, SocketAddr), String> {
+    let cannot = |error: io::Error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => "; stop the program that has it, or choose another with --listen",
+            io::ErrorKind::PermissionDenied => {
+                "; ports below 1024 need privileges, choose another with --listen"
+            }
+            _ => "",
+        };
+        format!("cannot listen on {address}: {}{advice}", explain(&error))
+    };
+    let listener = network.bind(address).await.map_err(cannot)?;
+    let address = listener.local_address().map_err(cannot)?;
+    Ok((listener, address))
 }
 
 fn open_log(arguments: &Arguments, stderr: Handle) -> Result<BackgroundWriter, String> {

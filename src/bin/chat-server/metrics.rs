@@ -105,18 +105,22 @@ impl Collector for Observed {
         let (connections, members) = (now.connections as u64, now.members as u64);
         metrics.gauge("connections", "Connections that are open, members or not", None, connections)?;
         metrics.gauge("members", "Members in the room", None, members)?;
-        metrics.counter("lines", "Lines that were for everyone", None, now.totals.lines)?;
-        let deliveries = now.totals.deliveries;
+        metrics.counter("lines", "Lines that were for everyone", None, now.counters.lines)?;
+        let deliveries = now.counters.deliveries;
         metrics.counter(
             "deliveries",
             "Lines, each once for every member that it was for",
             None,
             deliveries,
         )?;
-        let taken = now.totals.taken_bytes;
+        let taken = now.counters.taken_bytes;
         metrics.counter("delivered", "Bytes that members' sockets have taken", Some(&Unit::Bytes), taken)?;
-        metrics.causes("evictions", "Members that were dropped, by the cause", &now.evictions)?;
-        metrics.causes("refusals", "Nicknames, messages and connections refused, by cause", &now.refusals)?;
+        metrics.causes("evictions", "Members that were dropped, by the cause", &now.counters.evictions)?;
+        metrics.causes(
+            "refusals",
+            "Nicknames, messages and connections refused, by cause",
+            &now.counters.refusals,
+        )?;
         let position = now.position_bytes;
         metrics.gauge("log_position", "The end of the room's log", Some(&Unit::Bytes), position)?;
         let lag = now.largest_lag_bytes;

@@ -1,0 +1,137 @@
+//! Entries: everything that can change the room.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use super::MemberId;
+use crate::protocol::{Nickname, Refusal, Text};
+
+/// One change of the room. [`Room::apply`](super::Room::apply) carries it out, or refuses it.
+///
+/// An entry holds all that the change depends on, so two rooms that apply the same entries are the
+/// same. A text is borrowed: on its way from the read buffer into the transcript it is copied once.
+#[derive(Clone, Debug)]
+pub enum Entry<'a> {
+    /// Somebody comes in.
+    Join {
+        /// The nickname that was asked for.
+        nickname: Nickname,
+        /// Where the connection comes from, for `server.log`.
+        from: SocketAddr,
+    },
+    /// A member says something to everyone.
+    Say {
+        /// Who says it.
+        member: MemberId,
+        /// What is said.
+        text: Text<'a>,
+    },
+    /// A member tells everyone what it does (`/me`).
+    Act {
+        /// Who does it.
+        member: MemberId,
+        /// What it does.
+        text: Text<'a>,
+    },
+    /// A member says something to one other member alone (`/msg`).
+    Whisper {
+        /// Who says it.
+        member: MemberId,
+        /// Whom it is for.
+        to: MemberId,
+        /// What is said.
+        text: Text<'a>,
+    },
+    /// A member takes another nickname.
+    Rename {
+        /// Whose nickname changes.
+        member: MemberId,
+        /// The new one.
+        nickname: Nickname,
+    },
+    /// A member leaves.
+    Leave {
+        /// Who leaves.
+        member: MemberId,
+        /// Why, for `server.log`.
+        reason: DisconnectReason,
+    },
+    /// The room ends, with everyone in it.
+    Close,
+}
+
+/// What an [`Entry`] has brought about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing: somebody who is no member asked for it, or it was so already.
+    Unchanged,
+    /// The room is as it was, for this reason.
+    Refused(Refusal),
+    /// Somebody is a member now.
+    Joined(MemberId),
+    /// Everyone was told something by this member.
+    Said(Nickname),
+    /// A member was told something by another one.
+    Whispered {
+        /// Who said it.
+        from: Nickname,
+        /// Who was told.
+        to: Nickname,
+    },
+    /// A member that was called this has its new nickname.
+    Renamed(Nickname),
+    /// A member of this name is one no more.
+    Left(Nickname),
+    /// These were the members, in the order of joining; now nobody is.
+    Closed(Vec<(MemberId, Nickname)>),
+}
+
+/// Why a member is no longer here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// It closed the connection in order, or said `/quit`.
+    Quit,
+    /// The connection broke.
+    Reset,
+    /// Its host is gone: it used to ping and then was silent for the ping timeout, or TCP found out.
+    TimedOut,
+    /// Its socket took nothing for the write timeout.
+    Stalled,
+    /// It fell further behind than the transcript reaches back.
+    TooSlow,
+    /// The server ended.
+    ServerStopped,
+    /// Its session panicked.
+    InternalError,
+}
+
+impl DisconnectReason {
+    /// What it is called in metrics and in the JSON log: words in `snake_case`.
+    #[must_use]
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Quit => "quit",
+            Self::Reset => "connection_reset",
+            Self::TimedOut => "timed_out",
+            Self::Stalled => "stalled",
+            Self::TooSlow => "too_slow",
+            Self::ServerStopped => "server_stopped",
+            Self::InternalError => "internal_error",
+        }
+    }
+}
+
+/// The reason in brackets, as `server.log` has it; nothing where the member wished to leave.
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Quit => "",
+            Self::Reset => " (connection reset)",
+            Self::TimedOut => " (timed out)",
+            Self::Stalled => " (stalled)",
+            Self::TooSlow => " (too slow)",
+            Self::ServerStopped => " (server stopped)",
+            Self::InternalError => " (internal error)",
+        })
+    }
+}

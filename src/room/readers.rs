@@ -1,0 +1,245 @@
+//! Readers: how far each member has read, and the lines that are for one member alone.
+//!
+//! None of this is part of the room: it belongs to the process that the member is connected to.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use super::MemberId;
+use super::transcript::{FellBehind, Position, Transcript};
+
+/// Those who read the transcript, each with a cursor, and with an outlet `T` of the caller's.
+///
+/// A member that has left still is a reader until [`Readers::remove`], since it is sent everything
+/// that came before.
+#[derive(Debug)]
+pub struct Readers<T> {
+    by_member: BTreeMap<MemberId, Reader<T>>,
+    /// How many bytes of private lines may wait for one reader, apart from one more line.
+    private_bytes: usize,
+    /// No cursor lies before this; cursors only move forward, so it may lag.
+    slowest: Position,
+}
+
+/// One reader. What it is sent next is [`Reader::read`]; [`Reader::advance`] moves its cursor.
+#[derive(Debug)]
+pub struct Reader<T> {
+    /// Where the lines go.
+    pub outlet: T,
+    cursor: Position,
+    /// Where reading ends, for a reader that has left.
+    until: Option<Position>,
+    /// Lines for this reader alone, each with the position in the transcript that it follows. Of the
+    /// first, the bytes that were taken are gone.
+    private: VecDeque<(Position, Vec<u8>)>,
+}
+
+/// What a reader is to be sent next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read<'a> {
+    /// These bytes. They need not end where a line does.
+    Data {
+        /// Borrowed from the transcript, unless private lines stand among them.
+        bytes: Cow<'a, [u8]>,
+        /// Nothing is known yet of what comes after them.
+        is_all: bool,
+    },
+    /// Nothing at the moment.
+    Idle,
+    /// Nothing ever again: the reader has left, and was given everything that came before.
+    End,
+}
+
+/// The next bytes of the one order that a reader sees: a stretch of the transcript, or a line for
+/// the reader alone.
+enum Piece {
+    Public { until: Position },
+    Private { index: usize },
+}
+
+impl<T> Readers<T> {
+    /// No readers yet; each may have `private_bytes` of lines waiting for it alone.
+    #[must_use]
+    pub fn new(private_bytes: usize) -> Self {
+        Self { by_member: BTreeMap::new(), private_bytes, slowest: 0 }
+    }
+
+    /// Adds a reader whose view begins at `cursor`.
+    pub fn add(&mut self, id: MemberId, cursor: Position, outlet: T) {
+        let reader = Reader { outlet, cursor, until: None, private: VecDeque::new() };
+        self.slowest = self.slowest.min(cursor);
+        self.by_member.insert(id, reader);
+    }
+
+    /// Ends the view of a reader at `until`: nothing after that is for it.
+    pub fn end(&mut self, id: MemberId, until: Position) {
+        if let Some(reader) = self.by_member.get_mut(&id) {
+            reader.until.get_or_insert(until);
+        }
+    }
+
+    /// Forgets a reader, and what it has not read.
+    pub fn remove(&mut self, id: MemberId) {
+        self.by_member.remove(&id);
+    }
+
+    /// Visits one reader, if it is there.
+    pub fn visit_one<R>(&mut self, id: MemberId, visit: impl FnOnce(&mut Reader<T>) -> R) -> Option<R> {
+        let reader = self.by_member.get_mut(&id)?;
+        Some(noting_the_slowest(&mut self.slowest, reader, visit))
+    }
+
+    /// Visits up to `at_most` readers from `from` on, in the order of joining. Returns where to go on,
+    /// unless these were the last.
+    pub fn visit(
+        &mut self,
+        from: MemberId,
+        at_most: usize,
+        mut visit: impl FnMut(MemberId, &mut Reader<T>),
+    ) -> Option<MemberId> {
+        let mut readers = self.by_member.range_mut(from..);
+        for (&id, reader) in readers.by_ref().take(at_most) {
+            noting_the_slowest(&mut self.slowest, reader, |reader| visit(id, reader));
+        }
+        readers.next().map(|(&id, _)| id)
+    }
+
+    /// Tells one reader something, after everything that lies before `at`.
+    pub fn tell(&mut self, id: MemberId, at: Position, notice: &impl fmt::Display) {
+        if let Some(reader) = self.by_member.get_mut(&id).filter(|reader| reader.until.is_none()) {
+            reader.private.push_back((at, format!("{notice}\n").into_bytes()));
+        }
+    }
+
+    /// Whether a reader has taken enough of its private lines to be told more. A member that asks for
+    /// answers waits for this before its next question is looked at, so that what waits stays bounded.
+    #[must_use]
+    pub fn may_be_told_more(&self, id: MemberId) -> bool {
+        self.by_member.get(&id).is_none_or(|reader| {
+            let waiting: usize = reader.private.iter().map(|(_, line)| line.len()).sum();
+            waiting < self.private_bytes
+        })
+    }
+
+    /// Whether some member is more than `bytes` behind `end`, apart from those that are `ignored`.
+    ///
+    /// Finding the slowest one takes a walk over all of them, which is done only when the transcript
+    /// has grown by as much since the last walk, or somebody really is that far behind.
+    pub fn somebody_is_behind_by(&mut self, bytes: u64, end: Position, ignored: impl Fn(&T) -> bool) -> bool {
+        if end - self.slowest > bytes {
+            let counted = self.members().filter(|reader| !ignored(&reader.outlet));
+            self.slowest = counted.map(|reader| reader.cursor).min().unwrap_or(end);
+        }
+        end - self.slowest > bytes
+    }
+
+    /// How far the slowest member is behind `end`, in bytes.
+    #[must_use]
+    pub fn largest_lag_bytes(&self, end: Position) -> u64 {
+        self.members().map(|reader| end - reader.cursor).max().unwrap_or(0)
+    }
+
+    /// The readers that have not left.
+    fn members(&self) -> impl Iterator<Item = &Reader<T>> {
+        self.by_member.values().filter(|reader| reader.until.is_none())
+    }
+}
+
+/// A reader that was ignored when the slowest was looked for counts again as soon as it moves.
+fn noting_the_slowest<T, R>(
+    slowest: &mut Position,
+    reader: &mut Reader<T>,
+    visit: impl FnOnce(&mut Reader<T>) -> R,
+) -> R {
+    let before = reader.cursor;
+    let visited = visit(reader);
+    if reader.cursor != before {
+        *slowest = before.min(*slowest);
+    }
+    visited
+}
+
+impl<T> Reader<T> {
+    /// What comes next, at most `at_most_bytes` of it unless the first line is a longer private one.
+    ///
+    /// # Errors
+    ///
+    /// [`FellBehind`]: the transcript no longer holds what comes next.
+    pub fn read<'a>(&self, transcript: &'a Transcript, at_most_bytes: usize) -> Result<Read<'a>, FellBehind> {
+        let end = self.end(transcript);
+        if self.private.is_empty() {
+            if self.cursor == end {
+                return Ok(if self.until.is_some() { Read::End } else { Read::Idle });
+            }
+            let bytes = transcript.read(self.cursor, end, at_most_bytes)?;
+            let is_all = self.cursor + bytes.len() as Position == end;
+            return Ok(Read::Data { bytes: Cow::Borrowed(bytes), is_all });
+        }
+        let (mut bytes, mut cursor, mut index) = (Vec::new(), self.cursor, 0);
+        while bytes.len() < at_most_bytes
+            && let Some(piece) = self.next_piece(cursor, index, end)
+        {
+            match piece {
+                Piece::Public { until } => {
+                    let part = transcript.read(cursor, until, at_most_bytes - bytes.len())?;
+                    cursor += part.len() as Position;
+                    bytes.extend_from_slice(part);
+                }
+                Piece::Private { index: next } => {
+                    bytes.extend_from_slice(&self.private[next].1);
+                    index = next + 1;
+                }
+            }
+        }
+        let is_all = self.next_piece(cursor, index, end).is_none();
+        Ok(Read::Data { bytes: Cow::Owned(bytes), is_all })
+    }
+
+    /// Moves the cursor past the next `taken_bytes` of what [`Reader::read`] gave.
+    pub fn advance(&mut self, transcript: &Transcript, mut taken_bytes: usize) {
+        let end = self.end(transcript);
+        while taken_bytes > 0
+            && let Some(piece) = self.next_piece(self.cursor, 0, end)
+        {
+            match piece {
+                Piece::Public { until } => {
+                    let part = taken_bytes.min(usize::try_from(until - self.cursor).unwrap_or(usize::MAX));
+                    self.cursor += part as Position;
+                    taken_bytes -= part;
+                }
+                Piece::Private { index } => {
+                    let line = &mut self.private[index].1;
+                    let part = taken_bytes.min(line.len());
+                    line.drain(..part);
+                    taken_bytes -= part;
+                    if line.is_empty() {
+                        self.private.pop_front();
+                    }
+                }
+            }
+        }
+        if self.private.is_empty() && self.private.capacity() > 0 {
+            // A member that is told nothing costs nothing.
+            self.private = VecDeque::new();
+        }
+    }
+
+    /// Whether the transcript no longer holds what comes next.
+    #[must_use]
+    pub fn has_fallen_behind(&self, transcript: &Transcript) -> bool {
+        self.cursor < transcript.begin()
+    }
+
+    /// What comes after `cursor` and the first `index` private lines: the one merge of public and
+    /// private lines.
+    fn next_piece(&self, cursor: Position, index: usize, end: Position) -> Option<Piece> {
+        let private = self.private.get(index).map(|&(position, _)| position.min(end));
+        let until = private.unwrap_or(end);
+        if cursor < until { Some(Piece::Public { until }) } else { private.map(|_| Piece::Private { index }) }
+    }
+
+    fn end(&self, transcript: &Transcript) -> Position {
+        self.until.unwrap_or(transcript.end())
+    }
+}

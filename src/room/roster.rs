@@ -1,0 +1,86 @@
+//! Who is here, and which nicknames are taken.
+
+use std::collections::BTreeMap;
+
+use super::MemberId;
+use crate::protocol::Nickname;
+
+/// The members and their nicknames. No two members share a key of their nicknames
+/// ([`Nickname::keys`]), so no two look alike.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    /// In the order of joining.
+    members: BTreeMap<MemberId, Nickname>,
+    holders: BTreeMap<Box<str>, MemberId>,
+    joined_so_far: u64,
+}
+
+/// Another member has the nickname, or one that looks the same.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Taken;
+
+impl Roster {
+    /// Adds a member.
+    pub(super) fn add(&mut self, nickname: Nickname) -> Result<MemberId, Taken> {
+        let id = MemberId(self.joined_so_far);
+        self.hold(id, &nickname)?;
+        self.joined_so_far += 1;
+        self.members.insert(id, nickname);
+        Ok(id)
+    }
+
+    /// Removes a member. Returns its nickname, or `None` if it is no member.
+    pub(super) fn remove(&mut self, id: MemberId) -> Option<Nickname> {
+        let nickname = self.members.remove(&id)?;
+        self.release(&nickname);
+        Some(nickname)
+    }
+
+    /// Removes everyone.
+    pub(super) fn clear(&mut self) -> Vec<(MemberId, Nickname)> {
+        self.holders.clear();
+        std::mem::take(&mut self.members).into_iter().collect()
+    }
+
+    /// Gives a member another nickname. Returns the old one, or `None` if it is no member.
+    pub(super) fn rename(&mut self, id: MemberId, new: &Nickname) -> Result<Option<Nickname>, Taken> {
+        let Some(old) = self.members.get(&id).cloned() else { return Ok(None) };
+        self.hold(id, new)?;
+        // What the two share is still held.
+        let kept = new.keys();
+        for key in old.keys().iter().filter(|key| !kept.contains(key)) {
+            self.holders.remove(key);
+        }
+        self.members.insert(id, new.clone());
+        Ok(Some(old))
+    }
+
+    pub(super) fn nickname(&self, id: MemberId) -> Option<&Nickname> {
+        self.members.get(&id)
+    }
+
+    /// The member that has this nickname, however it is written.
+    pub(super) fn find(&self, nickname: &Nickname) -> Option<MemberId> {
+        let [key, _] = nickname.keys();
+        self.holders.get(&key).copied()
+    }
+
+    pub(super) fn nicknames(&self) -> impl ExactSizeIterator<Item = &Nickname> {
+        self.members.values()
+    }
+
+    fn hold(&mut self, id: MemberId, nickname: &Nickname) -> Result<(), Taken> {
+        let keys = nickname.keys();
+        if keys.iter().any(|key| self.holders.get(key).is_some_and(|&holder| holder != id)) {
+            return Err(Taken);
+        }
+        self.holders.extend(keys.map(|key| (key, id)));
+        Ok(())
+    }
+
+    fn release(&mut self, nickname: &Nickname) {
+        for key in nickname.keys() {
+            self.holders.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What becomes of a member's message: an answer to it alone, a refusal, or an entry.
+
+use super::limits::NAMES_LISTED;
+use crate::protocol::{Command, Nickname, Notice, Refusal};
+use crate::room::{Entry, MemberId, Room};
+
+/// What is to be done about one message.
+pub(super) enum Decision<'room, 'message> {
+    /// Nothing was said.
+    Ignore,
+    /// Tell the member this. Nothing changes.
+    Answer(Notice<'room>),
+    /// Tell the member why nothing is done.
+    Refuse(Refusal),
+    /// Change the room.
+    Commit(Entry<'message>),
+    /// Let the member go.
+    Quit,
+}
+
+/// Decides about a message, by looking at the room alone. `may_be_told_more` says whether a member
+/// has read enough of its private lines.
+///
+/// `chosen` is what the member called itself when it came: the report's client never learns of
+/// `/nick`, and puts that in front of its messages for ever.
+pub(super) fn decide<'room, 'message: 'room>(
+    room: &'room Room,
+    may_be_told_more: impl Fn(MemberId) -> bool,
+    member: MemberId,
+    chosen: &str,
+    message: Result<&'message str, Refusal>,
+) -> Decision<'room, 'message> {
+    let Some(nickname) = room.nickname(member) else { return Decision::Ignore };
+    let prefixes = [nickname.as_str(), chosen];
+    match message.and_then(|message| Command::parse(message, &prefixes)) {
+        Err(refusal) => Decision::Refuse(refusal),
+        Ok(Command::Nothing) => Decision::Ignore,
+        Ok(Command::Say(text)) => Decision::Commit(Entry::Say { member, text }),
+        Ok(Command::Act(text)) => Decision::Commit(Entry::Act { member, text }),
+        Ok(Command::Whisper { to, text }) => match room.find(to) {
+            None => Decision::Refuse(Refusal::NobodyOfThatName),
+            Some(to) if !may_be_told_more(to) => Decision::Refuse(Refusal::NotReading),
+            Some(to) => Decision::Commit(Entry::Whisper { member, to, text }),
+        },
+        Ok(Command::Rename(name)) => match Nickname::parse(name) {
+            Ok(nickname) => Decision::Commit(Entry::Rename { member, nickname }),
+            Err(error) => Decision::Refuse(error.into()),
+        },
+        Ok(Command::Who) => Decision::Answer(who_is_here(room)),
+        Ok(Command::Ping(token)) => Decision::Answer(Notice::Pong(token)),
+        Ok(Command::Help) => Decision::Answer(Notice::Help),
+        Ok(Command::Quit) => Decision::Quit,
+    }
+}
+
+fn who_is_here(room: &Room) -> Notice<'_> {
+    let names = room.nicknames().take(NAMES_LISTED).map(Nickname::as_str).collect();
+    Notice::Here { count: room.nicknames().len(), names }
+}
