@@ -4,7 +4,7 @@
 //! so the order of the log is the order of the room. The lock is never held across an await.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
@@ -198,7 +198,7 @@ impl<S: Stream> Hub<S> {
     ///
     /// One task does it for all, with one write for each member that is behind. A socket that takes
     /// nothing is left to its session, which waits for it ([`Hub::poll_deliveries`]).
-    pub(super) async fn deliver(&self) {
+    pub(super) async fn deliver(self: Arc<Self>) {
         loop {
             self.written.notified().await;
             while self.lock().deliver() {

@@ -14,7 +14,6 @@ mod report;
 mod session;
 mod stats;
 
-use std::pin::pin;
 use std::sync::{Arc, Weak};
 
 use tokio::task::coop::unconstrained;
@@ -73,28 +72,28 @@ impl Server {
         let grace = config.limits.shutdown_grace;
         let hub = Arc::new(Hub::<L::Stream>::new(config));
         observer.observe(Arc::downgrade(&hub) as Weak<dyn Observed>);
-        let mut sessions = JoinSet::new();
-        // Its work is bounded by itself; tokio's budget would take busy sockets for full ones.
-        let mut deliver = pin!(unconstrained(hub.deliver()));
+        let (mut deliveries, mut sessions) = (JoinSet::new(), JoinSet::new());
+        // Deliveries bound their own turns; tokio's budget would take busy sockets for full ones.
+        deliveries.spawn(unconstrained(Arc::clone(&hub).deliver()));
         info!(event = "start", "Server started");
 
         tokio::select! {
             biased;
             () = shutdown => {}
-            () = &mut deliver => {}
             () = accept_connections(listener, &hub, &mut sessions) => {}
+            ended = deliveries.join_next() => pass_on_panic(ended),
         }
 
         hub.close();
-        let ended = async {
+        let drained = async {
             while let Some(ended) = sessions.join_next().await {
                 report_panic(&ended);
             }
         };
         let ended_in_time = tokio::select! {
             biased;
-            ended = timeout(grace, ended) => ended.is_ok(),
-            () = &mut deliver => false,
+            drained = timeout(grace, drained) => drained.is_ok(),
+            ended = deliveries.join_next() => { pass_on_panic(ended); false },
         };
         if !ended_in_time {
             debug!("{} connections were still open at the end of the grace", sessions.len());
@@ -139,6 +138,15 @@ async fn accept_connections<L: Listener>(
                 pause = (pause * 2).min(ACCEPT_PAUSE_LONGEST);
             }
         }
+    }
+}
+
+/// Without deliveries there is no chat.
+fn pass_on_panic(ended: Option<Result<(), JoinError>>) {
+    if let Some(Err(error)) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
     }
 }
 

@@ -62,8 +62,8 @@ impl Observer {
     pub fn statistics(&self) -> Statistics {
         let observed = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(server) = observed else { return Statistics::default() };
-        // Every session holds the server, and the server itself does.
-        let connections = server.strong_count().saturating_sub(1);
+        // Every session holds the server; so do the accept loop and the deliveries.
+        let connections = server.strong_count().saturating_sub(2);
         server.upgrade().map_or_else(Statistics::default, |server| server.statistics(connections))
     }
 
