@@ -10,7 +10,7 @@ use std::io;
 use commonroom::client::{Event, Receiver, Sender, connect};
 use commonroom::journal::{self, LogFormat};
 use commonroom::journal::{BackgroundWriter, WhenFull};
-use commonroom::net::{Listener, Network, Tcp};
+use commonroom::net::{Bind, Connect, Listener, Tcp};
 use commonroom::protocol::{Framing, Nickname};
 use commonroom::server::{Config, serve};
 use tokio::sync::oneshot;
@@ -81,8 +81,8 @@ async fn converse(address: &str, stop: oneshot::Sender<()>) -> io::Result<Vec<Sc
 
 struct Member {
     name: String,
-    receiver: Receiver<<Tcp as Network>::Stream>,
-    sender: Sender<<Tcp as Network>::Stream>,
+    receiver: Receiver<<Tcp as Connect>::Stream>,
+    sender: Sender<<Tcp as Connect>::Stream>,
     seen: Vec<String>,
 }
 

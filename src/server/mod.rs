@@ -26,7 +26,7 @@ pub use admission::Rate;
 pub use limits::Limits;
 pub use stats::{Observer, Statistics};
 
-use crate::net::{Listener, Network, explain};
+use crate::net::{Bind, Listener, explain};
 use crate::protocol::{Password, Refusal};
 use hub::Hub;
 use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
@@ -81,7 +81,7 @@ pub async fn serve<L: Listener>(listener: L, config: Config, shutdown: impl Futu
 /// # Errors
 ///
 /// Says in one sentence why not, and what to do.
-pub async fn listen<N: Network>(network: &N, address: &str) -> Result<(N::Listener, SocketAddr), String> {
+pub async fn listen<N: Bind>(network: &N, address: &str) -> Result<(N::Listener, SocketAddr), String> {
     let cannot = |error: io::Error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => "; stop the program that has it, or choose another with --listen",

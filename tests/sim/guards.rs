@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use commonroom::net::Network as _;
+use commonroom::net::Connect as _;
 use commonroom::protocol::NICKNAME_CHARACTERS;
 use commonroom::server::{Config, Limits, Rate};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

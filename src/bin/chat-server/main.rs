@@ -13,7 +13,7 @@ use commonroom::journal::Disk;
 use commonroom::journal::LogFile;
 use commonroom::journal::{self, LogFormat};
 use commonroom::journal::{BackgroundWriter, Handle, WhenFull};
-use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
+use commonroom::net::{Bind, Identity, Listener, Peer, Tcp, TlsServer, explain, parse_address};
 use commonroom::protocol::Password;
 use commonroom::server::{Config, Observer, listen, serve};
 use commonroom::terminal::descriptors::{OTHER_DESCRIPTORS, allow_connections};
@@ -129,13 +129,13 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(certificate), Some(key)) => {
             let identity = Identity::load(certificate, key)?;
-            runtime.block_on(serve_until_signalled(&Tls::server(Tcp, identity), arguments, password))
+            runtime.block_on(serve_until_signalled(&TlsServer::new(Tcp, identity), arguments, password))
         }
         _ => runtime.block_on(serve_until_signalled(&Tcp, arguments, password)),
     }
 }
 
-async fn serve_until_signalled<N: Network>(
+async fn serve_until_signalled<N: Bind>(
     network: &N,
     arguments: &Arguments,
     password: Option<Password>,
@@ -195,7 +195,7 @@ fn open_log(arguments: &Arguments, stderr: Handle) -> Result<BackgroundWriter, S
 }
 
 /// Metrics are not encrypted: they are meant for this machine, or a network of the operator's own.
-async fn listen_for_metrics(address: &str) -> Result<(<Tcp as Network>::Listener, SocketAddr), String> {
+async fn listen_for_metrics(address: &str) -> Result<(<Tcp as Bind>::Listener, SocketAddr), String> {
     let cannot = |error| format!("cannot serve metrics on {address}: {}", explain(&error));
     let listener = Tcp.bind(address).await.map_err(cannot)?;
     let address = listener.local_address().map_err(cannot)?;

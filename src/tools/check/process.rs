@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::subject::{Connection, Need, Observation, Subject};
-use crate::net::{Network as _, ResettingTcp, explain};
+use crate::net::{Bind as _, Connect as _, ResettingTcp, Tcp, explain};
 use crate::protocol::{Framing, Sanitized};
 use crate::tools::usage::cpu_time;
 
@@ -56,7 +56,7 @@ impl Process {
     ) -> Result<Self, Observation> {
         let explained = |reason| format!("cannot check a server on {address}: {reason}");
         // Otherwise the cases would run against whatever listens there.
-        let free = ResettingTcp.bind(&address).await;
+        let free = Tcp.bind(&address).await;
         drop(free.map_err(|error| explained(explain(&error)))?);
         let mut process = Self::new(address.clone(), framing);
         process.command = Some(command);

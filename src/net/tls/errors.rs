@@ -4,7 +4,7 @@ use std::io;
 
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
-use super::explain;
+use crate::net::explain;
 
 /// For a person whose client does not get through to the server at `host`.
 pub(super) fn explain_to_client(error: io::Error, host: &str) -> io::Error {
