@@ -4,6 +4,7 @@
 //! Production is [`Tcp`], or [`TlsServer`] and [`TlsClient`] over it; the simulation is an adapter in
 //! `tests/sim/`. `tcp.rs` is the only file that names an operating-system socket.
 
+mod errors;
 mod tcp;
 mod tls;
 
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use errors::{explain, is_of_one_connection};
 pub use tcp::{ResettingTcp, Tcp};
 pub use tls::{ENCRYPTED_AHEAD_BYTES, Identity, TlsClient, TlsListener, TlsServer, TlsStream, Trust};
 
@@ -48,7 +50,8 @@ pub trait Listener: Send + 'static {
     ///
     /// # Errors
     ///
-    /// What the operating system says; the caller decides whether to go on.
+    /// What the operating system says. The listener is still good: [`is_of_one_connection`] tells whether
+    /// to go on at once or to wait for a while.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
     /// The address that is listened on, with the real port where 0 was asked for.
@@ -82,31 +85,6 @@ pub fn parse_address(input: &str) -> Result<String, String> {
         return Err(FORM.to_owned());
     }
     Ok(format!("{host}:{port}"))
-}
-
-/// Says in words for people what went wrong with a socket or a file.
-#[must_use]
-pub fn explain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
-            "connection reset".to_owned()
-        }
-        io::ErrorKind::TimedOut => "timed out".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way to reach it".to_owned(),
-        io::ErrorKind::StorageFull => "no space left on device".to_owned(),
-        // Every other text of the operating system, without the number it appends.
-        _ => {
-            let text = error.to_string();
-            if text.starts_with("failed to lookup address information") {
-                return "unknown host".to_owned();
-            }
-            text.split(" (os error").next().unwrap_or_default().to_owned()
-        }
-    }
 }
 
 /// A peer's address as the report prints it, a Python tuple: `('127.0.0.1', 54380)`.

@@ -18,7 +18,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
@@ -26,10 +26,10 @@ pub use admission::Rate;
 pub use limits::Limits;
 pub use stats::{Observer, Statistics};
 
-use crate::net::{Bind, Listener, explain};
+use crate::net::{Bind, Listener, explain, is_of_one_connection};
 use crate::protocol::{Password, Refusal};
 use hub::Hub;
-use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
+use limits::{ACCEPT_ERRORS_WITHOUT_PAUSE, ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
 
 /// How a server is set up, beside the address it listens on.
 #[derive(Clone, Debug, Default)]
@@ -100,6 +100,7 @@ pub async fn listen<N: Bind>(network: &N, address: &str) -> Result<(N::Listener,
 /// Accepts for ever. Does no work for the accepted but to start their sessions.
 async fn accept_connections<L: Listener>(mut listener: L, room: &Arc<Hub>, sessions: &mut JoinSet<()>) {
     let mut pause = ACCEPT_PAUSE;
+    let mut errors_without_pause = 0;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -111,7 +112,7 @@ async fn accept_connections<L: Listener>(mut listener: L, room: &Arc<Hub>, sessi
         };
         match accepted {
             Ok((stream, peer)) => {
-                pause = ACCEPT_PAUSE;
+                (pause, errors_without_pause) = (ACCEPT_PAUSE, 0);
                 let connections = room.limits().connections;
                 let (stream, room) = (Mutex::new(stream), Arc::clone(room));
                 if sessions.len() < connections {
@@ -120,10 +121,18 @@ async fn accept_connections<L: Listener>(mut listener: L, room: &Arc<Hub>, sessi
                     sessions.spawn(session::turn_away(stream, peer, room, Refusal::Full));
                 }
             }
-            // Such an error concerns one connection that is gone, or passes, as when descriptors
-            // become free again. The members notice nothing of it.
+            // A connection that is already gone must not keep the next one waiting.
+            Err(error)
+                if is_of_one_connection(&error) && errors_without_pause < ACCEPT_ERRORS_WITHOUT_PAUSE =>
+            {
+                debug!("A connection was gone before it was accepted: {error}");
+                errors_without_pause += 1;
+                yield_now().await;
+            }
+            // Other errors pass, as when descriptors become free again. The members notice nothing of them.
             Err(error) => {
                 warn!(event = "accept", "Cannot accept connections at the moment: {}", explain(&error));
+                errors_without_pause = 0;
                 sleep(pause).await;
                 pause = (pause * 2).min(ACCEPT_PAUSE_LONGEST);
             }
