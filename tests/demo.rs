@@ -8,8 +8,7 @@ use std::fs::File;
 use std::io;
 
 use commonroom::client::{Event, Receiver, Sender, connect};
-use commonroom::journal::{self, LogFormat};
-use commonroom::journal::{BackgroundWriter, WhenFull};
+use commonroom::journal::{self, BackgroundWriter, LogFormat};
 use commonroom::net::{Bind, Connect, Listener, Tcp};
 use commonroom::protocol::{Framing, Nickname};
 use commonroom::server::{Config, serve};
@@ -21,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 async fn main() -> io::Result<()> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("server.log");
-    let log = BackgroundWriter::spawn(File::create(&path)?, WhenFull::Wait);
+    let log = BackgroundWriter::spawn(File::create(&path)?);
     tracing_subscriber::registry()
         .with(journal::layer(LogFormat::Report, jiff::Zoned::now, log.handle()))
         .init();

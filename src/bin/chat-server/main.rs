@@ -12,7 +12,7 @@ use clap::{ArgAction, Parser, ValueEnum};
 use commonroom::journal::Disk;
 use commonroom::journal::LogFile;
 use commonroom::journal::{self, LogFormat};
-use commonroom::journal::{BackgroundWriter, Handle, WhenFull};
+use commonroom::journal::{BackgroundWriter, Handle};
 use commonroom::net::{Bind, Identity, Listener, Peer, Tcp, TlsServer, explain, parse_address};
 use commonroom::protocol::Password;
 use commonroom::server::{Config, Observer, listen, serve};
@@ -146,8 +146,8 @@ async fn serve_until_signalled<N: Bind>(
         None => None,
     };
     // These may be pipes that nobody reads or that have gone away: neither may hold up the chat.
-    let stderr = BackgroundWriter::spawn(io::stderr(), WhenFull::Drop);
-    let stdout = BackgroundWriter::spawn(io::stdout(), WhenFull::Drop);
+    let stderr = BackgroundWriter::spawn(io::stderr());
+    let stdout = BackgroundWriter::spawn(io::stdout());
     let log = open_log(arguments, stderr.handle())?;
     // Not earlier: opening a pipe as the log waits for its reader, and only a signal ends that.
     let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {}", explain(&error)))?;
@@ -191,7 +191,7 @@ fn open_log(arguments: &Arguments, stderr: Handle) -> Result<BackgroundWriter, S
     let format = arguments.log_format.into();
     let tell = move |sentence: &str| say(&stderr, sentence);
     let file = LogFile::open(Disk, &arguments.log, format, jiff::Zoned::now, tell)?;
-    Ok(BackgroundWriter::spawn(file, WhenFull::Wait))
+    Ok(BackgroundWriter::spawn(file))
 }
 
 /// Metrics are not encrypted: they are meant for this machine, or a network of the operator's own.
