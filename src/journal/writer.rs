@@ -255,17 +255,13 @@ mod tests {
 
     use super::*;
 
-    /// A target that takes each piece only when the test lets it.
-    struct Gate {
-        opened: mpsc::Receiver<()>,
-        written: mpsc::Sender<Vec<u8>>,
-    }
+    /// A target that keeps what it is given.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Gate {
+    impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.opened.recv().map_err(|_| io::Error::other("the gate is closed"))?;
-            self.written.send(bytes.to_vec()).map_err(io::Error::other)?;
-            Ok(bytes.len())
+            self.0.lock().unwrap().write(bytes)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -273,39 +269,17 @@ mod tests {
         }
     }
 
-    fn gated() -> (BackgroundWriter, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
-        let (open, opened) = mpsc::channel();
-        let (written, seen) = mpsc::channel();
-        let writer = BackgroundWriter::spawn(Gate { opened, written });
-        (writer, open, seen)
-    }
-
     #[test]
     fn everything_is_written_in_order_before_the_end() {
-        let (writer, open, seen) = gated();
+        let kept = Kept::default();
+        let writer = BackgroundWriter::spawn(kept.clone());
         let mut handle = writer.handle();
         for number in 0..1_000 {
             writeln!(handle, "{number}").unwrap();
         }
-        for _ in 0..2_000 {
-            open.send(()).unwrap();
-        }
         drop(writer);
-        let written: Vec<u8> = seen.try_iter().flatten().collect();
-        let written = String::from_utf8(written).unwrap();
+        let written = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         assert!(written.lines().map(|line| line.parse::<usize>().unwrap()).eq(0..1_000));
-    }
-
-    #[test]
-    fn a_target_that_takes_nothing_does_not_make_the_queue_grow() {
-        let (writer, open, _seen) = gated();
-        let mut handle = writer.handle();
-        let line = [b'x'; 1_000];
-        for _ in 0..(3 * WAITING_BYTES / line.len()) {
-            handle.write_all(&line).unwrap();
-        }
-        assert!(handle.0.lock().batch.lines.len() < WAITING_BYTES + line.len());
-        drop(open);
     }
 
     /// A target that tells what it is asked, and hangs in it until the test lets it go.
@@ -345,6 +319,18 @@ mod tests {
         writer.handle().write_all(b"first\n").unwrap();
         assert_eq!(requests.recv().as_deref(), Ok("first"));
         (writer, free, requests)
+    }
+
+    #[test]
+    fn a_target_that_takes_nothing_does_not_make_the_queue_grow() {
+        let (writer, free, _requests) = hanging();
+        let mut handle = writer.handle();
+        let line = [b'x'; 1_000];
+        for _ in 0..(3 * WAITING_BYTES / line.len()) {
+            handle.write_all(&line).unwrap();
+        }
+        assert!(handle.0.lock().batch.lines.len() < WAITING_BYTES + line.len());
+        drop(free);
     }
 
     #[test]
