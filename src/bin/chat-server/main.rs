@@ -2,6 +2,7 @@
 
 mod limits;
 mod metrics;
+mod signals;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use commonroom::server::{Config, Observer, listen, serve};
 use commonroom::terminal::descriptors::{OTHER_DESCRIPTORS, allow_connections};
 use commonroom::terminal::password_file;
 use limits::LimitArguments;
+use signals::Signals;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -129,6 +131,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(certificate), Some(key)) => {
             let identity = Identity::load(certificate, key)?;
+            if let Some(warning) = identity.warning(jiff::Timestamp::now()) {
+                say_on_stderr(&warning);
+            }
             runtime.block_on(serve_until_signalled(&TlsServer::new(Tcp, identity), arguments, password))
         }
         _ => runtime.block_on(serve_until_signalled(&Tcp, arguments, password)),
@@ -293,52 +298,3 @@ fn tell_systemd(state: State) {
 
 #[cfg(not(target_os = "linux"))]
 fn tell_systemd(_: State) {}
-
-/// What a person or the system asks of the running server. The handlers are in place as soon as this
-/// is there.
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn catch() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Completes when the server is asked to end, by Ctrl-C or SIGTERM. Until then each SIGHUP has the
-    /// log reopened.
-    async fn until_the_end(mut self, log: &Handle) {
-        loop {
-            tokio::select! {
-                biased;
-                _ = self.interrupt.recv() => return,
-                _ = self.terminate.recv() => return,
-                _ = self.hang_up.recv() => log.reopen(),
-            }
-        }
-    }
-}
-
-/// Elsewhere there is only Ctrl-C.
-#[cfg(windows)]
-struct Signals(tokio::signal::windows::CtrlC);
-
-#[cfg(windows)]
-impl Signals {
-    fn catch() -> io::Result<Self> {
-        tokio::signal::windows::ctrl_c().map(Self)
-    }
-
-    async fn until_the_end(mut self, _log: &Handle) {
-        self.0.recv().await;
-    }
-}

@@ -3,15 +3,20 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{Error, ServerConfig};
+use tokio_rustls::rustls::{Error, RootCertStore, ServerConfig};
 
+use super::errors::explain_to_operator;
 use super::stream::TlsStream;
 use super::{ENCRYPTED_AHEAD_BYTES, certificates, provider, read};
 use crate::net::{Bind, Listener};
@@ -35,7 +40,7 @@ impl<N: Bind> Bind for TlsServer<N> {
 
     async fn bind(&self, address: &str) -> io::Result<Self::Listener> {
         let listener = self.network.bind(address).await?;
-        Ok(TlsListener { listener, acceptor: TlsAcceptor::from(Arc::clone(&self.identity.0)) })
+        Ok(TlsListener { listener, acceptor: TlsAcceptor::from(Arc::clone(&self.identity.config)) })
     }
 }
 
@@ -64,7 +69,12 @@ impl<L: Listener> Listener for TlsListener<L> {
 
 /// What a server shows for itself: a certificate, and the key to it.
 #[derive(Clone)]
-pub struct Identity(Arc<ServerConfig>);
+pub struct Identity {
+    config: Arc<ServerConfig>,
+    certificate: CertificateDer<'static>,
+    /// Where the certificate comes from.
+    path: PathBuf,
+}
 
 impl Identity {
     /// Reads a certificate, followed by those of intermediate authorities, and its private key,
@@ -75,6 +85,7 @@ impl Identity {
     /// Says in words which file cannot be used, and why.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, String> {
         let chain = certificates(certificate)?;
+        let own = chain[0].clone();
         let private_key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| {
             format!("{} holds no private key in PEM, or one with a passphrase", key.display())
         })?;
@@ -95,7 +106,25 @@ impl Identity {
                     key.display()
                 ),
             })?;
-        Ok(Self(Arc::new(config)))
+        Ok(Self { config: Arc::new(config), certificate: own, path: certificate.to_owned() })
+    }
+
+    /// Says in one sentence why no client will trust the certificate at this time, and what to do, whatever
+    /// authorities the client trusts.
+    #[must_use]
+    pub fn warning(&self, now: Timestamp) -> Option<String> {
+        let since_1970 = Duration::try_from(now.as_duration()).unwrap_or_default();
+        // This is how clients verify it. Without authorities, one that is good is of an unknown issuer.
+        let verified = ParsedCertificate::try_from(&self.certificate).and_then(|certificate| {
+            verify_server_cert_signed_by_trust_anchor(
+                &certificate,
+                &RootCertStore::empty(),
+                &[],
+                UnixTime::since_unix_epoch(since_1970),
+                provider().signature_verification_algorithms.all,
+            )
+        });
+        explain_to_operator(&verified.err()?, &self.path)
     }
 }
 
