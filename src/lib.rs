@@ -21,11 +21,11 @@
 //! `net` → `protocol`. What must never be is written down in `docs/architecture.md` and held by
 //! `tests/tidy.rs`.
 //!
-//! A whole chat in a few lines, on any [`Network`](net::Network):
+//! A whole chat in a few lines, on any network (see [`net`]):
 //!
 //! ```
 //! use commonroom::client::{Event, connect};
-//! use commonroom::net::{Listener, Network, Tcp};
+//! use commonroom::net::{Bind, Listener, Tcp};
 //! use commonroom::protocol::{Framing, Nickname};
 //! use commonroom::server::{Config, Server};
 //!

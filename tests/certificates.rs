@@ -38,12 +38,20 @@ impl Authority {
 
     /// A certificate for a server on `host`, good until the end of a year.
     pub fn issue(&self, host: &str, last_year: i32) -> Issued {
+        self.issue_with(&format!("{host}-{last_year}"), host, |params| {
+            params.not_after = date_time_ymd(last_year, 12, 31);
+        })
+    }
+
+    /// One that differs from a good one by a change, under a file name of its own.
+    pub fn issue_with(&self, name: &str, host: &str, change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let mut params = CertificateParams::new([host.to_owned()]).expect("a host name");
         params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(last_year, 12, 31);
+        params.not_after = date_time_ymd(FAR_AWAY, 12, 31);
+        change(&mut params);
         let key = key();
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let file = |kind: &str| self.directory.path().join(format!("{host}-{last_year}.{kind}"));
+        let file = |kind: &str| self.directory.path().join(format!("{name}.{kind}"));
         let issued = Issued { certificate: file("pem"), key: file("key") };
         write(&issued.certificate, &certificate.pem());
         write(&issued.key, &key.serialize_pem());

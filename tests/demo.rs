@@ -8,9 +8,8 @@ use std::fs::File;
 use std::io;
 
 use commonroom::client::{Event, Receiver, Sender, connect};
-use commonroom::journal::{self, LogFormat};
-use commonroom::journal::{BackgroundWriter, WhenFull};
-use commonroom::net::{Listener, Network, Tcp};
+use commonroom::journal::{self, BackgroundWriter, LogFormat};
+use commonroom::net::{Bind, Connect, Listener, Tcp};
 use commonroom::protocol::{Framing, Nickname};
 use commonroom::server::{Config, Server};
 use tokio::sync::oneshot;
@@ -21,7 +20,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 async fn main() -> io::Result<()> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("server.log");
-    let log = BackgroundWriter::spawn(File::create(&path)?, WhenFull::Wait);
+    let log = BackgroundWriter::spawn(File::create(&path)?);
     tracing_subscriber::registry()
         .with(journal::layer(LogFormat::Report, jiff::Zoned::now, log.handle()))
         .init();
@@ -82,8 +81,8 @@ async fn converse(address: &str, stop: oneshot::Sender<()>) -> io::Result<Vec<Sc
 
 struct Member {
     name: String,
-    receiver: Receiver<<Tcp as Network>::Stream>,
-    sender: Sender<<Tcp as Network>::Stream>,
+    receiver: Receiver<<Tcp as Connect>::Stream>,
+    sender: Sender<<Tcp as Connect>::Stream>,
     seen: Vec<String>,
 }
 

@@ -5,12 +5,11 @@ mod cuts;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use commonroom::client::{Event, connect};
-use commonroom::net::{Listener, Network};
+use commonroom::net::Connect;
 use commonroom::protocol::{Framing, Sanitized, Nickname};
 use commonroom::terminal::pipe::{self, Streams};
 use libfuzzer_sys::fuzz_target;
@@ -86,30 +85,11 @@ impl Scripted {
     }
 }
 
-impl Network for Scripted {
-    type Listener = Nobody;
+impl Connect for Scripted {
     type Stream = Scripted;
-
-    async fn bind(&self, _: &str) -> io::Result<Nobody> {
-        Ok(Nobody)
-    }
 
     async fn connect(&self, _: &str) -> io::Result<Scripted> {
         Ok(self.clone())
-    }
-}
-
-struct Nobody;
-
-impl Listener for Nobody {
-    type Stream = Scripted;
-
-    async fn accept(&mut self) -> io::Result<(Scripted, SocketAddr)> {
-        std::future::pending().await
-    }
-
-    fn local_address(&self) -> io::Result<SocketAddr> {
-        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -129,7 +129,10 @@ fn run(arguments: Arguments) -> Result<bool, String> {
             _ = tokio::signal::ctrl_c() => Err("interrupted".to_owned()),
             results = check_all(arguments, cases) => results,
         }
-    })?;
+    });
+    // What the server has started may have inherited its stderr and keep it open: reading it is not waited for.
+    runtime.shutdown_background();
+    let results = results?;
     print(&match format {
         Format::Table => results.table(),
         Format::Json => results.json(),

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 pub use heartbeat::{Beat, Heartbeat, PING_INTERVAL, SILENCE_TIMEOUT};
 pub use receipts::{Receipt, Receipts};
 
-use crate::net::{Network, Stream};
+use crate::net::{Connect, Stream};
 use crate::protocol::{Decoder, Framing, NICKNAME_REQUEST, Nickname, PASSWORD_REQUEST, Password, Refusal};
 
 /// The longest line that is taken from a server, in bytes. The longest of ours is the answer to
@@ -51,7 +51,7 @@ pub enum Event {
 /// # Errors
 ///
 /// What the network says, or [`io::ErrorKind::TimedOut`] after [`CONNECT_TIMEOUT`].
-pub async fn connect<N: Network>(
+pub async fn connect<N: Connect>(
     network: &N,
     address: &str,
     framing: Framing,

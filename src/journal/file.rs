@@ -1,5 +1,5 @@
-//! The file of the journal: for one server alone, begun anew on demand. When it fails nobody waits
-//! for it, and what is missing from it is said.
+//! The file of the journal: for one server alone, reopened on demand. When it fails nobody waits for it,
+//! and it says itself how many lines are missing.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -122,7 +122,8 @@ impl Gaps {
         }
     }
 
-    /// Writes lines on a line of their own, or says how many were not written whole, and why.
+    /// Writes lines from the beginning of a line, or says how many are missing, and why. A line whose text
+    /// is not whole in the file is missing.
     fn append(&mut self, file: &mut impl Write, lines: &[u8]) -> Result<(), (u64, String)> {
         if self.torn {
             write_as_much(file, b"\n").1.map_err(|error| (count(lines), explain(&error)))?;
@@ -131,12 +132,12 @@ impl Gaps {
         let (length, result) = write_as_much(file, lines);
         let (written, rest) = lines.split_at(length);
         self.torn = written.last().is_some_and(|&last| last != b'\n');
-        // A line that lacks only its end is there: whatever comes next begins with that.
-        let rest = if self.torn { rest.strip_prefix(b"\n").unwrap_or(rest) } else { rest };
-        if rest.is_empty() {
+        // A text that lacks only its end is there: whatever comes next begins with that.
+        let missing = count(rest.strip_prefix(b"\n").unwrap_or(rest));
+        if missing == 0 {
             return Ok(());
         }
-        result.map_err(|error| (count(rest), explain(&error)))
+        result.map_err(|error| (missing, explain(&error)))
     }
 
     /// Counts lines that are not written; the operator is told when it begins.

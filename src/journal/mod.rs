@@ -13,4 +13,4 @@ mod writer;
 pub use file::LogFile;
 pub use file_system::{Disk, FileSystem, in_use};
 pub use format::{Clock, LogFormat, layer, lines_of};
-pub use writer::{BackgroundWriter, GATHER_TIME, Handle, Target, WAITING_BYTES, WhenFull};
+pub use writer::{BackgroundWriter, GATHER_TIME, Handle, Target, WAITING_BYTES};

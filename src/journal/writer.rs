@@ -7,12 +7,9 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How many bytes may wait to be written.
+/// How many bytes may wait to be written. Lines that come while so many wait are dropped and counted:
+/// nobody waits for a disk that hangs.
 pub const WAITING_BYTES: usize = 4 * 1_024 * 1_024;
-
-/// How long somebody waits for room among them, if it may wait at all. A disk that does not take
-/// so much in that time does not work.
-pub const ROOM_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a line waits for others, to be written together with them.
 pub const GATHER_TIME: Duration = Duration::from_millis(5);
@@ -21,27 +18,14 @@ pub const GATHER_TIME: Duration = Duration::from_millis(5);
 pub const GATHER_BYTES: usize = 256 * 1_024;
 
 /// How long the end waits for a target that takes nothing.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The same where lines may be dropped.
-pub const UNREAD_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// What happens to a line while [`WAITING_BYTES`] are waiting already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenFull {
-    /// Whoever writes it waits until there is room. When there is none within [`ROOM_TIMEOUT`] the
-    /// target hangs: from then on lines are dropped at once, and counted, until there is room again.
-    Wait,
-    /// It is dropped: nobody waits for somebody who does not read.
-    Drop,
-}
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where a [`BackgroundWriter`] writes to. It is called on the writer's thread only, which may wait.
 pub trait Target: Send + 'static {
     /// Takes whole lines. What becomes of those that cannot be written is the target's business.
     fn write_lines(&mut self, lines: &[u8]);
 
-    /// So many lines that would come next have been dropped, because the target took nothing.
+    /// The next `count` lines have been dropped, because too many were waiting.
     fn miss_lines(&mut self, _count: u64) {}
 
     /// Lines that come from now on belong to a new file, if the target is one.
@@ -65,27 +49,27 @@ pub struct BackgroundWriter(Handle);
 
 /// A handle to the lines that wait for a target; each `write` is kept whole.
 ///
-/// Those of a [`BackgroundWriter`] are written by its thread; those of [`Handle::new`] by whoever asks.
-#[derive(Clone, Debug)]
+/// A [`BackgroundWriter`] writes them on its thread. Without one, as in a simulation, they wait for
+/// [`Handle::write_waiting`].
+#[derive(Clone, Debug, Default)]
 pub struct Handle(Arc<Queue>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Queue {
     state: Mutex<State>,
-    when_full: WhenFull,
-    filled: Condvar,
-    emptied: Condvar,
+    /// The thread waits for lines, and then whoever ends it for the thread.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// What nobody has written yet.
     batch: Batch,
-    /// How many lines the target has been given and has not yet taken.
+    /// How many lines the thread has taken, dropped ones included, and not yet passed on to the target.
     in_flight: u64,
     /// Nothing more will come.
     ended: bool,
-    /// And all that came is written.
+    /// The thread is over, and all that came is written.
     drained: bool,
 }
 
@@ -97,14 +81,14 @@ struct Batch {
     count: u64,
     /// Where in `lines` the target is to be reopened.
     reopen_at: Option<usize>,
-    /// How many lines were dropped behind them.
+    /// How many lines were dropped after them.
     missed: u64,
 }
 
 impl BackgroundWriter {
     /// Starts the thread.
-    pub fn spawn(target: impl Target, when_full: WhenFull) -> Self {
-        let handle = Handle::new(when_full);
+    pub fn spawn(target: impl Target) -> Self {
+        let handle = Handle::default();
         let queue = Arc::clone(&handle.0);
         thread::spawn(move || queue.write_until_the_end(target));
         Self(handle)
@@ -130,36 +114,24 @@ impl BackgroundWriter {
             // It has been waited for already.
             return 0;
         }
-        queue.filled.notify_one();
-        let patience = match queue.when_full {
-            WhenFull::Wait => DRAIN_TIMEOUT,
-            WhenFull::Drop => UNREAD_DRAIN_TIMEOUT,
-        };
-        let drained = queue.emptied.wait_timeout_while(state, patience, |state| !state.drained);
+        queue.changed.notify_one();
+        let drained = queue.changed.wait_timeout_while(state, DRAIN_TIMEOUT, |state| !state.drained);
         let state = drained.unwrap_or_else(PoisonError::into_inner).0;
         if state.drained { 0 } else { state.in_flight + state.batch.count + state.batch.missed }
     }
 }
 
 impl Handle {
-    /// A handle to lines that no thread writes, but [`Handle::write_waiting`]: for a simulation.
-    #[must_use]
-    pub fn new(when_full: WhenFull) -> Self {
-        let (filled, emptied) = (Condvar::new(), Condvar::new());
-        Self(Arc::new(Queue { state: Mutex::default(), when_full, filled, emptied }))
-    }
-
     /// Has the target reopened between the lines that have been written by now and those that will be.
     pub fn reopen(&self) {
         let mut state = self.0.lock();
         state.batch.reopen_at = Some(state.batch.lines.len());
-        self.0.filled.notify_one();
+        self.0.changed.notify_one();
     }
 
     /// Writes to `target` whatever waits at this moment.
     pub fn write_waiting(&self, target: &mut impl Target) {
-        let mut batch = Batch::default();
-        self.0.exchange(self.0.lock(), &mut batch);
+        let batch = std::mem::take(&mut self.0.lock().batch);
         batch.write_to(target);
     }
 }
@@ -192,11 +164,6 @@ impl<'a> MakeWriter<'a> for Handle {
 impl Queue {
     fn push(&self, line: &[u8]) {
         let mut state = self.lock();
-        // Who has just waited in vain does not wait for each further line as well.
-        if state.batch.is_full() && state.batch.missed == 0 && self.when_full == WhenFull::Wait {
-            let room = self.emptied.wait_timeout_while(state, ROOM_TIMEOUT, |state| state.batch.is_full());
-            state = room.unwrap_or_else(PoisonError::into_inner).0;
-        }
         if state.batch.is_full() {
             state.batch.missed += 1;
             return;
@@ -208,7 +175,7 @@ impl Queue {
         drop(state);
         // Each notification is a system call, and a line a system call is what a batch is to avoid.
         if was_empty || is_enough && !was_enough {
-            self.filled.notify_one();
+            self.changed.notify_one();
         }
     }
 
@@ -220,7 +187,7 @@ impl Queue {
         }
         drop(target);
         self.lock().drained = true;
-        self.emptied.notify_all();
+        self.changed.notify_all();
     }
 
     /// Exchanges a batch that is written for the next one. Returns false at the end.
@@ -235,21 +202,15 @@ impl Queue {
             state.batch.lines = Vec::new();
         }
         while state.batch.is_empty() && !state.ended {
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         // Woken by the first line of a burst, it lets the burst go on before it takes the processor.
         let more = |state: &mut State| !state.ended && !state.batch.is_enough();
-        let gathered = self.filled.wait_timeout_while(state, GATHER_TIME, more);
-        self.exchange(gathered.unwrap_or_else(PoisonError::into_inner).0, batch);
-        !batch.is_empty()
-    }
-
-    /// Exchanges an empty batch for what waits, for which there is room then.
-    fn exchange(&self, mut state: MutexGuard<'_, State>, batch: &mut Batch) {
+        let gathered = self.changed.wait_timeout_while(state, GATHER_TIME, more);
+        let mut state = gathered.unwrap_or_else(PoisonError::into_inner).0;
         std::mem::swap(batch, &mut state.batch);
-        state.in_flight = batch.count;
-        drop(state);
-        self.emptied.notify_all();
+        state.in_flight = batch.count + batch.missed;
+        !batch.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -263,15 +224,15 @@ impl Batch {
     }
 
     fn write_to(&self, target: &mut impl Target) {
-        let (before, behind) = self.lines.split_at(self.reopen_at.unwrap_or(0));
+        let (before, after) = self.lines.split_at(self.reopen_at.unwrap_or(0));
         if !before.is_empty() {
             target.write_lines(before);
         }
         if self.reopen_at.is_some() {
             target.reopen();
         }
-        if !behind.is_empty() {
-            target.write_lines(behind);
+        if !after.is_empty() {
+            target.write_lines(after);
         }
         if self.missed > 0 {
             target.miss_lines(self.missed);
@@ -294,17 +255,13 @@ mod tests {
 
     use super::*;
 
-    /// A target that takes each piece only when the test lets it.
-    struct Gate {
-        opened: mpsc::Receiver<()>,
-        written: mpsc::Sender<Vec<u8>>,
-    }
+    /// A target that keeps what it is given.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Gate {
+    impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.opened.recv().map_err(|_| io::Error::other("the gate is closed"))?;
-            self.written.send(bytes.to_vec()).map_err(io::Error::other)?;
-            Ok(bytes.len())
+            self.0.lock().unwrap().write(bytes)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -312,58 +269,17 @@ mod tests {
         }
     }
 
-    fn gated(when_full: WhenFull) -> (BackgroundWriter, mpsc::Sender<()>, mpsc::Receiver<Vec<u8>>) {
-        let (open, opened) = mpsc::channel();
-        let (written, seen) = mpsc::channel();
-        let writer = BackgroundWriter::spawn(Gate { opened, written }, when_full);
-        (writer, open, seen)
-    }
-
     #[test]
     fn everything_is_written_in_order_before_the_end() {
-        let (writer, open, seen) = gated(WhenFull::Wait);
+        let kept = Kept::default();
+        let writer = BackgroundWriter::spawn(kept.clone());
         let mut handle = writer.handle();
         for number in 0..1_000 {
             writeln!(handle, "{number}").unwrap();
         }
-        for _ in 0..2_000 {
-            open.send(()).unwrap();
-        }
         drop(writer);
-        let written: Vec<u8> = seen.try_iter().flatten().collect();
-        let written = String::from_utf8(written).unwrap();
+        let written = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         assert!(written.lines().map(|line| line.parse::<usize>().unwrap()).eq(0..1_000));
-    }
-
-    #[test]
-    fn a_target_that_takes_nothing_neither_grows_the_queue_nor_holds_up_who_may_drop() {
-        let (writer, open, _seen) = gated(WhenFull::Drop);
-        let mut handle = writer.handle();
-        let line = [b'x'; 1_000];
-        for _ in 0..(3 * WAITING_BYTES / line.len()) {
-            handle.write_all(&line).unwrap();
-        }
-        assert!(handle.0.lock().batch.lines.len() < WAITING_BYTES + line.len());
-        drop(open);
-    }
-
-    #[test]
-    fn who_may_not_drop_waits_and_loses_nothing() {
-        let (writer, open, seen) = gated(WhenFull::Wait);
-        let mut handle = writer.handle();
-        let total = 3 * WAITING_BYTES;
-        let producer = thread::spawn(move || {
-            for _ in 0..(total / 1_024) {
-                handle.write_all(&[b'x'; 1_024]).unwrap();
-            }
-        });
-        let mut written = 0;
-        while written < total {
-            open.send(()).unwrap();
-            written += seen.recv().expect("the thread goes on").len();
-        }
-        producer.join().unwrap();
-        assert_eq!(written, total);
     }
 
     /// A target that tells what it is asked, and hangs in it until the test lets it go.
@@ -396,18 +312,30 @@ mod tests {
     }
 
     /// A writer whose target hangs in its first line.
-    fn hanging(when_full: WhenFull) -> (BackgroundWriter, mpsc::Sender<()>, mpsc::Receiver<String>) {
+    fn hanging() -> (BackgroundWriter, mpsc::Sender<()>, mpsc::Receiver<String>) {
         let (asked, requests) = mpsc::channel();
         let (free, freed) = mpsc::channel();
-        let writer = BackgroundWriter::spawn(Hanging { asked, freed }, when_full);
+        let writer = BackgroundWriter::spawn(Hanging { asked, freed });
         writer.handle().write_all(b"first\n").unwrap();
         assert_eq!(requests.recv().as_deref(), Ok("first"));
         (writer, free, requests)
     }
 
     #[test]
-    fn who_waits_for_a_target_that_hangs_goes_on_and_the_lines_dropped_are_counted() {
-        let (writer, free, requests) = hanging(WhenFull::Wait);
+    fn a_target_that_takes_nothing_does_not_make_the_queue_grow() {
+        let (writer, free, _requests) = hanging();
+        let mut handle = writer.handle();
+        let line = [b'x'; 1_000];
+        for _ in 0..(3 * WAITING_BYTES / line.len()) {
+            handle.write_all(&line).unwrap();
+        }
+        assert!(handle.0.lock().batch.lines.len() < WAITING_BYTES + line.len());
+        drop(free);
+    }
+
+    #[test]
+    fn a_target_that_hangs_keeps_nobody_waiting_and_the_lines_dropped_are_counted() {
+        let (writer, free, requests) = hanging();
         let mut handle = writer.handle();
         handle.write_all(&vec![b'x'; WAITING_BYTES]).unwrap();
         for _ in 0..1_000 {
@@ -419,8 +347,8 @@ mod tests {
     }
 
     #[test]
-    fn who_ends_is_told_how_many_lines_a_target_that_hangs_has_not_taken() {
-        let (writer, _free, requests) = hanging(WhenFull::Drop);
+    fn the_end_tells_how_many_lines_a_target_that_hangs_has_not_taken() {
+        let (writer, _free, requests) = hanging();
         let mut handle = writer.handle();
         handle.write_all(b"second\n").unwrap();
         handle.write_all(b"third\n").unwrap();
@@ -429,8 +357,21 @@ mod tests {
     }
 
     #[test]
-    fn who_ends_when_all_is_written_has_lost_nothing() {
-        let (writer, free, requests) = hanging(WhenFull::Wait);
+    fn the_end_tells_of_the_lines_that_were_dropped_before_too() {
+        let (writer, free, requests) = hanging();
+        let mut handle = writer.handle();
+        handle.write_all(&vec![b'x'; WAITING_BYTES]).unwrap();
+        for _ in 0..1_000 {
+            handle.write_all(b"no room\n").unwrap();
+        }
+        free.send(()).unwrap();
+        assert_eq!(requests.recv().as_deref(), Ok("xxxxxxxxxx"));
+        assert_eq!(writer.finish(), 1_001);
+    }
+
+    #[test]
+    fn an_end_after_everything_is_written_has_lost_nothing() {
+        let (writer, free, requests) = hanging();
         writer.handle().write_all(b"second\n").unwrap();
         drop(free);
         assert_eq!(writer.finish(), 0);
@@ -439,7 +380,7 @@ mod tests {
 
     #[test]
     fn a_target_is_reopened_exactly_between_the_lines_before_and_the_lines_after() {
-        let (writer, free, requests) = hanging(WhenFull::Wait);
+        let (writer, free, requests) = hanging();
         let mut handle = writer.handle();
         handle.write_all(b"before\n").unwrap();
         handle.reopen();

@@ -95,6 +95,10 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// How long a closed connection is read from, so that what was written last is not lost to a reset.
 pub const LINGER: Duration = Duration::from_secs(1);
 
+/// How many connections in a row may be gone before they are accepted until accepting pauses as if the
+/// operating system refused: as many as can wait at once. A listener that is broken says the same for ever.
+pub const ACCEPT_ERRORS_WITHOUT_PAUSE: usize = 4_096;
+
 /// How long accepting pauses at first when the operating system refuses, as when it has no more
 /// descriptors; doubled each time up to [`ACCEPT_PAUSE_LONGEST`].
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

@@ -17,7 +17,7 @@ mod stats;
 use std::sync::{Arc, Weak};
 
 use tokio::task::coop::unconstrained;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
@@ -25,10 +25,10 @@ pub use admission::Rate;
 pub use limits::Limits;
 pub use stats::{Counters, Observer, Statistics};
 
-use crate::net::{Listener, explain};
+use crate::net::{Listener, explain, is_of_one_connection};
 use crate::protocol::{Password, Refusal};
 use hub::Hub;
-use limits::{ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
+use limits::{ACCEPT_ERRORS_WITHOUT_PAUSE, ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
 use stats::Observed;
 
 /// How a server is set up, apart from the address it listens on.
@@ -110,6 +110,7 @@ async fn accept_connections<L: Listener>(
     sessions: &mut JoinSet<()>,
 ) {
     let mut pause = ACCEPT_PAUSE;
+    let mut errors_without_pause = 0;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -121,7 +122,7 @@ async fn accept_connections<L: Listener>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                pause = ACCEPT_PAUSE;
+                (pause, errors_without_pause) = (ACCEPT_PAUSE, 0);
                 let connections = hub.limits().connections;
                 let hub = Arc::clone(hub);
                 if sessions.len() < connections {
@@ -130,10 +131,18 @@ async fn accept_connections<L: Listener>(
                     sessions.spawn(session::turn_away(stream, peer, hub, Refusal::Full));
                 }
             }
-            // Such an error concerns one connection that is gone, or passes, as when descriptors
-            // become free again. The members notice nothing of it.
+            // A connection that is already gone must not keep the next one waiting.
+            Err(error)
+                if is_of_one_connection(&error) && errors_without_pause < ACCEPT_ERRORS_WITHOUT_PAUSE =>
+            {
+                debug!("A connection was gone before it was accepted: {error}");
+                errors_without_pause += 1;
+                yield_now().await;
+            }
+            // Other errors pass, as when descriptors become free again. The members notice nothing of them.
             Err(error) => {
                 warn!(event = "accept", "Cannot accept connections at the moment: {}", explain(&error));
+                errors_without_pause = 0;
                 sleep(pause).await;
                 pause = (pause * 2).min(ACCEPT_PAUSE_LONGEST);
             }

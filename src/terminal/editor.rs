@@ -7,7 +7,7 @@ use rustyline_async::{Readline, ReadlineEvent, SharedWriter};
 use super::style::Painter;
 use super::{Failure, Progress};
 use crate::client::{Beat, Event, Heartbeat, Receiver, Sender, connect, leave};
-use crate::net::Network;
+use crate::net::Connect;
 use crate::protocol::{Framing, Heard, Nickname, Password, Sanitized};
 
 /// What a nickname is asked for with, as in the report.
@@ -23,7 +23,7 @@ const NOT_JOINED_YET: &str = "Not sent: you have not joined yet. The Up key brin
 /// # Errors
 ///
 /// See [`Failure`]. The terminal is as it was before when this returns.
-pub async fn run<N: Network>(
+pub async fn run<N: Connect>(
     network: &N,
     address: &str,
     framing: Framing,

@@ -65,7 +65,7 @@ fn a_nickname_that_looks_like_anothers_or_hides_something_is_refused() {
 
 #[test]
 fn a_bad_or_taken_nickname_can_be_tried_three_times() {
-    let mut server = Server::start();
+    let server = Server::start();
     let mut bystander = server.join("Bystander");
     let mut peer = server.connect();
     peer.expect_bytes("NICK");
@@ -82,7 +82,7 @@ fn a_bad_or_taken_nickname_can_be_tried_three_times() {
     peer.expect_end();
     notices_nothing(&mut bystander);
     #[cfg(unix)]
-    super::support::snapshot("server_log_of_refused_nicknames", &server.stop());
+    super::support::snapshot("server_log_of_refused_nicknames", &{ server }.stop());
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_nickname_that_comes_byte_by_byte_is_one_nickname() {
 
 #[test]
 fn a_client_that_closes_half_way_never_was_here() {
-    let mut server = Server::start();
+    let server = Server::start();
     let mut bystander = server.join("Bystander");
     for part in ["", "Al"] {
         let mut peer = server.connect();
@@ -142,7 +142,7 @@ fn a_client_that_closes_half_way_never_was_here() {
     }
     notices_nothing(&mut bystander);
     #[cfg(unix)]
-    assert_eq!(server.stop().matches("left without a nickname").count(), 2);
+    assert_eq!({ server }.stop().matches("left without a nickname").count(), 2);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_flood_without_a_newline_leaves_the_room_as_it_was() {
 /// 200 clients that connect and vanish, with resets, while two people talk.
 #[test]
 fn clients_that_connect_and_vanish_disturb_nobody() {
-    let mut server = Server::start();
+    let server = Server::start();
     let mut bystander = server.join("Bystander");
     for index in 0..200 {
         let mut peer = server.connect();
@@ -210,7 +210,7 @@ fn clients_that_connect_and_vanish_disturb_nobody() {
     last.expect("-- Here now (2): Bystander, Last");
     #[cfg(unix)]
     {
-        let log = server.stop();
+        let log = { server }.stop();
         let count =
             |what: &str| log.lines().filter(|line| line.contains("Ghost") && line.contains(what)).count();
         assert_eq!(count(" connected from"), count(" disconnected"), "{log}");

@@ -6,7 +6,7 @@ use super::support::{Server, UNLIMITED};
 
 #[test]
 fn three_clients_chat_and_the_log_has_it_line_by_line() {
-    let mut server = Server::start();
+    let server = Server::start();
     let mut dinesh = server.client(&["--nickname", "Dinesh"]);
     dinesh.stdout.expect("Dinesh joined the chat!");
     let mut alex = server.client(&["--nickname", "Alex"]);
@@ -32,7 +32,7 @@ fn three_clients_chat_and_the_log_has_it_line_by_line() {
     assert_eq!(alex.stdout.seen[2..], talk[..4]);
     assert_eq!(dinesh.stdout.seen[3..], talk[..3]);
     #[cfg(unix)]
-    snapshot("server_log_of_three_clients", &server.stop());
+    snapshot("server_log_of_three_clients", &{ server }.stop());
 }
 
 #[test]

@@ -3,10 +3,13 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+#[cfg(unix)]
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::support::{Peer, Running, Server, command, wait_for};
+use super::support::{Peer, Server, wait_for};
+#[cfg(unix)]
+use super::support::{Running, command};
 
 #[test]
 fn many_connections_from_one_address_are_refused_beyond_the_limit_with_a_reason_and_logged() {

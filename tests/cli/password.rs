@@ -66,6 +66,7 @@ fn who_knows_no_password_in_time_is_told_so_as_it_is_told_everything() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn what_fail2ban_is_told_to_look_for_is_a_wrong_password_and_nothing_that_a_member_says() {
     let document = include_str!("../../docs/operations.md");

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use assert_cmd::assert::Assert;
 use predicates::prelude::*;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, date_time_ymd};
 
 use super::certificates::{Authority, FAR_AWAY, Issued};
 use super::support::{Peer, Server, assert};
@@ -231,6 +232,39 @@ fn files_that_cannot_be_used_are_said_in_one_line() {
             .stderr(predicate::str::starts_with(format!("chat-client: {reason}")));
     }
     assert("chat-server").args(["--tls-cert", cert]).assert().code(2);
+}
+
+#[test]
+fn a_certificate_that_no_client_will_trust_is_said_at_the_start() {
+    let authority = Authority::new("ours");
+    let later = |params: &mut CertificateParams| params.not_before = date_time_ymd(3_000, 1, 1);
+    let an_authority =
+        |params: &mut CertificateParams| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let cases = [
+        (authority.issue(HOST, 2_001), Some("expired on 2001-12-31: clients will not connect")),
+        (
+            authority.issue_with("later", HOST, later),
+            Some("is not valid before 3000-01-01: clients will not"),
+        ),
+        (
+            authority.issue_with("authority", HOST, an_authority),
+            Some("is that of an authority, not of a server: clients will not"),
+        ),
+        (authority.issue(HOST, FAR_AWAY), None),
+    ];
+    for (issued, wanted) in cases {
+        let mut server = start(&issued);
+        // It goes on all the same, and clients do what was foretold.
+        let client = say_hello(&server.address.to_string(), &["--tls-ca", text(&authority.file())]);
+        client.code(i32::from(wanted.is_some()));
+        server.running.kill();
+        let said = server.running.stderr.rest();
+        let prefix = format!("chat-server: the certificate {} ", issued.certificate.display());
+        match wanted {
+            Some(wanted) => assert!(said.len() == 1 && said[0].starts_with(&(prefix + wanted)), "{said:?}"),
+            None => assert_eq!(said, [""; 0]),
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use commonroom::client::{Event, Receiver, Sender, connect};
-use commonroom::net::{Network, Stream, Tls};
+use commonroom::net::{Connect, Stream, TlsClient};
 use commonroom::protocol::{Framing, Heard, Nickname};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -119,12 +119,12 @@ impl Actor {
         let network = Simulated::cut_into(self.member.pieces);
         match self.member.tls.clone() {
             None => self.visit_over(&network, &network).await,
-            Some(trust) => self.visit_over(&Tls::client(network.clone(), trust), &network).await,
+            Some(trust) => self.visit_over(&TlsClient::new(network.clone(), trust), &network).await,
         }
     }
 
     /// The same over the simulated network, or another one that is over it.
-    async fn visit_over<N: Network>(&mut self, network: &N, simulated: &Simulated) -> io::Result<Ending> {
+    async fn visit_over<N: Connect>(&mut self, network: &N, simulated: &Simulated) -> io::Result<Ending> {
         let (mut receiver, mut sender) = connect(network, &address(), self.member.framing).await?;
         let from = simulated.last_local.lock().unwrap().expect("it has just connected");
         self.witness.connected(Membership {

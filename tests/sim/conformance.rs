@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use commonroom::net::{Listener as _, Network as _};
+use commonroom::net::{Bind as _, Listener as _};
 use commonroom::protocol::Framing;
 use commonroom::server::{Config, Server};
 use commonroom::tools::check::{Case, Need, Observation, Subject, Verdict, cases, check};

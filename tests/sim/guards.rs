@@ -1,17 +1,19 @@
 //! Nobody gets in the way: what the server does about those who connect too often, or send too fast,
 //! in virtual time. The same on the real binary is in `tests/cli/guards.rs`.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use commonroom::net::Network as _;
+use commonroom::net::{Bind, Connect as _, Listener};
 use commonroom::protocol::NICKNAME_CHARACTERS;
 use commonroom::server::{Config, Limits, Rate};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::member::{Act, Member};
-use super::network::{Pieces, Simulated};
+use super::network::{Pieces, Simulated, SimulatedListener, SimulatedStream};
 use super::scenario;
-use super::world::{World, address, seconds};
+use super::world::{Physics, World, address, seconds};
 
 #[test]
 fn many_connections_from_one_address_are_refused_beyond_the_limit_with_a_reason_and_logged() {
@@ -42,7 +44,7 @@ fn many_connections_from_one_address_are_refused_beyond_the_limit_with_a_reason_
     scenario::end(&world, "too_many_connections");
 }
 
-async fn heard_by_one_more() -> std::io::Result<String> {
+async fn heard_by_one_more() -> io::Result<String> {
     let mut heard = String::new();
     Simulated::default().connect(&address()).await?.read_to_string(&mut heard).await?;
     Ok(heard)
@@ -85,6 +87,69 @@ fn out_of_file_descriptors_accepting_pauses_and_goes_on_and_members_notice_nothi
         ["Dinesh: anybody else?", "Alex: not yet", "Patience joined the chat!", "Patience: at last"]
     );
     scenario::end(&world, "no_descriptors");
+}
+
+#[test]
+fn connections_that_are_gone_before_they_are_accepted_keep_nobody_waiting() {
+    let mut world = World::with(Physics::default());
+    world.start_server_on(Vanishing { errors: 200 }, Config::default());
+    world.add(Member::new("Dinesh"));
+    world.run_until(Duration::from_millis(500));
+    assert_eq!(world.screen("Dinesh").last().map(String::as_str), Some("Connected to server!"));
+    let log = world.server_log();
+    assert!(!log.contains("Cannot accept"), "{log}");
+}
+
+#[test]
+fn a_listener_that_is_broken_is_tried_again_with_pauses() {
+    let mut world = World::with(Physics::default());
+    world.start_server_on(Vanishing { errors: usize::MAX }, Config::default());
+    world.run_until(seconds(10));
+    let warnings = world.server_log().matches("Cannot accept connections at the moment: ").count();
+    assert!((10..20).contains(&warnings), "{warnings} warnings");
+}
+
+/// A network on which so many connections are gone before they can be accepted.
+#[derive(Clone, Copy)]
+struct Vanishing {
+    errors: usize,
+}
+
+/// How often a server may ask for the next connection in a simulation, so that one that never pauses fails
+/// instead of going on for ever.
+const ASKED_AT_MOST: usize = 1_000_000;
+
+struct VanishingListener {
+    listener: SimulatedListener,
+    errors: usize,
+    asked: usize,
+}
+
+impl Bind for Vanishing {
+    type Listener = VanishingListener;
+
+    async fn bind(&self, address: &str) -> io::Result<VanishingListener> {
+        let listener = Simulated::default().bind(address).await?;
+        Ok(VanishingListener { listener, errors: self.errors, asked: 0 })
+    }
+}
+
+impl Listener for VanishingListener {
+    type Stream = SimulatedStream;
+
+    async fn accept(&mut self) -> io::Result<(SimulatedStream, SocketAddr)> {
+        use io::ErrorKind::{ConnectionReset, InvalidInput, NotConnected};
+        if self.asked < self.errors {
+            self.asked += 1;
+            assert!(self.asked < ASKED_AT_MOST, "the server never pauses");
+            return Err([NotConnected, ConnectionReset, InvalidInput][self.asked % 3].into());
+        }
+        self.listener.accept().await
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_address()
+    }
 }
 
 #[test]
@@ -174,7 +239,7 @@ fn add_talker(world: &mut World, nickname: &str, talk: &str) {
     });
 }
 
-async fn speak_and_hear_at_once(nickname: &str, talk: &str) -> std::io::Result<()> {
+async fn speak_and_hear_at_once(nickname: &str, talk: &str) -> io::Result<()> {
     let (mut hearing, mut speaking) = tokio::io::split(Simulated::default().connect(&address()).await?);
     let speak = async {
         speaking.write_all(nickname.as_bytes()).await?;

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use commonroom::client::connect;
-use commonroom::net::{Listener as _, Network as _};
+use commonroom::net::{Bind as _, Connect as _, Listener as _};
 use commonroom::protocol::{Framing, Nickname};
 use commonroom::server::Config;
 use commonroom::terminal::pipe::{self, Streams};

@@ -7,10 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use commonroom::journal::LogFile;
-use commonroom::journal::LogFormat;
-use commonroom::journal::{GATHER_TIME, Handle, WhenFull};
-use commonroom::net::{Network as _, explain};
+use commonroom::journal::{GATHER_TIME, Handle, LogFile, LogFormat};
+use commonroom::net::{Bind as _, explain};
 use commonroom::server::{Config, Server};
 use tokio::time::sleep;
 
@@ -21,19 +19,12 @@ use super::world::{Physics, SERVER, World, clock, listen_address};
 /// The path of the log.
 pub const LOG: &str = "server.log";
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Machine {
     pub disk: SimulatedDisk,
     /// The lines of the journal that wait for the disk.
     pub log: Handle,
     stderr: Arc<Mutex<Vec<String>>>,
-}
-
-impl Default for Machine {
-    fn default() -> Self {
-        // Where the real binary would wait for a moment, time would stand still here.
-        Self { disk: SimulatedDisk::default(), log: Handle::new(WhenFull::Drop), stderr: Arc::default() }
-    }
 }
 
 impl Machine {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use commonroom::net::{Listener, Network};
+use commonroom::net::{Bind, Connect as _, Listener};
 use commonroom::server::limits::REGISTRATION_TIMEOUT;
 use commonroom::server::{Config, Limits};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
@@ -70,20 +70,15 @@ fn a_session_that_panics_leaves_the_room_and_the_others_go_on() {
     scenario::end(&world, "a_panic");
 }
 
-/// A network whose streams panic when they are asked to.
+/// A network whose connections panic when they are asked to.
 #[derive(Clone)]
 struct Panicking<T>(T);
 
-impl<N: Network> Network for Panicking<N> {
+impl<N: Bind> Bind for Panicking<N> {
     type Listener = Panicking<N::Listener>;
-    type Stream = Panicking<N::Stream>;
 
     async fn bind(&self, address: &str) -> io::Result<Self::Listener> {
         self.0.bind(address).await.map(Panicking)
-    }
-
-    async fn connect(&self, address: &str) -> io::Result<Self::Stream> {
-        self.0.connect(address).await.map(Panicking)
     }
 }
 

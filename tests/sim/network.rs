@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use commonroom::net::{Listener, Network};
+use commonroom::net::{Bind, Connect, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Interval, interval_at};
 use tracing::{debug, trace};
@@ -77,14 +77,17 @@ impl Simulated {
     }
 }
 
-impl Network for Simulated {
+impl Bind for Simulated {
     type Listener = SimulatedListener;
-    type Stream = SimulatedStream;
 
     async fn bind(&self, address: &str) -> io::Result<SimulatedListener> {
         let listener = TcpListener::bind(split(address)?).await?;
         Ok(SimulatedListener { listener, waiting: None, network: self.clone() })
     }
+}
+
+impl Connect for Simulated {
+    type Stream = SimulatedStream;
 
     async fn connect(&self, address: &str) -> io::Result<SimulatedStream> {
         let stream = TcpStream::connect(split(address)?).await?;

@@ -1,6 +1,6 @@
 //! The server is asked to end while a member takes nothing.
 
-use commonroom::net::Network as _;
+use commonroom::net::Bind as _;
 use commonroom::server::limits::SHUTDOWN_GRACE;
 use commonroom::server::{Config, Limits, Server};
 use tokio::time::sleep;

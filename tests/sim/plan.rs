@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use commonroom::net::{Identity, Network, Tls, Trust};
+use commonroom::net::{Bind, Identity, TlsServer, Trust};
 use commonroom::protocol::Framing;
 use commonroom::server::{Config, Limits, Rate};
 use proptest::prelude::*;
@@ -94,10 +94,10 @@ impl Plan {
 
     /// The same over TLS.
     pub fn encrypted_world(&self, identity: Identity, trust: &Trust) -> World {
-        self.world_over(|network| Tls::server(network, identity), Some(trust), false)
+        self.world_over(|network| TlsServer::new(network, identity), Some(trust), false)
     }
 
-    fn world_over<N: Network>(
+    fn world_over<N: Bind + Clone>(
         &self,
         wrapped: impl FnOnce(Simulated) -> N,
         tls: Option<&Trust>,

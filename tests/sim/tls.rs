@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use commonroom::net::{Identity, Network, Tls, Trust};
+use commonroom::net::{Connect, Identity, TlsServer, Trust};
 use commonroom::server::Config;
 use commonroom::server::limits::REGISTRATION_TIMEOUT;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -33,7 +33,7 @@ fn certified() -> (Identity, Trust) {
 fn talking_world() -> World {
     let (identity, trust) = certified();
     let mut world = World::with(Physics::default());
-    world.start_server_on(Tls::server(Simulated::default(), identity), Config::default());
+    world.start_server_on(TlsServer::new(Simulated::default(), identity), Config::default());
     let dinesh = Member::new("Dinesh").says(seconds(2), "hello").says(seconds(25), "still here");
     world.add(dinesh.trusts(trust.clone()));
     world.add(Member::new("Alex").connects(seconds(1)).then(seconds(3), Act::Leave).trusts(trust));
@@ -54,7 +54,7 @@ const TALK: [&str; 6] = [
 fn must_be_closed<F>(
     world: &mut World,
     within: Duration,
-    act: fn(<Simulated as Network>::Stream) -> F,
+    act: fn(<Simulated as Connect>::Stream) -> F,
 ) -> Arc<AtomicBool>
 where
     F: Future<Output = io::Result<()>> + 'static,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use commonroom::journal::{self, Clock, LogFormat};
-use commonroom::net::Network;
+use commonroom::net::Bind;
 use commonroom::server::{Config, Server};
 use jiff::civil::{DateTime, date};
 use tracing::Dispatch;
@@ -148,7 +148,7 @@ impl World {
     }
 
     /// The same, on a network that is not quite the simulated one.
-    pub fn start_server_on<N: Network>(&mut self, network: N, config: Config) {
+    pub fn start_server_on<N: Bind + Clone>(&mut self, network: N, config: Config) {
         self.within(|sim| {
             sim.host(SERVER, move || {
                 let (network, config) = (network.clone(), config.clone());

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use chronicle::Chronicle;
 use commonroom::client::{Event, Receiver, Sender, connect};
-use commonroom::net::{Network, ResettingTcp};
+use commonroom::net::{Connect, ResettingTcp};
 use commonroom::protocol::{Framing, Heard, Nickname};
 use commonroom::tools::usage::resident_bytes;
 use rustix::process::Signal;
@@ -55,8 +55,8 @@ const BURST_LINES: usize = 200;
 const BEGIN: &str = "the soak begins";
 const END: &str = "the soak ends";
 
-type Hearing = Receiver<<ResettingTcp as Network>::Stream>;
-type Speaking = Sender<<ResettingTcp as Network>::Stream>;
+type Hearing = Receiver<<ResettingTcp as Connect>::Stream>;
+type Speaking = Sender<<ResettingTcp as Connect>::Stream>;
 
 #[test]
 fn a_crowd_comes_and_goes_and_nothing_is_lost_or_left_behind() {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use commonroom::client::connect;
-use commonroom::net::{Network, Tcp, Tls, Trust, explain, parse_address};
+use commonroom::net::{Connect, Tcp, TlsClient, Trust, explain, parse_address};
 use commonroom::protocol::{Framing, LINE_BYTES, Nickname, Password};
 use commonroom::terminal::Failure;
 use commonroom::terminal::editor::{self, NICKNAME_PROMPT};
@@ -92,7 +92,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::Input(error.to_string()))?;
     let result = match arguments.trust().map_err(Failure::Input)? {
-        Some(trust) => runtime.block_on(talk(&Tls::client(Tcp, trust), arguments)),
+        Some(trust) => runtime.block_on(talk(&TlsClient::new(Tcp, trust), arguments)),
         None => runtime.block_on(talk(&Tcp, arguments)),
     };
     // A read of stdin that nobody waits for any more must not hold up the end.
@@ -113,7 +113,7 @@ impl Arguments {
     }
 }
 
-async fn talk<N: Network>(network: &N, arguments: Arguments) -> Result<(), Failure> {
+async fn talk<N: Connect>(network: &N, arguments: Arguments) -> Result<(), Failure> {
     let password = password_file::load(arguments.password_file.as_deref()).map_err(Failure::Input)?;
     let Arguments { address, nickname, framing, .. } = arguments;
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
@@ -123,7 +123,7 @@ async fn talk<N: Network>(network: &N, arguments: Arguments) -> Result<(), Failu
     }
 }
 
-async fn run_pipe<N: Network>(
+async fn run_pipe<N: Connect>(
     network: &N,
     address: String,
     framing: Framing,

@@ -2,6 +2,7 @@
 
 mod limits;
 mod metrics;
+mod signals;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -12,13 +13,14 @@ use clap::{ArgAction, Parser, ValueEnum};
 use commonroom::journal::Disk;
 use commonroom::journal::LogFile;
 use commonroom::journal::{self, LogFormat};
-use commonroom::journal::{BackgroundWriter, Handle, WhenFull};
-use commonroom::net::{Identity, Listener, Network, Peer, Tcp, Tls, explain, parse_address};
+use commonroom::journal::{BackgroundWriter, Handle};
+use commonroom::net::{Bind, Identity, Listener, Peer, Tcp, TlsServer, explain, parse_address};
 use commonroom::protocol::Password;
 use commonroom::server::{Config, Server};
 use commonroom::terminal::descriptors::{OTHER_DESCRIPTORS, allow_connections};
 use commonroom::terminal::password_file;
 use limits::LimitArguments;
+use signals::Signals;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -129,13 +131,16 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(certificate), Some(key)) => {
             let identity = Identity::load(certificate, key)?;
-            runtime.block_on(serve_until_signalled(&Tls::server(Tcp, identity), arguments, password))
+            if let Some(warning) = identity.warning(jiff::Timestamp::now()) {
+                say_on_stderr(&warning);
+            }
+            runtime.block_on(serve_until_signalled(&TlsServer::new(Tcp, identity), arguments, password))
         }
         _ => runtime.block_on(serve_until_signalled(&Tcp, arguments, password)),
     }
 }
 
-async fn serve_until_signalled<N: Network>(
+async fn serve_until_signalled<N: Bind>(
     network: &N,
     arguments: &Arguments,
     password: Option<Password>,
@@ -146,8 +151,8 @@ async fn serve_until_signalled<N: Network>(
         None => None,
     };
     // These may be pipes that nobody reads or that have gone away: neither may hold up the chat.
-    let stderr = BackgroundWriter::spawn(io::stderr(), WhenFull::Drop);
-    let stdout = BackgroundWriter::spawn(io::stdout(), WhenFull::Drop);
+    let stderr = BackgroundWriter::spawn(io::stderr());
+    let stdout = BackgroundWriter::spawn(io::stdout());
     let log = open_log(arguments, stderr.handle())?;
     // Not earlier: opening a pipe as the log waits for its reader, and only a signal ends that.
     let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {}", explain(&error)))?;
@@ -187,7 +192,7 @@ async fn serve_until_signalled<N: Network>(
 }
 
 /// Listens, and says where that is: another port if 0 was asked for.
-async fn listen<N: Network>(network: &N, address: &str) -> Result<(N::Listener, SocketAddr), String> {
+async fn listen<N: Bind>(network: &N, address: &str) -> Result<(N::Listener, SocketAddr), String> {
     let cannot = |error: io::Error| {
         let advice = match error.kind() {
             io::ErrorKind::AddrInUse => "; stop the program that has it, or choose another with --listen",
@@ -207,11 +212,11 @@ fn open_log(arguments: &Arguments, stderr: Handle) -> Result<BackgroundWriter, S
     let format = arguments.log_format.into();
     let tell = move |sentence: &str| say(&stderr, sentence);
     let file = LogFile::open(Disk, &arguments.log, format, jiff::Zoned::now, tell)?;
-    Ok(BackgroundWriter::spawn(file, WhenFull::Wait))
+    Ok(BackgroundWriter::spawn(file))
 }
 
 /// Metrics are not encrypted: they are meant for this machine, or a network of the operator's own.
-async fn listen_for_metrics(address: &str) -> Result<(<Tcp as Network>::Listener, SocketAddr), String> {
+async fn listen_for_metrics(address: &str) -> Result<(<Tcp as Bind>::Listener, SocketAddr), String> {
     let cannot = |error| format!("cannot serve metrics on {address}: {}", explain(&error));
     let listener = Tcp.bind(address).await.map_err(cannot)?;
     let address = listener.local_address().map_err(cannot)?;
@@ -309,52 +314,3 @@ fn tell_systemd(state: State) {
 
 #[cfg(not(target_os = "linux"))]
 fn tell_systemd(_: State) {}
-
-/// What a person or the system asks of the running server. The handlers are in place as soon as this
-/// is there.
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn catch() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Completes when the server is asked to end, by Ctrl-C or SIGTERM. Until then each SIGHUP has the
-    /// log reopened.
-    async fn until_the_end(mut self, log: &Handle) {
-        loop {
-            tokio::select! {
-                biased;
-                _ = self.interrupt.recv() => return,
-                _ = self.terminate.recv() => return,
-                _ = self.hang_up.recv() => log.reopen(),
-            }
-        }
-    }
-}
-
-/// Elsewhere there is only Ctrl-C.
-#[cfg(windows)]
-struct Signals(tokio::signal::windows::CtrlC);
-
-#[cfg(windows)]
-impl Signals {
-    fn catch() -> io::Result<Self> {
-        tokio::signal::windows::ctrl_c().map(Self)
-    }
-
-    async fn until_the_end(mut self, _log: &Handle) {
-        self.0.recv().await;
-    }
-}

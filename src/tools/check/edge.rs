@@ -5,7 +5,7 @@ use tokio::time::timeout;
 use super::peer::{AT_ONCE, Peer};
 use super::report::{goes_on, join_all};
 use super::subject::{Observation, Subject};
-use crate::net::Network as _;
+use crate::net::Connect as _;
 
 const RAPID_MESSAGES: usize = 100;
 

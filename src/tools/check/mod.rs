@@ -1,4 +1,4 @@
-//! The report's test table as code, run against any server on any [`Network`](crate::net::Network).
+//! The report's test table as code, run against any server on any network.
 //!
 //! [`cases`] is the table: the eight test cases and five edge cases of the report, and beside them
 //! the robustness cases that its own server fails. Each case is written once, as an async function

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::subject::{Connection, Observation, Subject};
-use crate::net::{Network as _, Stream, explain};
+use crate::net::{Connect as _, Stream, explain};
 use crate::protocol::{Framing, NICKNAME_REQUEST};
 
 /// How long may take what happens at once.
@@ -41,7 +41,7 @@ impl<T: Stream> Peer<T> {
     pub async fn join<S>(subject: &mut S, nickname: &str) -> Result<Client<S>, Observation>
     where
         S: Subject,
-        S::Network: crate::net::Network<Stream = T>,
+        S::Network: crate::net::Connect<Stream = T>,
     {
         let mut peer = Self::open(subject, nickname).await?;
         peer.name().await?;
@@ -53,7 +53,7 @@ impl<T: Stream> Peer<T> {
     pub async fn open<S>(subject: &mut S, nickname: &str) -> Result<Client<S>, Observation>
     where
         S: Subject,
-        S::Network: crate::net::Network<Stream = T>,
+        S::Network: crate::net::Connect<Stream = T>,
     {
         let stream = match subject.take_first_connection() {
             Some(stream) => stream,

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::subject::{Connection, Need, Observation, Subject};
-use crate::net::{Network as _, ResettingTcp, explain};
+use crate::net::{Bind as _, Connect as _, ResettingTcp, Tcp, explain};
 use crate::protocol::{Framing, Sanitized};
 use crate::tools::usage::cpu_time;
 
@@ -43,7 +43,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// A server that the shell starts with `command`, and that then listens on `address`.
+    /// A server that `command` starts (on Unix a command of the shell, on Windows a program and its
+    /// arguments), and that then listens on `address`.
     ///
     /// # Errors
     ///
@@ -56,7 +57,7 @@ impl Process {
     ) -> Result<Self, Observation> {
         let explained = |reason| format!("cannot check a server on {address}: {reason}");
         // Otherwise the cases would run against whatever listens there.
-        let free = ResettingTcp.bind(&address).await;
+        let free = Tcp.bind(&address).await;
         drop(free.map_err(|error| explained(explain(&error)))?);
         let mut process = Self::new(address.clone(), framing);
         process.command = Some(command);
@@ -231,7 +232,7 @@ struct Running {
 
 impl Running {
     fn spawn(command: &str) -> io::Result<Self> {
-        let mut child = shell(command)
+        let mut child = starting(command)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -269,7 +270,7 @@ impl Running {
     }
 
     /// There is no Ctrl-C for a single process: it is ended.
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     fn interrupt(&mut self) {
         let _ = self.child.start_kill();
     }
@@ -289,15 +290,48 @@ async fn keep_the_end(mut pipe: ChildStderr, kept: Arc<Mutex<Vec<u8>>>) {
 
 /// `exec` makes the server the process that is signalled, instead of the shell before it.
 #[cfg(unix)]
-fn shell(command: &str) -> Command {
+fn starting(command: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(format!("exec {command}"));
     shell
 }
 
-#[cfg(not(unix))]
-fn shell(command: &str) -> Command {
-    let mut shell = Command::new("cmd");
-    shell.arg("/C").arg(command);
-    shell
+/// Without a shell: to end that would not end the server. The program splits its arguments itself, so
+/// they are passed on as they stand.
+#[cfg(windows)]
+fn starting(command: &str) -> Command {
+    let (program, arguments) = split_program(command);
+    let mut command = Command::new(program);
+    command.raw_arg(arguments);
+    command
+}
+
+/// The program of a command line, without its quotation marks, and the rest.
+#[cfg(any(windows, test))]
+fn split_program(command: &str) -> (&str, &str) {
+    let command = command.trim();
+    let split = match command.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"'),
+        None => command.split_once(char::is_whitespace),
+    };
+    let (program, arguments) = split.unwrap_or((command, ""));
+    (program, arguments.trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_split_into_a_program_and_its_arguments() {
+        for (command, program, arguments) in [
+            ("chat-server.exe", "chat-server.exe", ""),
+            ("  python  server.py --port 80 ", "python", "server.py --port 80"),
+            (r#""C:\Program Files\chat.exe" --log "a b""#, r"C:\Program Files\chat.exe", r#"--log "a b""#),
+            (r#""unfinished"#, r#""unfinished"#, ""),
+            ("", "", ""),
+        ] {
+            assert_eq!(split_program(command), (program, arguments), "{command}");
+        }
+    }
 }

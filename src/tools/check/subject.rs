@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::net::Network;
+use crate::net::Connect;
 use crate::protocol::Framing;
 
 /// What was observed instead of what was expected: a sentence for people.
@@ -22,14 +22,14 @@ pub enum Need {
 }
 
 /// One connection to a subject.
-pub type Connection<S> = <<S as Subject>::Network as Network>::Stream;
+pub type Connection<S> = <<S as Subject>::Network as Connect>::Stream;
 
 /// A server that is checked.
 ///
 /// Cases use the control only if [`Subject::offers`] says that it is there.
 pub trait Subject {
     /// The network it is reached over.
-    type Network: Network;
+    type Network: Connect;
 
     /// The network it is reached over.
     fn network(&self) -> &Self::Network;

@@ -1,10 +1,13 @@
 //! What is wrong with a TLS handshake, in words for people.
 
 use std::io;
+use std::path::Path;
 
+use jiff::Timestamp;
+use tokio_rustls::rustls::pki_types::UnixTime;
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
-use super::explain;
+use crate::net::explain;
 
 /// For a person whose client does not get through to the server at `host`.
 pub(super) fn explain_to_client(error: io::Error, host: &str) -> io::Error {
@@ -40,12 +43,48 @@ fn explain_certificate(problem: &CertificateError, host: &str) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("its certificate is for another host than {host}")
         }
-        // What `openssl req -x509` makes unless it is told otherwise.
-        CertificateError::Other(error) if error.to_string() == "CaUsedAsEndEntity" => {
+        problem if is_of_an_authority(problem) => {
             "its certificate is that of an authority, not of a server".to_owned()
         }
         problem => format!("its certificate cannot be trusted: {problem}"),
     }
+}
+
+/// For the operator of a server, about its own certificate, at the start. `None` if nothing is wrong with it.
+pub(super) fn explain_to_operator(error: &Error, certificate: &Path) -> Option<String> {
+    let certificate = certificate.display();
+    let Error::InvalidCertificate(problem) = error else {
+        return Some(format!("clients will not trust the certificate {certificate}: {error}"));
+    };
+    Some(match problem {
+        CertificateError::UnknownIssuer => return None,
+        CertificateError::ExpiredContext { not_after, .. } => format!(
+            "the certificate {certificate} expired on {}: clients will not connect; \
+             have a new one issued, and restart the server with it",
+            date(*not_after)
+        ),
+        CertificateError::NotValidYetContext { not_before, .. } => format!(
+            "the certificate {certificate} is not valid before {}: clients will not connect until then; \
+             is the clock of this machine right?",
+            date(*not_before)
+        ),
+        problem if is_of_an_authority(problem) => format!(
+            "the certificate {certificate} is that of an authority, not of a server: clients will not connect; \
+             have that authority issue one for this server, and start the server with it"
+        ),
+        problem => format!("clients will not trust the certificate {certificate}: {problem}"),
+    })
+}
+
+/// `openssl req -x509` makes such a certificate unless it is told otherwise.
+fn is_of_an_authority(problem: &CertificateError) -> bool {
+    matches!(problem, CertificateError::Other(error) if error.to_string() == "CaUsedAsEndEntity")
+}
+
+/// In UTC, as certificates have it.
+fn date(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d").to_string()
 }
 
 /// For the operator of a server, about a client.

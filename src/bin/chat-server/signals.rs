@@ -1,0 +1,77 @@
+//! What a person or the system asks of the running server.
+
+use std::io;
+
+use commonroom::journal::Handle;
+
+/// The signals that are handled, from the moment this exists.
+#[cfg(unix)]
+pub struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    /// Installs the handlers.
+    pub fn catch() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Completes when the server is asked to end, by Ctrl-C or SIGTERM. Until then each SIGHUP has the
+    /// log reopened.
+    pub async fn until_the_end(mut self, log: &Handle) {
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hang_up.recv() => log.reopen(),
+            }
+        }
+    }
+}
+
+/// The same on Windows, which has no signal to reopen the log.
+#[cfg(windows)]
+pub struct Signals {
+    ctrl_c: tokio::signal::windows::CtrlC,
+    ctrl_break: tokio::signal::windows::CtrlBreak,
+    close: tokio::signal::windows::CtrlClose,
+    logoff: tokio::signal::windows::CtrlLogoff,
+    shutdown: tokio::signal::windows::CtrlShutdown,
+}
+
+#[cfg(windows)]
+impl Signals {
+    /// Installs the handlers.
+    pub fn catch() -> io::Result<Self> {
+        use tokio::signal::windows;
+        Ok(Self {
+            ctrl_c: windows::ctrl_c()?,
+            ctrl_break: windows::ctrl_break()?,
+            close: windows::ctrl_close()?,
+            logoff: windows::ctrl_logoff()?,
+            shutdown: windows::ctrl_shutdown()?,
+        })
+    }
+
+    /// Completes when the server is asked to end: by Ctrl-C, Ctrl-Break, the closing of its window, or the
+    /// end of the session or of the system, after which Windows leaves it some five seconds.
+    pub async fn until_the_end(mut self, _log: &Handle) {
+        tokio::select! {
+            biased;
+            _ = self.ctrl_c.recv() => {}
+            _ = self.ctrl_break.recv() => {}
+            _ = self.close.recv() => {}
+            _ = self.logoff.recv() => {}
+            _ = self.shutdown.recv() => {}
+        }
+    }
+}

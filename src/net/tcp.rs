@@ -1,0 +1,207 @@
+//! The operating system's TCP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::{Bind, Connect, Listener, is_of_one_connection};
+
+/// How many connections may wait to be accepted. A class that joins in the same second fits.
+const ACCEPT_BACKLOG_CONNECTIONS: u32 = 4_096;
+
+/// How long a connection is silent before TCP asks whether the other machine is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+
+/// How long it waits for the answer before it asks again.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many times it asks in vain: the other machine is known to be gone after a minute.
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// How long what was sent may go without a sign that it has arrived, where TCP can be told: the same
+/// minute, for a connection on which something is on its way and which is therefore not asked.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How much may wait unsent in a socket that takes more. The kernel would have a socket take more only when a
+/// third of its buffer is free, which grows to megabytes: who reads slowly would look like who reads nothing,
+/// and be behind by more than its cursor says.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES: u32 = 128 * 1_024;
+
+/// The operating system's TCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tcp;
+
+impl Bind for Tcp {
+    type Listener = TcpListener;
+
+    async fn bind(&self, address: &str) -> io::Result<TcpListener> {
+        let mut last_error = no_address(address);
+        for address in tokio::net::lookup_host(address).await? {
+            match bind_one(address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last_error = error,
+            }
+        }
+        Err(last_error)
+    }
+}
+
+impl Connect for Tcp {
+    type Stream = TcpStream;
+
+    async fn connect(&self, address: &str) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(address).await?;
+        set_options(&stream);
+        Ok(stream)
+    }
+}
+
+/// The operating system's TCP, but a connection that is dropped is reset, as when a machine fails.
+///
+/// A program that plays vanishing clients as well as orderly ones needs to tell the two apart. And
+/// after a reset nothing of the connection is left that could keep a server from its port.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResettingTcp;
+
+impl Connect for ResettingTcp {
+    type Stream = TcpStream;
+
+    async fn connect(&self, address: &str) -> io::Result<TcpStream> {
+        let stream = Tcp.connect(address).await?;
+        // On a connection that has been reset already this fails, and is not needed.
+        stream.set_zero_linger().or_else(|error| is_of_one_connection(&error).then_some(()).ok_or(error))?;
+        Ok(stream)
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = TcpListener::accept(self).await?;
+        set_options(&stream);
+        Ok((stream, peer))
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+}
+
+/// Sets what both ends of a chat need, where the system can. A chat works without any of it; and of a
+/// connection that is already gone its session learns by itself.
+fn set_options(stream: &TcpStream) {
+    // Without this a short line waits for the acknowledgement of the one before it.
+    let _ = stream.set_nodelay(true);
+    // Without these a machine that has vanished without a word is never missed. Keepalive itself is switched
+    // on first, then its times are set, then the number of probes, which old versions of Windows lack.
+    let socket = SockRef::from(stream);
+    let _ = socket.set_tcp_keepalive(&keepalive());
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT));
+        let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES);
+    }
+}
+
+/// Where TCP cannot be told how often to ask, it does as it is set up.
+fn keepalive() -> TcpKeepalive {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE);
+    #[cfg(any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "macos",
+        target_os = "ios",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        windows
+    ))]
+    let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES);
+    keepalive
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // On Unix this lets a restarted server have its port back at once. On Windows, where that is
+    // so anyway, it would let two servers share one port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_BACKLOG_CONNECTIONS)
+}
+
+fn no_address(address: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("{address} has no address"))
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tcp_misses_a_machine_that_vanishes_within_a_minute() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut listener = Tcp.bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_address().unwrap().to_string();
+            let connected = Tcp.connect(&address).await.unwrap();
+            // What the server calls, and not the method of the same name that sets nothing.
+            let (accepted, _) = Listener::accept(&mut listener).await.unwrap();
+            for stream in [&connected, &accepted] {
+                let socket = SockRef::from(stream);
+                assert!(socket.keepalive().unwrap());
+                let asked =
+                    socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
+                assert_eq!(socket.tcp_keepalive_time().unwrap() + asked, Duration::from_secs(60));
+                assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(60)));
+            }
+        });
+    }
+
+    /// The kernel alone says so only when a third of its buffer is free, which grows to megabytes: who reads
+    /// slowly would look like who reads nothing.
+    #[test]
+    fn who_reads_a_little_makes_room_for_more() {
+        use tokio::io::AsyncReadExt as _;
+        use tokio::time::timeout;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut listener = Tcp.bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_address().unwrap().to_string();
+            let mut reader = Tcp.connect(&address).await.unwrap();
+            let (writer, _) = Listener::accept(&mut listener).await.unwrap();
+            let mut buffer = vec![0; 64 * 1_024];
+            let moment = Duration::from_millis(20);
+            // While somebody reads fast the kernel's buffers grow, to some megabytes at the end.
+            let mut waiting = 0;
+            for _ in 0..200 {
+                while let Ok(length) = writer.try_write(&buffer) {
+                    waiting += length;
+                }
+                while waiting > 0 {
+                    waiting -= reader.read(&mut buffer).await.unwrap();
+                }
+                writer.writable().await.unwrap();
+            }
+            while timeout(moment, writer.writable()).await.is_ok() {
+                while writer.try_write(&buffer).is_ok() {}
+            }
+            let mut most = 0;
+            for _ in 0..10 {
+                let mut read = 0;
+                while timeout(moment, writer.writable()).await.is_err() {
+                    read += reader.read(&mut buffer).await.unwrap();
+                }
+                while writer.try_write(&buffer).is_ok() {}
+                most = most.max(read);
+            }
+            assert!(most <= 640 * 1_024, "{most} bytes had to be read before any more were taken");
+        });
+    }
+}

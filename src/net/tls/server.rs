@@ -1,0 +1,135 @@
+//! The side that listens.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
+use tokio_rustls::rustls::version::TLS13;
+use tokio_rustls::rustls::{Error, RootCertStore, ServerConfig};
+
+use super::errors::explain_to_operator;
+use super::stream::TlsStream;
+use super::{ENCRYPTED_AHEAD_BYTES, certificates, provider, read};
+use crate::net::{Bind, Listener};
+
+/// Listens on another network, and encrypts its connections.
+#[derive(Clone, Debug)]
+pub struct TlsServer<N> {
+    network: N,
+    identity: Identity,
+}
+
+impl<N> TlsServer<N> {
+    /// A server on `network` that shows `identity`.
+    pub fn new(network: N, identity: Identity) -> Self {
+        Self { network, identity }
+    }
+}
+
+impl<N: Bind> Bind for TlsServer<N> {
+    type Listener = TlsListener<N::Listener>;
+
+    async fn bind(&self, address: &str) -> io::Result<Self::Listener> {
+        let listener = self.network.bind(address).await?;
+        Ok(TlsListener { listener, acceptor: TlsAcceptor::from(Arc::clone(&self.identity.config)) })
+    }
+}
+
+/// Where connections arrive that are to be encrypted.
+pub struct TlsListener<L> {
+    listener: L,
+    acceptor: TlsAcceptor,
+}
+
+impl<L: Listener> Listener for TlsListener<L> {
+    type Stream = TlsStream<L::Stream>;
+
+    async fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)> {
+        let (stream, peer) = self.listener.accept().await?;
+        // This only makes ready: the handshake begins when the stream is first used.
+        let handshake = self.acceptor.accept_with(stream, |connection| {
+            connection.set_buffer_limit(Some(ENCRYPTED_AHEAD_BYTES));
+        });
+        Ok((TlsStream::shaking(handshake, peer), peer))
+    }
+
+    fn local_address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_address()
+    }
+}
+
+/// What a server shows for itself: a certificate, and the key to it.
+#[derive(Clone)]
+pub struct Identity {
+    config: Arc<ServerConfig>,
+    certificate: CertificateDer<'static>,
+    /// Where the certificate comes from.
+    path: PathBuf,
+}
+
+impl Identity {
+    /// Reads a certificate, followed by those of intermediate authorities, and its private key,
+    /// both in PEM.
+    ///
+    /// # Errors
+    ///
+    /// Says in words which file cannot be used, and why.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, String> {
+        let chain = certificates(certificate)?;
+        let own = chain[0].clone();
+        let private_key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| {
+            format!("{} holds no private key in PEM, or one with a passphrase", key.display())
+        })?;
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13])
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private_key))
+            .map_err(|error| match error {
+                Error::InconsistentKeys(_) => {
+                    format!(
+                        "the key {} is not that of the certificate {}",
+                        key.display(),
+                        certificate.display()
+                    )
+                }
+                error => format!(
+                    "the certificate {} and the key {} cannot be used: {error}",
+                    certificate.display(),
+                    key.display()
+                ),
+            })?;
+        Ok(Self { config: Arc::new(config), certificate: own, path: certificate.to_owned() })
+    }
+
+    /// Says in one sentence why no client will trust the certificate at this time, and what to do, whatever
+    /// authorities the client trusts.
+    #[must_use]
+    pub fn warning(&self, now: Timestamp) -> Option<String> {
+        let since_1970 = Duration::try_from(now.as_duration()).unwrap_or_default();
+        // This is how clients verify it. Without authorities, one that is good is of an unknown issuer.
+        let verified = ParsedCertificate::try_from(&self.certificate).and_then(|certificate| {
+            verify_server_cert_signed_by_trust_anchor(
+                &certificate,
+                &RootCertStore::empty(),
+                &[],
+                UnixTime::since_unix_epoch(since_1970),
+                provider().signature_verification_algorithms.all,
+            )
+        });
+        explain_to_operator(&verified.err()?, &self.path)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Identity")
+    }
+}
