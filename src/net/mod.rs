@@ -3,7 +3,9 @@
 //! Production is [`Tcp`], or [`Tls`] over it; the simulation is an adapter in `tests/sim/`. This is
 //! the only module that names an operating-system socket.
 
+#[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
 mod tls_errors;
 
 use std::fmt;
@@ -15,6 +17,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+#[cfg(feature = "tls")]
 pub use tls::{ENCRYPTED_AHEAD_BYTES, Identity, Tls, TlsListener, TlsStream, Trust};
 
 use crate::protocol::DEFAULT_PORT;
