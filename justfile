@@ -39,6 +39,9 @@ bench *arguments:
     cargo build --release --locked --quiet --bins --target-dir target/bench
     BENCH_PROGRAMS=target/bench/release cargo bench --locked --quiet --bench peers -- {{arguments}}
 
+# CPU a delivery and memory a member at N=1,000, beside the floor and redis-server: two minutes
+compare *arguments: (bench "--only" "n1000-w" "--only" "n1000-idle" "--peer" "redis" "--rounds" "3" "--seconds" "1" arguments)
+
 # See that deliberately broken servers are caught
 broken:
     cargo test --test broken -- --nocapture

@@ -1,24 +1,25 @@
-//! The floor: what fan-out costs when nothing else is done.
+//! The floor: the least that fan-out can cost.
 //!
-//! It parses nothing, names nobody, logs nothing: it gathers whatever its members have sent, and
-//! writes it to every socket at once. Only two things are asked of it beyond that: whoever sends
-//! its first bytes is told that it is connected, and a line is not torn by another sender's.
+//! It parses nothing, names nobody and logs nothing. It reads once from each socket that has
+//! something, and then writes all of it to each member, once. Two things are added for the generator:
+//! whoever sends its first bytes is told that it is connected, and no line is torn by another's.
+//! Sockets are asked for input only, level-triggered; only one that is full is asked for room.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 
-use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token};
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
-const LISTENER: Token = Token(usize::MAX);
+const LISTENER: u64 = u64::MAX;
 const EVENTS: usize = 1_024;
 const READ_BYTES: usize = 256 * 1_024;
-/// Who is further behind is dropped.
+/// A member that is further behind is dropped.
 const PENDING_BYTES: usize = 64 * 1_024 * 1_024;
 
 struct Member {
+    index: u64,
     stream: TcpStream,
     connected: bool,
     /// The beginning of a line whose end has not come.
@@ -29,89 +30,105 @@ struct Member {
 
 /// Serves until something fails.
 pub fn serve(address: SocketAddr) -> io::Result<()> {
-    let mut listener = TcpListener::bind(address)?;
-    let mut poll = Poll::new()?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-    let (mut members, mut accepted) = (BTreeMap::new(), 0);
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+    // Members keep their places; one that has gone leaves its place empty.
+    let mut members: Vec<Option<Member>> = Vec::new();
     let (mut events, mut buffer, mut gathered) =
-        (Events::with_capacity(EVENTS), vec![0; READ_BYTES], Vec::new());
+        (Vec::with_capacity(EVENTS), vec![0; READ_BYTES], Vec::new());
     loop {
-        poll.poll(&mut events, None)?;
-        for event in &events {
-            if event.token() == LISTENER {
-                accept(&listener, &poll, &mut members, &mut accepted)?;
-            } else if let Some(member) = members.get_mut(&event.token().0)
-                && handle(member, event, &mut buffer, &mut gathered).is_err()
-            {
-                members.remove(&event.token().0);
+        epoll::wait(&epoll, spare_capacity(&mut events), None)?;
+        for event in events.drain(..) {
+            let (flags, data) = (event.flags, event.data.u64());
+            if data == LISTENER {
+                accept(&listener, &epoll, &mut members)?;
+                continue;
             }
+            let place = usize::try_from(data).map_err(io::Error::other)?;
+            keep(&mut members[place], |member| {
+                if flags.contains(EventFlags::OUT) {
+                    send_pending(member, &epoll)?;
+                }
+                if flags.intersects(EventFlags::IN | EventFlags::ERR | EventFlags::HUP) {
+                    read(member, &epoll, &mut buffer, &mut gathered)?;
+                }
+                Ok(())
+            });
         }
         if !gathered.is_empty() {
-            members.retain(|_, member| !member.connected || send(member, &gathered).is_ok());
+            for place in &mut members {
+                keep(place, |member| if member.connected { send(member, &epoll, &gathered) } else { Ok(()) });
+            }
             gathered.clear();
         }
     }
 }
 
-fn accept(
-    listener: &TcpListener,
-    poll: &Poll,
-    members: &mut BTreeMap<usize, Member>,
-    accepted: &mut usize,
-) -> io::Result<()> {
-    loop {
-        let mut stream = match listener.accept() {
-            Ok((stream, _)) => stream,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        stream.set_nodelay(true)?;
-        poll.registry().register(&mut stream, Token(*accepted), Interest::READABLE | Interest::WRITABLE)?;
-        members.insert(*accepted, Member { stream, connected: false, unfinished: vec![], pending: vec![] });
-        *accepted += 1;
+/// Does something with the member in this place, if there is one. An error means that it is gone.
+fn keep(place: &mut Option<Member>, act: impl FnOnce(&mut Member) -> io::Result<()>) {
+    if let Some(member) = place
+        && act(member).is_err()
+    {
+        *place = None;
     }
 }
 
-/// An error means that the member is gone.
-fn handle(member: &mut Member, event: &Event, buffer: &mut [u8], gathered: &mut Vec<u8>) -> io::Result<()> {
-    if event.is_writable() && !member.pending.is_empty() {
-        let pending = std::mem::take(&mut member.pending);
-        send(member, &pending)?;
-    }
-    while event.is_readable() {
-        let length = match member.stream.read(buffer) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        if !member.connected {
-            member.connected = true;
-            send(member, b"NICKConnected to server!\n")?;
-            continue;
-        }
-        let end = buffer[..length].iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-        if end > 0 {
-            gathered.append(&mut member.unfinished);
-        }
-        gathered.extend_from_slice(&buffer[..end]);
-        member.unfinished.extend_from_slice(&buffer[end..length]);
-    }
+fn accept(listener: &TcpListener, epoll: &OwnedFd, members: &mut Vec<Option<Member>>) -> io::Result<()> {
+    let (stream, _) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    let index = members.len() as u64;
+    epoll::add(epoll, &stream, EventData::new_u64(index), EventFlags::IN)?;
+    members.push(Some(Member { index, stream, connected: false, unfinished: vec![], pending: vec![] }));
     Ok(())
 }
 
-fn send(member: &mut Member, bytes: &[u8]) -> io::Result<()> {
+fn read(member: &mut Member, epoll: &OwnedFd, buffer: &mut [u8], gathered: &mut Vec<u8>) -> io::Result<()> {
+    let length = member.stream.read(buffer)?;
+    if length == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if !member.connected {
+        member.connected = true;
+        return send(member, epoll, b"NICKConnected to server!\n");
+    }
+    let end = buffer[..length].iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+    if end > 0 {
+        gathered.append(&mut member.unfinished);
+    }
+    gathered.extend_from_slice(&buffer[..end]);
+    member.unfinished.extend_from_slice(&buffer[end..length]);
+    Ok(())
+}
+
+fn send_pending(member: &mut Member, epoll: &OwnedFd) -> io::Result<()> {
+    let pending = std::mem::take(&mut member.pending);
+    epoll::modify(epoll, &member.stream, EventData::new_u64(member.index), EventFlags::IN)?;
+    send(member, epoll, &pending)
+}
+
+/// Writes once; what the socket does not take waits until it has room.
+fn send(member: &mut Member, epoll: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
+    let was_full = !member.pending.is_empty();
     let mut written = 0;
-    while member.pending.is_empty() && written < bytes.len() {
-        match member.stream.write(&bytes[written..]) {
-            Ok(length) => written += length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
-        }
+    if !was_full {
+        written = match member.stream.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            written => written?,
+        };
+    }
+    if written == bytes.len() {
+        return Ok(());
     }
     member.pending.extend_from_slice(&bytes[written..]);
     if member.pending.len() > PENDING_BYTES {
         return Err(io::ErrorKind::OutOfMemory.into());
+    }
+    if !was_full {
+        let data = EventData::new_u64(member.index);
+        epoll::modify(epoll, &member.stream, data, EventFlags::IN | EventFlags::OUT)?;
     }
     Ok(())
 }

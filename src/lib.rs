@@ -57,10 +57,16 @@
 //! ```
 
 pub mod client;
+#[cfg(feature = "journal")]
 pub mod journal;
 pub mod net;
 pub mod protocol;
 pub mod room;
 pub mod server;
+// For the binaries of this package: no part of the library's interface.
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod terminal;
+#[cfg(feature = "tools")]
+#[doc(hidden)]
 pub mod tools;

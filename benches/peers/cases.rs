@@ -48,7 +48,7 @@ pub fn all() -> Vec<Case> {
             cases.push(Case::new(format!("n{receivers}-w{window}"), receivers, Load::Window(window)));
         }
     }
-    cases.push(Case { line_bytes: 512, ..Case::new("n1000-w64-512b".to_owned(), 1_000, Load::Window(64)) });
+    cases.push(Case { line_bytes: 512, ..Case::new("n1000-512b-w64".to_owned(), 1_000, Load::Window(64)) });
     for rate in [10_000, 100_000] {
         cases.push(Case::new(format!("n1000-rate{rate}"), 1_000, Load::Rate(rate)));
     }

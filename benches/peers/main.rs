@@ -5,15 +5,20 @@
 //! else the machine does meets all of them. A ratio is the median of the rounds' ratios.
 
 mod cases;
-mod chart;
 mod flood;
+#[cfg(target_os = "linux")]
 #[path = "../floor.rs"]
 mod floor;
+#[cfg(not(target_os = "linux"))]
+mod floor {
+    pub fn serve(_: std::net::SocketAddr) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+}
 mod machine;
-mod page;
 mod results;
 mod servers;
-mod targets;
+mod table;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -27,7 +32,6 @@ use results::Results;
 use servers::{GENERATOR_CORE, KINDS, Kind, Running, ours, pinned, pins};
 
 const PAGE: &str = "docs/performance.md";
-const CHART: &str = "docs/performance.svg";
 const DATA: &str = "docs/performance.json";
 
 /// How long a run takes beside what it measures: start, joining, waiting, end; and a receiver more.
@@ -36,6 +40,7 @@ const RECEIVER_SECONDS: f64 = 0.0008;
 
 /// Measure our server, its peers that are on PATH, and the floor.
 #[derive(Parser)]
+#[command(args_override_self = true)]
 #[expect(clippy::struct_excessive_bools, reason = "they are flags of a command line")]
 struct Arguments {
     /// One short round
@@ -62,11 +67,15 @@ struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
     warm_up: f64,
 
-    /// Put what was measured into docs/performance.md, beside the cases that were not
+    /// Have the generator read level-triggered
+    #[arg(long)]
+    level_triggered: bool,
+
+    /// Put what was measured into docs/performance.md and docs/performance.json; other cases stay
     #[arg(long)]
     write: bool,
 
-    /// Measure nothing; draw docs/performance.md anew from docs/performance.json
+    /// Measure nothing; write docs/performance.md anew from docs/performance.json
     #[arg(long)]
     render: bool,
 
@@ -110,7 +119,7 @@ fn run(mut arguments: Arguments) -> Result<(), String> {
     }
     let path = in_repository(DATA);
     if arguments.render {
-        return write_documents(&Results::load(&path)?);
+        return table::write(&in_repository(PAGE), &Results::load(&path)?);
     }
     let kinds = kinds_here(&arguments.peer);
     announce(&cases, &kinds, &arguments);
@@ -118,10 +127,10 @@ fn run(mut arguments: Arguments) -> Result<(), String> {
         if arguments.write { Results::load(&path).unwrap_or_default() } else { Results::default() };
     results.begin(&cases, machine::describe(), &arguments.command());
     measure(&cases, &kinds, &arguments, &mut results);
-    println!("{}", page::render(&results));
+    println!("\n{}", table::render(&results));
     if arguments.write {
         results.save(&path)?;
-        write_documents(&results)?;
+        table::write(&in_repository(PAGE), &results)?;
     }
     Ok(())
 }
@@ -130,8 +139,11 @@ impl Arguments {
     /// What to type to measure the same again.
     fn command(&self) -> String {
         format!(
-            "just bench --rounds {} --seconds {} --warm-up {} --write",
-            self.rounds, self.seconds, self.warm_up
+            "just bench --rounds {} --seconds {} --warm-up {}{} --write",
+            self.rounds,
+            self.seconds,
+            self.warm_up,
+            if self.level_triggered { " --level-triggered" } else { "" }
         )
     }
 }
@@ -205,18 +217,13 @@ fn measure_one(case: &Case, kind: Kind, arguments: &Arguments) -> Result<serde_j
         .args([&server.address.to_string(), "--format=json", "--protocol", kind.protocol()])
         .args(["--pid", &server.id().to_string()])
         .args(case.arguments(arguments.seconds, arguments.warm_up))
+        .args(arguments.level_triggered.then_some("--level-triggered"))
         .output()
         .map_err(|error| format!("cannot start chat-load: {error}"))?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }
     serde_json::from_slice(&output.stdout).map_err(|error| format!("chat-load printed no results: {error}"))
-}
-
-fn write_documents(results: &Results) -> Result<(), String> {
-    page::replace_results(&in_repository(PAGE), &page::render(results))?;
-    std::fs::write(in_repository(CHART), chart::render(results))
-        .map_err(|error| format!("cannot write {CHART}: {error}"))
 }
 
 fn in_repository(path: &str) -> PathBuf {

@@ -58,12 +58,17 @@ impl Results {
         self.failures.entry(case.to_owned()).or_default().insert(server.to_owned(), reason.to_owned());
     }
 
+    /// Whether anything was measured of this server in this case.
+    pub fn has(&self, case: &str, server: &str) -> bool {
+        self.cases.get(case).is_some_and(|servers| servers.contains_key(server))
+    }
+
     /// The median of the rounds.
     pub fn figure(&self, case: &str, server: &str, figure: &str) -> Option<f64> {
         median(self.rounds(case, server, figure)?.to_vec())
     }
 
-    /// The median of the rounds' ratios to another server, or to the same in another case.
+    /// The median of the rounds' ratios to another server.
     pub fn ratio(&self, of: (&str, &str), to: (&str, &str), figure: &str) -> Option<f64> {
         let (of, to) = (self.rounds(of.0, of.1, figure)?, self.rounds(to.0, to.1, figure)?);
         median(of.iter().zip(to).map(|(of, to)| of / to).collect())

@@ -68,7 +68,8 @@ impl Kind {
     /// Whether it can be run on this machine.
     pub fn is_here(self) -> bool {
         match self {
-            Self::Floor | Self::ChatServer => true,
+            Self::Floor => cfg!(target_os = "linux"),
+            Self::ChatServer => true,
             Self::Python => on_path("python3").is_some(),
             other => on_path(other.name()).is_some(),
         }

@@ -29,7 +29,6 @@ Exit codes: 0 nothing failed; 1 something did, or the check could not be run; 2 
 struct Arguments {
     /// A server that is already running; cases that need control over it are skipped
     #[arg(
-        env = "CHAT_CHECK_RUNNING",
         value_name = "HOST:PORT",
         value_parser = parse_address,
         conflicts_with_all = ["server", "address", "log"],
@@ -38,31 +37,31 @@ struct Arguments {
     running: Option<String>,
 
     /// The command that starts the server
-    #[arg(long, env = "CHAT_CHECK_SERVER", value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND")]
     server: Option<String>,
 
     /// Where the server that the command starts listens
-    #[arg(long, env = "CHAT_CHECK_ADDRESS", value_name = "HOST:PORT", default_value = "127.0.0.1:5555", value_parser = parse_address)]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5555", value_parser = parse_address)]
     address: String,
 
     /// The log that it writes; only what is added to it is looked at
-    #[arg(long, env = "CHAT_CHECK_LOG", value_name = "FILE", requires = "server")]
+    #[arg(long, value_name = "FILE", requires = "server")]
     log: Option<PathBuf>,
 
     /// How messages are delimited: as in the report, or by newlines
-    #[arg(long, env = "CHAT_CHECK_FRAMING", value_name = "FRAMING", default_value = "report")]
+    #[arg(long, value_name = "FRAMING", default_value = "report")]
     framing: Delimited,
 
     /// Run only this case; can be given several times
-    #[arg(long = "case", env = "CHAT_CHECK_CASE", value_name = "NAME", value_delimiter = ',', value_parser = case_name)]
+    #[arg(long = "case", value_name = "NAME", value_delimiter = ',', value_parser = case_name)]
     names: Vec<String>,
 
     /// How the results are printed
-    #[arg(long, env = "CHAT_CHECK_FORMAT", value_name = "FORMAT", default_value = "table")]
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
 
     /// List the cases and do nothing else
-    #[arg(long, env = "CHAT_CHECK_LIST")]
+    #[arg(long)]
     list: bool,
 }
 

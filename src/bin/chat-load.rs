@@ -10,7 +10,7 @@ use clap::{CommandFactory as _, Parser, ValueEnum};
 use commonroom::net::{explain, parse_address};
 use commonroom::tools::load::{
     LONGEST_LINE_BYTES, LONGEST_SECONDS, MEMBERS, Pace, Plan, Protocol, RATE_DELIVERIES, SENDERS,
-    SHORTEST_LINE_BYTES, WINDOW_LINES, run,
+    SHORTEST_LINE_BYTES, Trigger, WINDOW_LINES, run,
 };
 
 /// Let many members join a chat server, let some of them talk, and measure how what they say gets to
@@ -20,68 +20,72 @@ use commonroom::tools::load::{
     version,
     after_help = "\
 Examples:
-  chat-server --max-per-address 0 --rate 0   a server that lets one machine come and talk as it likes
+  chat-server --max-per-address 0 --rate 0   a server without the limits that one machine would meet
   chat-load                                  1,000 receivers, 4 senders with 64 lines each in flight
   chat-load --rate 10000                     an open loop: latency counts from when a line was due
-  chat-load --idle --receivers 5000          what joining and being here cost, with --pid
+  chat-load --idle --receivers 5000          the cost of joining and of idle members, with --pid
   chat-load --pid $(pidof chat-server)       with the server's processor time and memory
   chat-load 127.0.0.1:6379 --protocol redis  the same for a peer
 
-A line has its sender's name, a number and its end in its length; what a protocol puts around it comes on top.
+The length of a line includes its sender's name, a number and the newline, but not what a protocol adds.
 In a closed loop a line that comes back to its sender (in irc: to the last receiver) makes room for the next.
 Exit codes: 0 measured, and nothing was wrong; 1 something was, or it could not be measured; 2 usage."
 )]
 struct Arguments {
     /// The server
-    #[arg(env = "CHAT_LOAD_SERVER", value_name = "HOST:PORT", default_value = "127.0.0.1:5555", value_parser = parse_address)]
+    #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:5555", value_parser = parse_address)]
     server: String,
 
-    /// How it is spoken to: as in the report, but each message ended by a newline; or as a peer
-    #[arg(long, env = "CHAT_LOAD_PROTOCOL", value_name = "PROTOCOL", default_value = "report")]
+    /// The protocol: as in the report, with a newline after each message; or that of a peer
+    #[arg(long, value_name = "PROTOCOL", default_value = "report")]
     protocol: Spoken,
 
-    /// How many members only receive
-    #[arg(long, env = "CHAT_LOAD_RECEIVERS", value_name = "MEMBERS", default_value_t = 1_000, value_parser = count(1, MEMBERS))]
+    /// Members that only receive
+    #[arg(long, value_name = "MEMBERS", default_value_t = 1_000, value_parser = count(1, MEMBERS))]
     receivers: u64,
 
-    /// How many send
-    #[arg(long, env = "CHAT_LOAD_SENDERS", value_name = "MEMBERS", default_value_t = 4, value_parser = count(1, SENDERS))]
+    /// Members that send, and receive as well
+    #[arg(long, value_name = "MEMBERS", default_value_t = 4, value_parser = count(1, SENDERS))]
     senders: u64,
 
-    /// How many more join and never read
-    #[arg(long, env = "CHAT_LOAD_STALLED", value_name = "MEMBERS", default_value_t = 0, value_parser = count(0, MEMBERS))]
+    /// More members that join and never read
+    #[arg(long, value_name = "MEMBERS", default_value_t = 0, value_parser = count(0, MEMBERS))]
     stalled: u64,
 
-    /// How long a line is
-    #[arg(long, env = "CHAT_LOAD_BYTES", value_name = "BYTES", default_value_t = 64, value_parser = count(SHORTEST_LINE_BYTES, LONGEST_LINE_BYTES))]
+    /// Length of a line
+    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = count(SHORTEST_LINE_BYTES, LONGEST_LINE_BYTES))]
     bytes: u64,
 
-    /// How many lines of each sender are in flight
-    #[arg(long, env = "CHAT_LOAD_WINDOW", value_name = "LINES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=i64::from(WINDOW_LINES)))]
+    /// Lines of each sender in flight
+    #[arg(long, value_name = "LINES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=i64::from(WINDOW_LINES)))]
     window: u32,
 
-    /// Send so much, however long it takes to arrive
-    #[arg(long, env = "CHAT_LOAD_RATE", value_name = "DELIVERIES/S", conflicts_with = "idle", value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_DELIVERIES)))]
+    /// Send at this rate, however slowly it is delivered
+    #[arg(long, value_name = "DELIVERIES/S", conflicts_with = "idle", value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_DELIVERIES)))]
     rate: Option<u32>,
 
-    /// Send nothing, only join and be there
-    #[arg(long, env = "CHAT_LOAD_IDLE")]
+    /// Only join and stay, send nothing
+    #[arg(long)]
     idle: bool,
 
     /// How long to measure
-    #[arg(long, env = "CHAT_LOAD_SECONDS", value_name = "SECONDS", default_value = "5", value_parser = some_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = some_seconds)]
     seconds: Duration,
 
     /// How long to send before that
-    #[arg(long, env = "CHAT_LOAD_WARM_UP", value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     warm_up: Duration,
 
+    /// Poll sockets level-triggered instead of edge-triggered (on Linux)
+    #[arg(long)]
+    level_triggered: bool,
+
     /// The process of the server, for its processor time and memory (on Linux)
-    #[arg(long, env = "CHAT_LOAD_PID", value_name = "PID")]
+    #[arg(long, value_name = "PID")]
     pid: Option<u32>,
 
     /// How the results are printed
-    #[arg(long, env = "CHAT_LOAD_FORMAT", value_name = "FORMAT", default_value = "table")]
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
 
     /// Load a server that is not on this machine
@@ -149,6 +153,10 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
             format!("{address} is not on this machine: give --i-own-this-server if it is yours to be loaded");
         Arguments::command().error(ErrorKind::ValueValidation, refusal).exit();
     }
+    if arguments.level_triggered && !cfg!(target_os = "linux") {
+        let refusal = "--level-triggered is available on Linux only";
+        Arguments::command().error(ErrorKind::ValueValidation, refusal).exit();
+    }
     let results = run(&plan(arguments, address), &mut show_progress);
     show_progress("");
     let results = results?;
@@ -183,6 +191,7 @@ fn plan(arguments: &Arguments, address: SocketAddr) -> Plan {
         },
         warm_up: arguments.warm_up,
         duration: arguments.seconds,
+        trigger: if arguments.level_triggered { Trigger::Level } else { Trigger::Edge },
         server_process: arguments.pid,
     }
 }

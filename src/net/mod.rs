@@ -6,6 +6,7 @@
 
 mod errors;
 mod tcp;
+#[cfg(feature = "tls")]
 mod tls;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use errors::{explain, is_of_one_connection};
 pub use tcp::{ResettingTcp, Tcp};
+#[cfg(feature = "tls")]
 pub use tls::{ENCRYPTED_AHEAD_BYTES, Identity, TlsClient, TlsListener, TlsServer, TlsStream, Trust};
 
 use crate::protocol::DEFAULT_PORT;

@@ -40,6 +40,21 @@ fn every_delivery_of_the_real_server_is_counted_and_checked() {
     assert!(measured["latency_max_seconds"].as_f64() >= measured["latency_p50_seconds"].as_f64());
 }
 
+/// Level-triggered, room to write is asked for only while a socket is full: with windows this large
+/// it is full all the time.
+#[cfg(target_os = "linux")]
+#[test]
+fn level_triggered_reading_hears_the_same() {
+    let server = Server::start_with(&UNLIMITED);
+    let load = ["--receivers", "10", "--senders", "2", "--window", "8192", "--bytes", "1024"];
+    let results = measure(server.address, &[&load[..], &["--level-triggered"]].concat());
+    let measured = &results["measured"];
+    let checked = measured["checked_deliveries"].as_u64().unwrap();
+    assert!(checked > 12 * 2 * 8_192, "more than the first window of each sender: {results}");
+    assert!(checked.is_multiple_of(12), "senders hear what is said too: {results}");
+    assert_eq!(measured["one_order"], true);
+}
+
 #[test]
 fn an_open_loop_keeps_its_rate() {
     let server = Server::start_with(&UNLIMITED);

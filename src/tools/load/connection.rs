@@ -1,13 +1,15 @@
 //! One connection to the server under load: a socket that never blocks, what is still to be
 //! written to it, and the beginning of a line whose end has not come yet.
 //!
-//! The only file of the generator that names an operating-system socket.
+//! Apart from [`poller`](super::poller), the only file of the generator that names an
+//! operating-system socket.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+
+use super::poller::Poller;
 
 /// How much is read at once: far more than a server writes at once.
 pub(super) const READ_BYTES: usize = 256 * 1_024;
@@ -17,7 +19,10 @@ pub(super) const READ_BYTES: usize = 256 * 1_024;
 pub(super) const UNFINISHED_BYTES: usize = 128 * 1_024;
 
 pub(super) struct Connection {
+    index: usize,
     stream: TcpStream,
+    /// Whether the poller reports that the socket has room.
+    awaits_room: bool,
     outgoing: Vec<u8>,
     written: usize,
     unfinished: Vec<u8>,
@@ -36,11 +41,12 @@ pub(super) enum Received {
 }
 
 impl Connection {
-    /// Begins to connect. Events of the socket come with `token`, each once.
-    pub(super) fn open(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<Self> {
+    /// Begins to connect. The poller reports the socket as `index`.
+    pub(super) fn open(address: SocketAddr, poller: &Poller, index: usize) -> io::Result<Self> {
         let mut stream = TcpStream::connect(address)?;
-        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { stream, outgoing: Vec::new(), written: 0, unfinished: Vec::new() })
+        poller.add(&mut stream, index)?;
+        let (outgoing, unfinished) = (Vec::new(), Vec::new());
+        Ok(Self { index, stream, awaits_room: true, outgoing, written: 0, unfinished })
     }
 
     /// Why it could not connect, where that is so.
@@ -58,17 +64,24 @@ impl Connection {
     }
 
     /// Writes as much as the socket takes; the rest goes when it becomes writable.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self, poller: &Poller) -> io::Result<()> {
         while self.written < self.outgoing.len() {
             match self.stream.write(&self.outgoing[self.written..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => self.written += written,
-                Err(error) if is_for_now(&error) => return Ok(()),
+                Err(error) if is_for_now(&error) => break,
                 Err(error) => return Err(error),
             }
         }
-        self.outgoing.clear();
-        self.written = 0;
+        let full = self.written < self.outgoing.len();
+        if !full {
+            self.outgoing.clear();
+            self.written = 0;
+        }
+        if full != self.awaits_room {
+            self.awaits_room = full;
+            poller.report_room(&self.stream, self.index, full)?;
+        }
         Ok(())
     }
 
@@ -106,8 +119,8 @@ impl Connection {
     }
 
     /// Hears nothing of the socket any more, and never reads from it again.
-    pub(super) fn abandon(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.deregister(&mut self.stream)
+    pub(super) fn abandon(&mut self, poller: &Poller) -> io::Result<()> {
+        poller.remove(&mut self.stream)
     }
 }
 

@@ -5,12 +5,11 @@ use std::ops::Range;
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
-use mio::event::Event;
-use mio::{Registry, Token};
 
 use super::connection::{Connection, Received};
 use super::hearing::{Fault, FaultKind, Hearing, Shape, Surprise};
 use super::line::{self, Tag, receiver_name, sender_name};
+use super::poller::{Poller, Ready};
 use super::protocol::{Chatter, Protocol};
 use super::sender::Sender;
 use super::{Pace, Plan};
@@ -36,6 +35,7 @@ const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 pub(super) struct Crowd {
     plan: Plan,
     epoch: Instant,
+    pub(super) poller: Poller,
     shape: Shape,
     members: Vec<Member>,
     senders: Vec<Sender>,
@@ -70,7 +70,7 @@ struct Member {
 }
 
 impl Crowd {
-    pub(super) fn new(plan: &Plan) -> Result<Self, String> {
+    pub(super) fn new(plan: &Plan, poller: Poller) -> Result<Self, String> {
         let (low, high) = LATENCY_BOUNDS;
         let latency = Histogram::new_with_bounds(low, high, LATENCY_DIGITS);
         Ok(Self {
@@ -82,6 +82,7 @@ impl Crowd {
             stride: if matches!(plan.pace, Pace::Rate(_)) { 1 } else { SAMPLED_OF_DELIVERIES },
             plan: plan.clone(),
             epoch: Instant::now(),
+            poller,
             speaking: false,
             next_due: 0,
             next_line: 0,
@@ -107,7 +108,7 @@ impl Crowd {
 
     /// One more begins to connect: receivers first, then those that stall, then senders, so that
     /// a server that writes in the order of joining sends a line back to its sender last.
-    pub(super) fn open_next(&mut self, registry: &Registry) -> Result<(), String> {
+    pub(super) fn open_next(&mut self) -> Result<(), String> {
         let index = self.members.len();
         let first_sender = self.plan.receivers + self.plan.stalled;
         let (name, opens) = match index.checked_sub(first_sender) {
@@ -119,7 +120,7 @@ impl Crowd {
             }
             None => (receiver_name(index), 0..0),
         };
-        let mut connection = Connection::open(self.plan.address, registry, Token(index))
+        let mut connection = Connection::open(self.plan.address, &self.poller, index)
             .map_err(|error| self.cannot_connect(&error))?;
         connection.outgoing().extend_from_slice(self.plan.protocol.greeting(&name).as_bytes());
         let offset = u32::try_from(index).unwrap_or(0) % self.stride;
@@ -137,13 +138,8 @@ impl Crowd {
     }
 
     /// Does what a socket is ready for.
-    pub(super) fn handle(
-        &mut self,
-        event: &Event,
-        registry: &Registry,
-        buffer: &mut [u8],
-    ) -> Result<(), String> {
-        let index = event.token().0;
+    pub(super) fn handle(&mut self, ready: Ready, buffer: &mut [u8]) -> Result<(), String> {
+        let index = ready.index;
         let Some(member) = self.members.get_mut(index) else { return Ok(()) };
         if member.stalled && member.joined {
             return Ok(());
@@ -153,11 +149,11 @@ impl Crowd {
             member.established = true;
             established.map_err(|error| self.cannot_connect(&error))?;
         }
-        if event.is_writable() {
+        if ready.writable {
             self.flush(index)?;
         }
-        if event.is_readable() {
-            self.read(index, registry, buffer)?;
+        if ready.readable {
+            self.read(index, buffer)?;
         }
         Ok(())
     }
@@ -211,7 +207,7 @@ impl Crowd {
         })
     }
 
-    fn read(&mut self, index: usize, registry: &Registry, buffer: &mut [u8]) -> Result<(), String> {
+    fn read(&mut self, index: usize, buffer: &mut [u8]) -> Result<(), String> {
         loop {
             let member = &mut self.members[index];
             let (length, last) = match member.connection.read(buffer) {
@@ -224,7 +220,7 @@ impl Crowd {
                 Err(error) if member.joined => return Err(self.lost_connection(index, &error)),
                 Err(error) => return Err(self.cannot_connect(&error)),
             };
-            self.hear(index, &buffer[..length], registry)?;
+            self.hear(index, &buffer[..length])?;
             if last || (self.members[index].stalled && self.members[index].joined) {
                 return Ok(());
             }
@@ -232,20 +228,20 @@ impl Crowd {
     }
 
     /// Hears all that is whole, and keeps the rest.
-    fn hear(&mut self, index: usize, bytes: &[u8], registry: &Registry) -> Result<(), String> {
+    fn hear(&mut self, index: usize, bytes: &[u8]) -> Result<(), String> {
         let now = self.now();
         self.last_heard = now;
         let mut at = 0;
         loop {
             at += self.hear_expected(index, &bytes[at..], now);
             let Some(length) = bytes[at..].iter().position(|&byte| byte == b'\n') else { break };
-            self.hear_line(index, &bytes[at..at + length], registry)?;
+            self.hear_line(index, &bytes[at..at + length])?;
             at += length + 1;
         }
         let unfinished = &bytes[at..];
         // The report's own server ends no sentence; one that is just joining has read few.
         if !self.members[index].joined && self.interpret(unfinished) == Chatter::Joined {
-            self.joined(index, registry)?;
+            self.joined(index)?;
         }
         let member = &mut self.members[index];
         if !member.connection.keep_unfinished(unfinished) {
@@ -269,7 +265,7 @@ impl Crowd {
     }
 
     /// One line that is something else, or the rest of a message that came in two reads.
-    fn hear_line(&mut self, index: usize, line: &[u8], registry: &Registry) -> Result<(), String> {
+    fn hear_line(&mut self, index: usize, line: &[u8]) -> Result<(), String> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let (heading, text) = line.split_at(line.len().saturating_sub(self.shape.text));
         if let Some(tag) = line::parse(text) {
@@ -282,7 +278,7 @@ impl Crowd {
                 self.announcements += 1;
                 Ok(())
             }
-            Chatter::Joined => self.joined(index, registry),
+            Chatter::Joined => self.joined(index),
             Chatter::Answer(answer) => {
                 self.members[index].connection.outgoing().extend_from_slice(answer.as_bytes());
                 self.flush(index)
@@ -334,13 +330,16 @@ impl Crowd {
         Ok(())
     }
 
-    fn joined(&mut self, index: usize, registry: &Registry) -> Result<(), String> {
+    fn joined(&mut self, index: usize) -> Result<(), String> {
         let member = &mut self.members[index];
         if !member.joined {
             member.joined = true;
             self.joining -= 1;
             if member.stalled {
-                member.connection.abandon(registry).map_err(|error| self.lost_connection(index, &error))?;
+                member
+                    .connection
+                    .abandon(&self.poller)
+                    .map_err(|error| self.lost_connection(index, &error))?;
             }
         }
         Ok(())
@@ -374,7 +373,7 @@ impl Crowd {
     }
 
     fn flush(&mut self, index: usize) -> Result<(), String> {
-        let flushed = self.members[index].connection.flush();
+        let flushed = self.members[index].connection.flush(&self.poller);
         flushed.map_err(|error| self.lost_connection(index, &error))
     }
 

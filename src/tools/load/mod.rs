@@ -8,6 +8,7 @@ mod connection;
 mod crowd;
 mod hearing;
 mod line;
+mod poller;
 mod protocol;
 mod results;
 mod sender;
@@ -15,8 +16,6 @@ mod sender;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-use mio::{Events, Poll};
 
 pub use line::{SENDERS, SHORTEST_LINE_BYTES};
 pub use protocol::Protocol;
@@ -28,6 +27,7 @@ use crate::terminal::descriptors;
 use crate::tools::usage;
 use connection::{READ_BYTES, UNFINISHED_BYTES};
 use crowd::Crowd;
+use poller::Poller;
 use results::{Joining, Talking};
 
 /// How many receivers there can be, and how many that stall.
@@ -69,9 +69,6 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// A pause below this is too short for the operating system's timer.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 
-/// How many sockets are asked about at once.
-const EVENTS: usize = 1_024;
-
 /// What a run does. The bounds are the constants of this module; who makes one keeps to them.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -94,6 +91,8 @@ pub struct Plan {
     pub warm_up: Duration,
     /// How long they send while it counts; how long an idle crowd is held.
     pub duration: Duration,
+    /// How sockets are read.
+    pub trigger: Trigger,
     /// The process of the server, to be asked what it has used.
     pub server_process: Option<u32>,
 }
@@ -107,6 +106,15 @@ pub enum Pace {
     Window(u32),
     /// So many deliveries a second, however long they take.
     Rate(u32),
+}
+
+/// When the operating system reports a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Once for each change, of what can be read and of the room to write.
+    Edge,
+    /// As long as there is something to read; for room only while something waits to be written. On Linux.
+    Level,
 }
 
 impl Plan {
@@ -130,12 +138,10 @@ impl Plan {
 /// that was lost, came twice or out of order, or something that has taken too long.
 pub fn run(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Results, String> {
     allow_connections(plan.connections())?;
-    let poll = Poll::new().map_err(|error| cannot_wait(&error))?;
+    let poller = Poller::new(plan.trigger).map_err(|error| cannot_wait(&error))?;
     let mut run = Run {
-        poll,
-        events: Events::with_capacity(EVENTS),
         buffer: vec![0; UNFINISHED_BYTES + READ_BYTES],
-        crowd: Crowd::new(plan)?,
+        crowd: Crowd::new(plan, poller)?,
         plan,
         progress,
         progress_due: 0,
@@ -154,8 +160,6 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Results, Strin
 
 struct Run<'a> {
     plan: &'a Plan,
-    poll: Poll,
-    events: Events,
     buffer: Vec<u8>,
     crowd: Crowd,
     progress: &'a mut dyn FnMut(&str),
@@ -186,7 +190,7 @@ impl Run<'_> {
         let deadline = self.crowd.now() + nanoseconds(JOIN_TIMEOUT);
         loop {
             while self.crowd.members() < members && self.crowd.joining < JOINING_AT_ONCE {
-                self.crowd.open_next(self.poll.registry())?;
+                self.crowd.open_next()?;
             }
             let (joined, now) = (self.crowd.members() - self.crowd.joining, self.crowd.now());
             self.turn(
@@ -271,12 +275,13 @@ impl Run<'_> {
         // The timer is coarser than what is to be measured: near the time it is awaited awake.
         let wait = if due.is_some() { wait.saturating_sub(TIMER_RESOLUTION) } else { wait };
         let wait = wait.min(PROGRESS_INTERVAL);
-        match self.poll.poll(&mut self.events, Some(wait)) {
+        match self.crowd.poller.wait(wait) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(cannot_wait(&error)),
             _ => {}
         }
-        for event in &self.events {
-            self.crowd.handle(event, self.poll.registry(), &mut self.buffer)?;
+        for number in 0.. {
+            let Some(ready) = self.crowd.poller.ready(number) else { break };
+            self.crowd.handle(ready, &mut self.buffer)?;
         }
         if now >= self.progress_due {
             self.progress_due = now + nanoseconds(PROGRESS_INTERVAL);
