@@ -7,7 +7,7 @@ use std::path::Path;
 use assert_cmd::assert::Assert;
 use predicates::prelude::*;
 
-use super::certificates::{Authority, FAR_AWAY, Issued};
+use super::support::certificates::{Authority, FAR_AWAY, Issued};
 use super::support::{Peer, Server, assert};
 
 const HOST: &str = "127.0.0.1";
