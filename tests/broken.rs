@@ -1,155 +1,106 @@
 //! Proof that the oracles bite: deliberately broken servers, each of which the simulation must
-//! catch within a stated number of seeds.
+//! catch within a stated number of seeds. `BROKEN=name` runs only those whose names contain `name`.
 //!
-//! Each is a copy of this package with one place of its source replaced; production code carries
-//! nothing of it. A replacement that no longer fits exactly once fails the test, so that it moves
-//! along with the code. The copies share the target directory, so only this package is rebuilt.
+//! Each is a copy of this package with a mistake in its source; production code carries nothing of
+//! it. `tests/tidy.rs` checks that every mistake still fits the code. The copies share the target
+//! directory, so only this package is rebuilt.
 
 #[path = "broken/mistakes.rs"]
 mod mistakes;
+#[path = "support"]
+mod support {
+    pub mod peer;
+    pub mod process;
+    pub mod progress;
+    pub mod server;
+    pub mod wait;
+}
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Mutex;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use mistakes::{BROKEN, Broken};
+use mistakes::{BROKEN, Broken, CaughtBy, PANICS};
+use support::peer::Peer;
+use support::progress::Progress;
+use support::server::Server;
+use support::wait::wait_for;
 
-/// What the binary of a broken server is called, which is built only where it is asked for.
+/// The name of the binary of a broken server, which is built only where it is asked for.
 const REAL_SERVER: &str = "broken-chat-server";
 
-/// The copy of the package, of which there is one.
+/// Held while the copy of the package is in use: there is only one.
 static PACKAGE: Mutex<()> = Mutex::new(());
 
 #[test]
 fn every_broken_server_is_caught() {
     let _package = PACKAGE.lock();
     let only = std::env::var("BROKEN").unwrap_or_default();
-    let escaped: Vec<String> = BROKEN
-        .iter()
-        .filter(|broken| broken.name.contains(&only))
-        .filter_map(|broken| match catch(broken) {
-            Ok(()) => {
-                println!("caught: a server that {}", broken.name);
-                None
-            }
-            Err(why) => Some(format!("a server that {}: {why}", broken.name)),
-        })
-        .collect();
+    let broken: Vec<&Broken> = BROKEN.iter().filter(|broken| broken.name.contains(&only)).collect();
+    assert!(!broken.is_empty(), "no broken server has a name that contains {only:?}");
+    let progress = Progress::of(broken.len() as u64, "broken servers");
+    let mut escaped = Vec::new();
+    for broken in broken {
+        match catch(broken) {
+            Ok(()) => println!("caught: a server that {}", broken.name),
+            Err(why) => escaped.push(format!("a server that {}: {why}", broken.name)),
+        }
+        progress.advance();
+    }
     assert!(escaped.is_empty(), "not caught:\n{}", escaped.join("\n"));
 }
 
-/// Nobody knows of an input that makes a session of the right server panic.
+/// No input is known that makes a session of the right server panic.
 #[test]
 fn a_session_that_panics_in_a_real_server_ends_and_the_others_go_on() {
     let package = PACKAGE.lock();
-    let broken =
-        BROKEN.iter().find(|broken| broken.name == "panics on what it refuses").expect("it is there");
-    let server = RealServer::build_and_start(broken).expect("it builds, and listens");
+    let broken = BROKEN.iter().find(|broken| broken.name == PANICS).expect("it is listed");
+    let program = build_real_server(broken).unwrap_or_else(|why| panic!("{why}"));
+    let mut server = Server::start_program(&program, &["--quiet"]);
     drop(package);
-    let mut dinesh = server.join("Dinesh");
-    let mut alex = server.join("Alex");
-    alex.get_mut().write_all(b"/nonsense\n").expect("a connection");
-    hear(&mut dinesh, "Alex left the chat.");
-    // Whether in order or by a reset, it ends.
-    let _ = alex.read_to_end(&mut Vec::new());
-    dinesh.get_mut().write_all(b"still here\n/who\n").expect("a connection");
-    hear(&mut dinesh, "Dinesh: still here");
-    hear(&mut dinesh, "-- Here now (1): Dinesh");
-    server.wait_for_log(" - INFO - Alex disconnected (internal error)\n");
-    server.wait_for_log(" - ERROR - A session ended by an internal error; the others go on\n");
+    let mut dinesh = Peer::connect(server.address);
+    dinesh.join("Dinesh");
+    let mut alex = Peer::connect(server.address);
+    alex.join("Alex");
+    alex.send("/nonsense\n");
+    dinesh.expect("Alex left the chat.");
+    // Whether in order or by a reset, the connection ends.
+    let _ = alex.stream.read_to_end(&mut Vec::new());
+    dinesh.send("still here\n/who\n");
+    dinesh.expect("Dinesh: still here");
+    dinesh.expect("-- Here now (1): Dinesh");
+    for line in [
+        " - INFO - Alex disconnected (internal error)\n",
+        " - ERROR - A session ended by an internal error; the others go on\n",
+    ] {
+        wait_for(line, || server.log().contains(line));
+    }
+    server.running.signal(rustix::process::Signal::TERM);
+    assert_eq!(server.running.wait().code(), Some(0), "{:#?}", server.running.stderr.seen);
 }
 
-/// How long something that must happen may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-type Connection = BufReader<TcpStream>;
-
-/// Waits for a line.
-fn hear(connection: &mut Connection, wanted: &str) {
-    let heard = connection.lines().map(|line| line.expect("a line in time")).find(|line| line == wanted);
-    assert!(heard.is_some(), "the connection ended before {wanted:?}");
-}
-
-/// A real, broken server. Ends with the test.
-struct RealServer {
-    process: Child,
-    address: String,
-    log: PathBuf,
-}
-
-impl RealServer {
-    fn build_and_start(broken: &Broken) -> Result<Self, String> {
-        let package = root().join("target/broken").join("package");
-        copy_package(&package);
-        for (file, right, wrong) in broken.mistakes {
-            replace(&package, file, right, wrong)?;
-        }
-        // With a test, so that the dependencies are those that have been built for tests.
-        let built =
-            cargo(&package, &["test", "--quiet", "--features", "real", "--test", "tidy", "--no-run"], 0, "");
-        if !built.status.success() {
-            return Err(said(&built));
-        }
-        let log = root().join("target/broken/server.log");
-        let _ = fs::remove_file(&log);
-        let mut process = Command::new(root().join("target/debug").join(REAL_SERVER))
-            .args(["--quiet", "--listen", "127.0.0.1:0", "--log"])
-            .arg(&log)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| error.to_string())?;
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("it is piped"))
-            .read_line(&mut line)
-            .map_err(|error| error.to_string())?;
-        let address = line.trim().trim_start_matches("Server running on ").to_owned();
-        Ok(Self { process, address, log })
+/// Builds a real server that is broken, and returns where its binary is.
+fn build_real_server(broken: &Broken) -> Result<PathBuf, String> {
+    let package = broken_package(broken)?;
+    // Building a test along with it makes the dependencies those that are already built for tests.
+    let arguments = ["test", "--quiet", "--features", "real", "--test", "tidy", "--no-run"];
+    let built = cargo(&package, &arguments, 0, "");
+    if !built.status.success() {
+        return Err(said(&built));
     }
-
-    fn join(&self, nickname: &str) -> Connection {
-        let stream = TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout that is not zero");
-        let mut connection = BufReader::new(stream);
-        connection.get_mut().write_all(format!("{nickname}\n").as_bytes()).expect("a connection");
-        hear(&mut connection, "Connected to server!");
-        connection
-    }
-
-    /// Waits for a line of its log, which is written beside the chat, not before it.
-    fn wait_for_log(&self, wanted: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !fs::read_to_string(&self.log).is_ok_and(|log| log.contains(wanted)) {
-            assert!(Instant::now() < deadline, "{wanted:?} was waited for in vain");
-            thread::yield_now();
-        }
-    }
-}
-
-impl Drop for RealServer {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-    }
+    Ok(root().join("target/debug").join(REAL_SERVER))
 }
 
 fn catch(broken: &Broken) -> Result<(), String> {
-    let package = root().join("target/broken").join("package");
-    copy_package(&package);
-    for (file, right, wrong) in broken.mistakes {
-        replace(&package, file, right, wrong)?;
-    }
-    let (test, seeds, says) = broken.caught_by;
+    let package = broken_package(broken)?;
+    let CaughtBy { test, seeds, says } = broken.caught_by;
     let built = cargo(&package, &["test", "--quiet", "--test", "sim", "--no-run"], seeds, says);
     if !built.status.success() {
         return Err(format!("it does not build:\n{}", said(&built)));
     }
-    // Each is judged by the one oracle that is meant for it, so that none hides behind another.
+    // Only the oracle that is meant for it looks on, so that none hides behind another.
     let run = cargo(&package, &["test", "--quiet", "--test", "sim", "--", "--exact", test], seeds, says);
     match (run.status.success(), said(&run).contains(says)) {
         (true, _) => Err(format!("{seeds} seeds have not noticed")),
@@ -158,16 +109,17 @@ fn catch(broken: &Broken) -> Result<(), String> {
     }
 }
 
-fn replace(package: &Path, file: &str, right: &str, wrong: &str) -> Result<(), String> {
-    let path = package.join(file);
-    let source = fs::read_to_string(&path).expect("a readable source");
-    if source.matches(right).count() != 1 {
-        return Err(format!("{file} does not have exactly one place with:\n{right}"));
+/// Makes the copy of this package a broken one, and returns where it is.
+fn broken_package(broken: &Broken) -> Result<PathBuf, String> {
+    let package = root().join("target/broken/package");
+    copy_package(&package);
+    for source in broken.sources(&package)? {
+        fs::write(&source.path, &source.text).map_err(|error| error.to_string())?;
     }
-    fs::write(&path, source.replace(right, wrong)).map_err(|error| error.to_string())
+    Ok(package)
 }
 
-/// The dependencies have been built already, for the original.
+/// Runs cargo in the copy. Its dependencies are already built, for the original.
 fn cargo(package: &Path, arguments: &[&str], seeds: u64, oracle: &str) -> Output {
     Command::new(env!("CARGO"))
         .current_dir(package)
@@ -186,8 +138,8 @@ fn said(output: &Output) -> String {
 
 fn copy_package(to: &Path) {
     fs::create_dir_all(to).expect("a writable target directory");
-    // Another name, or cargo would take what it builds of the copy for the original's. And no
-    // binary, which would take the place of a right one, but one of another name.
+    // A package of the same name would make cargo take builds of the copy for the original's, and
+    // binaries of the same names would replace the right ones.
     let names = ("name = \"commonroom\"\n", "name = \"commonroom-broken\"\n");
     let binaries = ("default-run = \"chat-server\"\n", "autobins = false\n");
     let library = ("[lib]\n", "[lib]\nname = \"commonroom\"\n");
@@ -227,7 +179,7 @@ fn copy_directory(from: &Path, to: &Path) {
     }
 }
 
-/// Leaves what is the same as it is, so that cargo does not build it again.
+/// Leaves identical files alone, so that cargo does not build them again.
 fn copy_if_different(from: &Path, to: &Path) {
     let content = fs::read(from).expect("a readable file");
     if fs::read(to).ok().as_ref() != Some(&content) {

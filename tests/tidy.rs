@@ -1,7 +1,12 @@
 //! What must never be, kept true: the invariants of `docs/architecture.md` as a test.
 
+#[path = "broken/mistakes.rs"]
+mod mistakes;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use mistakes::BROKEN;
 
 /// Longer files want a reason, which stands here.
 const LONG_FILES: [(&str, &str); 2] = [
@@ -14,6 +19,9 @@ const LONG_LINES: usize = 400;
 /// that it measures: it is never simulated. Its sockets stay in two files.
 const GENERATOR: &str = "src/tools/load";
 const GENERATOR_SOCKETS: [&str; 2] = ["src/tools/load/connection.rs", "src/tools/load/poller.rs"];
+
+/// Where tests pause before they look again for what they await.
+const POLLING: &str = "tests/support/wait.rs";
 
 #[test]
 fn protocol_and_room_know_no_runtime_no_socket_and_no_clock() {
@@ -77,7 +85,7 @@ fn whatever_could_make_a_simulation_differ_from_itself_is_absent() {
 
 #[test]
 fn tests_wait_for_what_they_await_and_none_is_switched_off() {
-    for file in rust_files("tests").filter(|file| !file.is("tests/tidy.rs")) {
+    for file in rust_files("tests").filter(|file| !file.is("tests/tidy.rs") && !file.is(POLLING)) {
         for forbidden in ["thread::sleep", "#[ignore", "tokio::net", "std::net::UdpSocket"] {
             file.must_not_contain(forbidden);
         }
@@ -109,6 +117,37 @@ fn every_test_that_a_document_names_is_there() {
         }
     }
     assert!(named > 0, "no document names a test: the check would be in vain");
+}
+
+/// The broken servers themselves are built and run by `just broken`.
+#[test]
+fn every_mistake_of_the_broken_servers_fits_the_code_exactly_once() {
+    let changes = |broken: &mistakes::Broken| {
+        let right = |path: &Path| fs::read_to_string(path).expect("a readable source");
+        match broken.sources(&root()) {
+            Ok(sources) if sources.iter().all(|source| source.text != right(&source.path)) => None,
+            Ok(_) => Some(format!("The mistake of the server that {} changes nothing.", broken.name)),
+            Err(why) => Some(why),
+        }
+    };
+    let stale: Vec<String> = BROKEN.iter().filter_map(changes).collect();
+    assert!(stale.is_empty(), "\n{}\n", stale.join("\n\n"));
+}
+
+#[test]
+fn every_test_and_promise_that_is_to_catch_a_broken_server_is_there() {
+    let sources: Vec<SourceFile> = rust_files("tests/sim").collect();
+    for mistakes::CaughtBy { test, seeds, says } in BROKEN.iter().map(|broken| &broken.caught_by) {
+        let (module, function) = test.split_once("::").expect("a module and a function");
+        let file = format!("tests/sim/{module}.rs");
+        let source = sources.iter().find(|source| source.is(&file)).unwrap_or_else(|| panic!("no {file}"));
+        assert!(source.text.contains(&format!("fn {function}(")), "{file} has no {function}");
+        assert!(
+            sources.iter().any(|source| source.text.contains(says)),
+            "nothing in tests/sim says {says:?}"
+        );
+        assert!(*seeds > 0);
+    }
 }
 
 #[test]

@@ -1,200 +1,282 @@
-//! What is broken in each of the servers that the simulation must catch.
+//! What is broken in each of the servers that the tests must catch.
+
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// A server that breaks a promise.
 pub struct Broken {
+    /// Completes "a server that …".
     pub name: &'static str,
-    /// In which files, what stands there, exactly once, and what a mistake would make of it.
-    pub mistakes: &'static [(&'static str, &'static str, &'static str)],
-    /// Which test catches it, within how many seeds, and what it says.
-    pub caught_by: (&'static str, u64, &'static str),
+    pub mistakes: &'static [Mistake],
+    pub caught_by: CaughtBy,
 }
+
+/// A change of the source. Production code carries nothing of it, so the code is found by its text.
+pub struct Mistake {
+    /// Stands in `src/` exactly once, in whichever file.
+    pub right: &'static str,
+    /// What takes its place.
+    pub wrong: &'static str,
+}
+
+/// What notices a broken server.
+pub struct CaughtBy {
+    /// A test of `tests/sim`.
+    pub test: &'static str,
+    /// How many seeds it may need.
+    pub seeds: u64,
+    /// What it says then.
+    pub says: &'static str,
+}
+
+const SWEEP: &str = "sweep::every_promise_holds_for_every_seed";
 
 const LOG_FAULTS: &str =
     "log_faults::each_line_is_in_the_log_or_counted_where_it_is_missing_and_no_member_notices_for_every_seed";
 
-const SWEEP: &str = "sweep::every_promise_holds_for_every_seed";
-
 pub const BROKEN: &[Broken] = &[
     Broken {
         name: "skips the drain",
-        mistakes: &[(
-            "src/server/session.rs",
-            "                let rest = deliver(outgoing, &place);",
-            "                let rest = async { Ok::<(), DisconnectReason>(()) };",
-        )],
-        caught_by: (SWEEP, 200, "who leaves in order is sent everything that was said before"),
+        mistakes: &[Mistake {
+            right: "let rest = deliver(outgoing, &place);",
+            wrong: "let rest = async { Ok::<(), DisconnectReason>(()) };",
+        }],
+        caught_by: CaughtBy {
+            test: SWEEP,
+            seeds: 200,
+            says: "members who leave in order are sent everything that was said before",
+        },
     },
     Broken {
         name: "lets chance choose between hearing and sending",
-        mistakes: &[(
-            "src/server/session.rs",
-            "            biased;\n            departure = listen(",
-            "            departure = listen(",
-        )],
-        caught_by: (
-            "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
-            100,
-            "the first line that differs",
-        ),
+        mistakes: &[Mistake { right: "biased;\n        reason = listen(", wrong: "reason = listen(" }],
+        caught_by: CaughtBy {
+            test: "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
+            seeds: 100,
+            says: "the first line that differs",
+        },
     },
     Broken {
         name: "announces a leaving twice",
-        mistakes: &[(
-            "src/room/mod.rs",
-            "        self.log.append(Broadcast::Left(&nickname));",
-            "        self.log.append(Broadcast::Left(&nickname));\n        self.log.append(Broadcast::Left(&nickname));",
-        )],
-        caught_by: (SWEEP, 20, "everyone sees one order"),
+        mistakes: &[Mistake {
+            right: "self.log.append(Broadcast::Left(&nickname));",
+            wrong: "self.log.append(Broadcast::Left(&nickname)); self.log.append(Broadcast::Left(&nickname));",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 20, says: "everyone sees one order" },
     },
     Broken {
         name: "sets the cursor one byte too far back",
-        mistakes: &[(
-            "src/room/mod.rs",
-            "                *cursor += part as Position;",
-            "                *cursor += part as Position - Position::from(part > 8_000);",
-        )],
-        caught_by: (SWEEP, 200, "everyone sees one order"),
+        mistakes: &[Mistake {
+            right: "*cursor += part as Position;",
+            wrong: "*cursor += part as Position - Position::from(part > 8_000);",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "everyone sees one order" },
     },
     Broken {
         name: "keeps the log for ever",
-        mistakes: &[("src/room/transcript.rs", "        self.retire();\n", "")],
-        caught_by: (SWEEP, 200, "the log is kept within its bound"),
+        mistakes: &[Mistake { right: "self.retire();", wrong: "" }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "the log is kept within its bound" },
     },
     Broken {
         name: "waits for the slowest before it goes on",
         mistakes: &[
-            (
-                "src/server/session.rs",
-                "            Handled::All => {}\n",
-                "            Handled::All => Box::pin(place.room.wait_for_the_slowest()).await,\n",
-            ),
-            (
-                "src/server/hub.rs",
-                "    /// Slows a sender down",
-                "    /// Broken on purpose.\n    pub(super) async fn wait_for_the_slowest(&self) {\n        \
-     while self.lock().room.somebody_is_behind_by(0, |_| false) {\n            sleep(BACK_PRESSURE_PAUSE).await;\n        }\n    }\n\n    \
-     /// Slows a sender down",
-            ),
+            Mistake {
+                right: "Handled::All => {}",
+                wrong: "Handled::All => Box::pin(place.room.wait_for_the_slowest()).await,",
+            },
+            Mistake {
+                right: "/// Slows a sender down",
+                wrong: "/// Broken on purpose.
+    pub(super) async fn wait_for_the_slowest(&self) {
+        while self.lock().room.somebody_is_behind_by(0, |_| false) {
+            sleep(BACK_PRESSURE_PAUSE).await;
+        }
+    }
+
+    /// Slows a sender down",
+            },
         ],
-        caught_by: (SWEEP, 1_000, "nobody's slowness delays another"),
+        caught_by: CaughtBy { test: SWEEP, seeds: 1_000, says: "nobody's slowness delays another" },
     },
     Broken {
         name: "gathers for three seconds before it sends more",
-        mistakes: &[(
-            "src/server/session.rs",
-            "        if wrote == Wrote::Everything {\n            return Ok(());\n        }\n",
-            "        if wrote == Wrote::Everything {\n            return Ok(());\n        }\n        sleep(std::time::Duration::from_secs(3)).await;\n",
-        )],
-        caught_by: (SWEEP, 1_000, "nobody's slowness delays another"),
+        mistakes: &[Mistake {
+            right: "if wrote == Wrote::Part {",
+            wrong: "sleep(std::time::Duration::from_secs(3)).await; if wrote == Wrote::Part {",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 1_000, says: "nobody's slowness delays another" },
     },
     Broken {
         name: "lets two have one nickname",
-        mistakes: &[(
-            "src/room/mod.rs",
-            "        if keys.iter().any(|key| self.roster.contains_key(key)) {",
-            "        if self.roster.len() > 1_000 {",
-        )],
-        caught_by: (SWEEP, 100, "a nickname belongs to one member at a time"),
+        mistakes: &[Mistake {
+            right: "keys.iter().any(|key| self.roster.contains_key(key))",
+            wrong: "self.roster.len() > 1_000",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "a nickname belongs to one member at a time" },
     },
     Broken {
         name: "says the unfinished last line of a connection that broke",
-        mistakes: &[(
-            "src/server/session.rs",
-            "            Ok(Ok(false)) => return DisconnectReason::Wish,",
-            "            Ok(Ok(false)) => {\n                incoming.decoder.push(b\"\\n\");\n                \
-                place.room.handle_messages(member, &mut incoming.decoder);\n                return DisconnectReason::Wish;\n            }",
-        )],
-        caught_by: (SWEEP, 300, "nothing is said that nobody said"),
+        mistakes: &[Mistake {
+            right: "Ok(Ok(false)) => return DisconnectReason::Wish,",
+            wrong: "Ok(Ok(false)) => {
+                incoming.decoder.push(b\"\\n\");
+                place.room.handle_messages(member, &mut incoming.decoder);
+                return DisconnectReason::Wish;
+            }",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "nothing is said that nobody said" },
     },
     Broken {
         name: "keeps a member whose connection was reset",
-        mistakes: &[(
-            "src/server/session.rs",
-            "        place.room.leave(id, departure);\n",
-            "        if departure == DisconnectReason::Reset {\n            std::mem::forget(place);\n            return false;\n        }\n        \
-     place.room.leave(id, departure);\n",
-        )],
-        caught_by: (SWEEP, 200, "the roster equals the live members"),
+        mistakes: &[Mistake {
+            right: "place.room.leave(id, reason);",
+            wrong: "if reason == DisconnectReason::Reset {
+        std::mem::forget(place);
+        return false;
+    }
+    place.room.leave(id, reason);",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "the roster equals the live members" },
     },
     Broken {
         name: "tells a newcomer that it is connected before it is",
-        mistakes: &[(
-            "src/room/mod.rs",
-            "            let stop = private.peek().map_or(end, |&&(position, _)| position.min(end));",
-            "            let stop = if private.peek().is_none() { end } else { cursor };",
-        )],
-        caught_by: (SWEEP, 20, "everyone sees one order"),
+        mistakes: &[Mistake {
+            right: "private.peek().map_or(end, |&&(position, _)| position.min(end))",
+            wrong: "if private.peek().is_none() { end } else { cursor }",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 20, says: "everyone sees one order" },
     },
     Broken {
-        name: "never drops who takes nothing",
-        mistakes: &[(
-            "src/server/session.rs",
-            "timeout(place.room.limits().write_timeout, writable)",
-            "timeout(place.room.limits().write_timeout * 100, writable)",
-        )],
-        caught_by: (SWEEP, 300, "every live member receives something fresh from every other"),
+        name: "never drops a member that takes nothing",
+        mistakes: &[Mistake {
+            right: "place.room.limits().write_timeout",
+            wrong: "limits().write_timeout * 100",
+        }],
+        caught_by: CaughtBy {
+            test: SWEEP,
+            seeds: 300,
+            says: "every live member receives something fresh from every other",
+        },
     },
     Broken {
         name: "loses a message now and then",
-        mistakes: &[(
-            "src/server/hub.rs",
-            "        Ok(Command::Say(text)) => {",
-            "        Ok(Command::Say(_)) if room.end() % 16 == 7 => Ok(()),\n        Ok(Command::Say(text)) => {",
-        )],
-        caught_by: (SWEEP, 20, "each sender's messages are accepted in its order, without a gap"),
+        mistakes: &[Mistake {
+            right: "Ok(Command::Say(text)) =>",
+            wrong: "Ok(Command::Say(_)) if room.end() % 16 == 7 => Ok(()),
+        Ok(Command::Say(text)) =>",
+        }],
+        caught_by: CaughtBy {
+            test: SWEEP,
+            seeds: 20,
+            says: "each sender's messages are accepted in its order, without a gap",
+        },
     },
     Broken {
-        name: "panics on what it refuses",
-        mistakes: &[(
-            "src/server/hub.rs",
-            "        Err(refusal) => Err(refusal),",
-            "        Err(refusal) => panic!(\"{refusal}\"),",
-        )],
-        caught_by: (SWEEP, 100, "no internal error"),
+        name: PANICS,
+        mistakes: &[Mistake {
+            right: "Err(refusal) => Err(refusal),",
+            wrong: "Err(refusal) => panic!(\"{refusal}\"),",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "no internal error" },
     },
     Broken {
         name: "counts connections that are gone",
-        mistakes: &[(
-            "src/server/mod.rs",
-            "            Some(ended) = sessions.join_next() => {",
-            "            Some(ended) = sessions.join_next(), if sessions.len() > 1_000 => {",
-        )],
-        caught_by: (SWEEP, 200, "every live member receives something fresh from every other"),
+        mistakes: &[Mistake {
+            right: "Some(ended) = sessions.join_next() =>",
+            wrong: "Some(ended) = sessions.join_next(), if sessions.len() > 1_000 =>",
+        }],
+        caught_by: CaughtBy {
+            test: SWEEP,
+            seeds: 200,
+            says: "every live member receives something fresh from every other",
+        },
     },
     Broken {
         name: "forgets what a full disk has cost",
-        mistakes: &[("src/journal/file.rs", "            missing.lines += lines;\n", "")],
-        caught_by: (LOG_FAULTS, 20, "where Some("),
+        mistakes: &[Mistake { right: "missing.lines += lines;", wrong: "" }],
+        caught_by: CaughtBy { test: LOG_FAULTS, seeds: 20, says: "is to stand, the log has" },
     },
     Broken {
         name: "begins each new log with a blank line",
-        mistakes: &[(
-            "src/journal/file.rs",
-            "            self.gaps.torn = self.file_system.is_torn(&self.path);",
-            "            self.gaps.torn = true;",
-        )],
-        caught_by: (LOG_FAULTS, 20, "where Some("),
+        mistakes: &[Mistake { right: "self.file_system.is_torn(&self.path)", wrong: "true" }],
+        caught_by: CaughtBy { test: LOG_FAULTS, seeds: 20, says: "is to stand, the log has" },
     },
     Broken {
         name: "continues a line that was torn",
-        mistakes: &[(
-            "src/journal/file.rs",
-            "        if self.torn {\n            write",
-            "        if false {\n            write",
-        )],
-        caught_by: (LOG_FAULTS, 100, "where Some("),
+        mistakes: &[Mistake {
+            right: "if self.torn {\n            write",
+            wrong: "if false {\n            write",
+        }],
+        caught_by: CaughtBy { test: LOG_FAULTS, seeds: 100, says: "is to stand, the log has" },
     },
     Broken {
         name: "reopens the log before what was said by then is written",
-        mistakes: &[(
-            "src/journal/writer.rs",
-            "state.batch.reopen_at = Some(state.batch.lines.len());",
-            "state.batch.reopen_at = Some(0);",
-        )],
-        caught_by: (
-            "log_file::sighup_at_any_moment_loses_no_line_and_puts_none_into_the_wrong_file",
-            1,
-            "ms later",
-        ),
+        mistakes: &[Mistake { right: "Some(state.batch.lines.len())", wrong: "Some(0)" }],
+        caught_by: CaughtBy {
+            test: "log_file::sighup_at_any_moment_loses_no_line_and_puts_none_into_the_wrong_file",
+            seeds: 1,
+            says: "ms later",
+        },
     },
 ];
+
+/// The one that a real server is broken by, too.
+pub const PANICS: &str = "panics on what it refuses";
+
+impl Broken {
+    /// The sources of `package` that it changes, with its mistakes in them.
+    pub fn sources(&self, package: &Path) -> Result<Vec<Source>, String> {
+        let mut sources = read_sources(&package.join("src"));
+        for mistake in self.mistakes {
+            mistake.make(&mut sources).map_err(|why| {
+                format!(
+                    "The mistake of the server that {} no longer fits the code: {why}\n\
+                     It looks for this text:\n\n{}\n\n\
+                     Adapt it in tests/broken/mistakes.rs, so that it breaks the same promise again.",
+                    self.name, mistake.right
+                )
+            })?;
+        }
+        sources.retain(|source| source.changed);
+        Ok(sources)
+    }
+}
+
+impl Mistake {
+    fn make(&self, sources: &mut [Source]) -> Result<(), String> {
+        let occurrences = |source: &Source| source.text.matches(self.right).count();
+        let mut found: Vec<_> = sources.iter_mut().filter(|source| occurrences(source) > 0).collect();
+        let number: usize = found.iter().map(|source| occurrences(source)).sum();
+        let [source] = found.as_mut_slice() else {
+            let paths: Vec<_> = found.iter().map(|source| source.path.display().to_string()).collect();
+            return Err(format!("its text stands in {} files, not in one: {paths:?}.", paths.len()));
+        };
+        if number != 1 {
+            return Err(format!("its text stands {number} times in {}, not once.", source.path.display()));
+        }
+        source.text = source.text.replace(self.right, self.wrong);
+        source.changed = true;
+        Ok(())
+    }
+}
+
+/// A file of Rust.
+pub struct Source {
+    pub path: PathBuf,
+    pub text: String,
+    changed: bool,
+}
+
+fn read_sources(directory: &Path) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(directory).expect("a readable directory").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources.extend(read_sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a readable source");
+            sources.push(Source { path, text, changed: false });
+        }
+    }
+    sources
+}

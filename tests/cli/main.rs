@@ -3,8 +3,6 @@
 //! Nothing here sleeps to synchronise: every test waits for what it awaits, with a deadline.
 
 mod bad_input;
-#[path = "../certificates.rs"]
-mod certificates;
 mod chat;
 #[cfg(unix)]
 mod check;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rexpect::session::{PtySession, spawn_command};
 
-use super::certificates::Authority;
+use super::support::certificates::Authority;
 use super::support::{DEADLINE, Peer, Server, command};
 
 /// What a person is told who types before having joined.

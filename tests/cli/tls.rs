@@ -8,7 +8,7 @@ use assert_cmd::assert::Assert;
 use predicates::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, date_time_ymd};
 
-use super::certificates::{Authority, FAR_AWAY, Issued};
+use super::support::certificates::{Authority, FAR_AWAY, Issued};
 use super::support::{Peer, Server, assert};
 
 const HOST: &str = "127.0.0.1";

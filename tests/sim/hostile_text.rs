@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::member::Member;
 use super::network::Simulated;
-use super::scenario;
+use super::support::snapshot::snapshot;
 use super::world::{Physics, SERVER, World, address, listen_address, seconds};
 
 /// An escape sequence, its eight-bit form, the bell, an override of the direction of writing, a line separator.
@@ -48,7 +48,7 @@ fn what_acts_on_a_terminal_and_who_looks_like_another_is_refused_on_the_way_in()
     let heard = world.screen("Dinesh");
     let wanted = ["Mallory joined the chat!", "Mallory: Hello", "Mallory left the chat."];
     assert_eq!(heard[2..], wanted.repeat(HOSTILE.len()), "nothing of it is heard");
-    scenario::snapshot("server_log_of_hostile_text", &world.server_log());
+    snapshot("server_log_of_hostile_text", &world.server_log());
 }
 
 /// What somebody hears who says this and leaves.

@@ -11,6 +11,7 @@ use proptest::test_runner::{TestCaseError, TestError};
 
 use super::machine::Machine;
 use super::member::Member;
+use super::support::progress::Progress;
 use super::sweep::{runner, variable};
 use super::world::{Physics, World, seconds};
 
@@ -68,6 +69,7 @@ fn each_line_is_in_the_log_or_counted_where_it_is_missing_and_no_member_notices_
         None => 0..variable("SIM_SEEDS").unwrap_or(SEEDS),
     };
     let total = Cell::new(Account::default());
+    let progress = Progress::of(seeds.end - seeds.start, "seeds");
     for seed in seeds.clone() {
         let result = runner(seed).run(&faults(), |faults| {
             let (world, machine) = run(&faults);
@@ -82,6 +84,7 @@ fn each_line_is_in_the_log_or_counted_where_it_is_missing_and_no_member_notices_
                  replay it with: just sim log_faults {seed}"
             );
         }
+        progress.advance();
     }
     let Account { written, missing, torn, files } = total.get();
     let summary = format!("{written} lines written to {files} files, {missing} counted, {torn} torn");

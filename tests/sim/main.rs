@@ -14,8 +14,6 @@
 
 mod abrupt_disconnect;
 mod actor;
-#[path = "../certificates.rs"]
-mod certificates;
 mod conformance;
 mod determinism;
 mod disk;
@@ -42,6 +40,13 @@ mod report_log;
 mod restart;
 mod scenario;
 mod stall;
+#[path = "../support"]
+mod support {
+    pub mod certificates;
+    pub mod progress;
+    pub mod random;
+    pub mod snapshot;
+}
 mod sweep;
 mod thundering_herd;
 mod timeline;

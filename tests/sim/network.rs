@@ -21,6 +21,7 @@ use tracing::{debug, trace};
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::recording;
+use super::support::random::SplitMix64;
 
 /// The network of the simulation that runs on this thread, as one host sees it.
 #[derive(Clone, Debug, Default)]
@@ -225,12 +226,8 @@ impl Pieces {
     }
 }
 
-/// One step of `SplitMix64`: all the randomness that cutting needs.
-pub fn mix(seed: u64) -> u64 {
-    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+fn mix(seed: u64) -> u64 {
+    SplitMix64::seeded(seed).draw()
 }
 
 fn ends_inside_a_character(bytes: &[u8]) -> bool {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use commonroom::journal::Handle;
 use jiff::civil::DateTime;
 
+use super::support::snapshot::snapshot;
 use super::world::{Physics, World};
 
 /// The world in which a scenario takes place. `SIM_SEED` gives it another seed, and then everything
@@ -52,16 +53,6 @@ pub fn end_with_log(world: &World, name: &str, log: &str) {
     }
     snapshot(&format!("server_log_of_{name}"), log);
     compare_picture(&format!("{name}.svg"), &timeline.to_svg());
-}
-
-/// Compares with what has been reviewed; the snapshots lie together at the top of the repository.
-#[track_caller]
-pub fn snapshot(name: &str, text: &str) {
-    insta::with_settings!({
-        snapshot_path => concat!(env!("CARGO_MANIFEST_DIR"), "/snapshots"),
-        prepend_module_to_snapshot => false,
-        omit_expression => true,
-    }, { insta::assert_snapshot!(name, text) });
 }
 
 #[track_caller]

@@ -1,8 +1,6 @@
 //! The sweep: many plans, each drawn from a seed, run and checked; a failing one shrinks to the
 //! smallest plan that still fails, and is said with the line that replays it.
 
-use std::io::IsTerminal as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -12,6 +10,7 @@ use super::ledger::Ledger;
 use super::oracles::{ALWAYS, AT_THE_END, check};
 use super::plan::{HEALED, LIVENESS, Plan, plans};
 use super::regressions;
+use super::support::progress::Progress;
 use super::world::{World, seconds};
 
 /// How many seeds are run when nobody says otherwise; `SIM_SEEDS` says otherwise.
@@ -125,13 +124,13 @@ fn every_promise_holds_for_every_seed() {
 /// Runs the seeds from 0 on, on as many threads as there are processors.
 fn sweep(seeds: u64) -> Result<(Ledger, Duration), String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let done = AtomicU64::new(0);
+    let progress = Progress::of(seeds, "seeds");
     let swept: Vec<_> = std::thread::scope(|scope| {
         let sweeps: Vec<_> = (0_u64..)
             .take(threads)
             .map(|first| {
-                let done = &done;
-                scope.spawn(move || sweep_some((first..seeds).step_by(threads), seeds, done))
+                let progress = &progress;
+                scope.spawn(move || sweep_some((first..seeds).step_by(threads), progress))
             })
             .collect();
         sweeps.into_iter().map(|sweep| sweep.join().expect("a sweep fails by its result")).collect()
@@ -143,28 +142,14 @@ fn sweep(seeds: u64) -> Result<(Ledger, Duration), String> {
     })
 }
 
-fn sweep_some(
-    some: impl Iterator<Item = u64>,
-    seeds: u64,
-    done: &AtomicU64,
-) -> Result<(Ledger, Duration), String> {
+fn sweep_some(some: impl Iterator<Item = u64>, progress: &Progress) -> Result<(Ledger, Duration), String> {
     let mut ledger = Ledger::default();
     let mut simulated = Duration::ZERO;
     for seed in some {
         simulated += run_seed(seed, &mut ledger)?;
-        show_progress(done.fetch_add(1, Ordering::Relaxed) + 1, seeds);
+        progress.advance();
     }
     Ok((ledger, simulated))
-}
-
-/// A bar, where a person is looking.
-fn show_progress(done: u64, seeds: u64) {
-    const WIDTH: usize = 50;
-    if std::io::stderr().is_terminal() {
-        let filled = usize::try_from(done * WIDTH as u64 / seeds.max(1)).unwrap_or(WIDTH);
-        let end = if done == seeds { "\n" } else { "" };
-        eprint!("\r[{:WIDTH$}] {done}/{seeds} seeds{end}", "█".repeat(filled));
-    }
 }
 
 /// One seed, with everything that happened on the screen.

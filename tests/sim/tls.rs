@@ -12,10 +12,10 @@ use commonroom::server::limits::REGISTRATION_TIMEOUT;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
-use super::certificates::{Authority, FAR_AWAY};
 use super::member::{Act, Member};
 use super::network::Simulated;
 use super::plan::Plan;
+use super::support::certificates::{Authority, FAR_AWAY};
 use super::sweep::{plan_of, run_in};
 use super::world::{Physics, SERVER, World, address, seconds};
 

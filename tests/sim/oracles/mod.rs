@@ -29,7 +29,10 @@ pub const ALWAYS: [Oracle; 8] = [
     ("everyone sees one order, without a gap, as server.log has it", one_order::everyone_sees_the_log),
     ("nothing is said that nobody said, nothing twice, nothing half", accepted::only_what_was_said),
     ("each sender's messages are accepted in its order, without a gap", accepted::in_each_senders_order),
-    ("who leaves in order is sent everything that was said before", one_order::who_leaves_hears_the_rest),
+    (
+        "members who leave in order are sent everything that was said before",
+        one_order::members_who_leave_hear_the_rest,
+    ),
     ("nobody's slowness delays another", prompt::attentive_members_hear_at_once),
     ("the log is kept within its bound", the_log_is_bounded),
     ("no internal error", no_internal_error),

@@ -76,8 +76,9 @@ fn own_joining(membership: &Membership) -> Option<String> {
     membership.nicknames.last().map(|nickname| format!("{nickname} joined the chat!"))
 }
 
-/// Where nothing else is wrong, who leaves in order has heard all that the log has before its leaving.
-pub fn who_leaves_hears_the_rest(history: &History) -> Result<(), String> {
+/// Where nothing else is wrong, a member that leaves in order has heard everything that precedes its
+/// leaving in the log.
+pub fn members_who_leave_hear_the_rest(history: &History) -> Result<(), String> {
     let left = |membership: &&Membership| {
         membership.framing == Framing::Lines && matches!(membership.ended, Some((_, Ending::Left)))
     };

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::rows::ROW_LIMIT;
 use super::{Mark, MarkKind, Message, Shade, ShadeKind, Timeline};
-use crate::scenario::snapshot;
+use crate::support::snapshot::snapshot;
 
 #[test]
 fn a_picture_shows_everything_that_can_happen() {

@@ -1,0 +1,19 @@
+//! Waiting for something that nobody announces.
+
+use std::time::{Duration, Instant};
+
+/// How long anything that is awaited may take: far longer than it does on any machine.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long [`wait_for`] pauses before it looks again.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(3);
+
+/// Waits until `is_so` returns true. Panics with `what` after the [`DEADLINE`].
+#[track_caller]
+pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited {DEADLINE:?} in vain for {what:?}");
+        std::thread::sleep(POLL_INTERVAL);
+    }
+}
