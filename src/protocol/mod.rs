@@ -9,8 +9,10 @@
 //! 4. [`Broadcast`], [`Notice`] and [`Refusal`]: every sentence that the server says, and
 //!    [`Heard`]: how a client tells them apart.
 
+mod characters;
 mod command;
 mod framing;
+mod lookalike;
 mod nickname;
 mod notice;
 mod password;
