@@ -12,6 +12,7 @@
 mod characters;
 mod command;
 mod framing;
+mod keystrokes;
 mod lookalike;
 mod nickname;
 mod notice;
@@ -19,7 +20,7 @@ mod password;
 mod sanitize;
 
 pub use command::{Command, TEXT_BYTES, Text};
-pub use framing::{Decoder, Framing, LINE_BYTES};
+pub use framing::{Decoder, Framing, LINE_BYTES, Patience};
 pub use nickname::{NICKNAME_CHARACTERS, Nickname, NicknameError};
 pub use notice::{Broadcast, Heard, Notice, Refusal};
 pub use password::{PASSWORD_BYTES, Password, PasswordError};

@@ -1,10 +1,11 @@
 //! What no client should send: each gets the answer that `docs/protocol.md` names, and the rest of
 //! the room notices nothing.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;
+use std::time::Duration;
 
-use super::support::{Peer, Server};
+use super::support::{DEADLINE, Peer, Server};
 
 /// Asserts that a member who was here before has been told nothing, and is still served.
 #[track_caller]
@@ -130,6 +131,48 @@ fn a_nickname_that_comes_byte_by_byte_is_one_nickname() {
         peer.send_bytes(&[byte]);
     }
     peer.expect_next("Zoë joined the chat!");
+}
+
+#[test]
+fn a_nickname_that_somebody_types_slowly_is_one_nickname() {
+    let server = Server::start();
+    for nickname in ["Alexander", "Łukasz"] {
+        let mut peer = server.connect();
+        peer.expect_bytes("NICK");
+        for key in nickname.chars() {
+            peer.send(&key.to_string());
+            hears_nothing(&mut peer, KEY_PAUSE);
+        }
+        peer.send("\n");
+        peer.expect_next(&format!("{nickname} joined the chat!"));
+        peer.expect("Connected to server!");
+        peer.send("/quit\n");
+        peer.expect_end();
+    }
+}
+
+#[test]
+fn a_nickname_of_one_letter_is_one_also_without_a_newline() {
+    let server = Server::start();
+    let mut peer = server.connect();
+    peer.expect_bytes("NICK");
+    peer.send("A");
+    peer.expect_bytes("A joined the chat!\nConnected to server!");
+    peer.send("A: hello");
+    peer.expect_bytes("A: hello");
+}
+
+/// Between two keys of somebody who types slowly.
+const KEY_PAUSE: Duration = Duration::from_millis(300);
+
+/// For so long nothing comes.
+#[track_caller]
+fn hears_nothing(peer: &mut Peer, pause: Duration) {
+    let stream = peer.stream.get_ref();
+    stream.set_read_timeout(Some(pause)).unwrap();
+    let heard = stream.peek(&mut [0]).map_err(|error| error.kind());
+    assert!(matches!(heard, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{heard:?}");
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
 }
 
 #[test]
