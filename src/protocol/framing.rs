@@ -1,6 +1,7 @@
 //! Framing: a stream of bytes becomes messages.
 
 use super::Refusal;
+use super::keystrokes::Keystrokes;
 
 /// The longest line that is kept, in bytes without its newline: a text of 1,024 bytes and, before
 /// it, the nickname prefix or the command with its nickname, with room to spare.
@@ -15,11 +16,24 @@ pub enum Framing {
     Report,
 }
 
+/// How long the owner of a [`Decoder`] waits for more bytes before it tells the decoder that none came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// For ever: only bytes can complete what has come.
+    Endless,
+    /// A moment, as between two keys; then it calls [`Decoder::pause`].
+    Moment,
+    /// The silence that ends what a program has sent; then it calls [`Decoder::quiet`].
+    Silence,
+    /// A long silence, since this may be a person who searches for the next key; then the same.
+    LongSilence,
+}
+
 /// Turns the bytes of one connection into messages, however the network cuts them.
 ///
-/// A server's decoder starts undecided: a newline behind the nickname makes the connection
+/// A server's decoder starts undecided: a newline after the nickname makes the connection
 /// line-framed; silence ([`Decoder::quiet`]) or the report client's first message makes it
-/// report-framed. What cannot be a message comes out as a [`Refusal`] in its place, and decoding
+/// report-framed. Silence decides nothing where somebody types the nickname key by key. What cannot be a message comes out as a [`Refusal`] in its place, and decoding
 /// goes on behind it.
 ///
 /// Use it in turns: [`push`](Self::push) what one read brought, then take everything with
@@ -30,6 +44,8 @@ pub enum Framing {
 #[derive(Debug)]
 pub struct Decoder {
     framing: Option<Framing>,
+    /// Whether the nickname is typed, while the framing is not known.
+    keystrokes: Keystrokes,
     line_bytes: usize,
     /// What the report's client puts in front of each of its messages, `<nickname>: `.
     report_prefix: Box<[u8]>,
@@ -56,6 +72,7 @@ impl Decoder {
     pub fn new() -> Self {
         Self {
             framing: None,
+            keystrokes: Keystrokes::default(),
             line_bytes: LINE_BYTES,
             report_prefix: Box::default(),
             buffer: Vec::new(),
@@ -84,13 +101,17 @@ impl Decoder {
         self.framing
     }
 
-    /// Whether something has come that only more bytes or silence can complete.
-    ///
-    /// While this is true the owner watches the clock, and calls [`Decoder::quiet`] after 250 ms
-    /// without a byte. Line framing never waits for silence.
+    /// How long to wait for more bytes. Line framing waits for ever.
     #[must_use]
-    pub fn awaits_silence(&self) -> bool {
-        self.framing != Some(Framing::Lines) && (self.discarding || self.start < self.buffer.len())
+    pub fn patience(&self) -> Patience {
+        let is_complete = !self.discarding && self.start == self.buffer.len();
+        match (self.framing, self.keystrokes) {
+            (Some(Framing::Lines), _) | (None, Keystrokes::Typed) => Patience::Endless,
+            _ if is_complete => Patience::Endless,
+            (None, Keystrokes::Perhaps { paused: false }) => Patience::Moment,
+            (None, Keystrokes::Perhaps { paused: true }) => Patience::LongSilence,
+            _ => Patience::Silence,
+        }
     }
 
     /// How many bytes are held that are part of no message yet.
@@ -112,11 +133,19 @@ impl Decoder {
         self.buffer.extend_from_slice(bytes);
         self.silent = false;
         self.cut = false;
+        if self.framing.is_none() {
+            self.keystrokes.read(bytes);
+        }
+    }
+
+    /// Nothing has come for a moment.
+    pub fn pause(&mut self) {
+        self.keystrokes.pause();
     }
 
     /// Nothing has come for a while: what is pending is all there is.
     pub fn quiet(&mut self) {
-        if !self.awaits_silence() {
+        if self.patience() == Patience::Endless {
             return;
         }
         self.framing = Some(Framing::Report);
@@ -314,7 +343,7 @@ mod tests {
         assert_eq!(decoder.next_message(), Some(Ok("Alex: the first half and the second")));
         decoder.push_cut(b"Alex: as long as a read");
         assert_eq!(decoder.next_message(), None);
-        assert!(decoder.awaits_silence());
+        assert_eq!(decoder.patience(), Patience::Silence);
         decoder.quiet();
         assert_eq!(decoder.next_message(), Some(Ok("Alex: as long as a read")));
     }
@@ -327,7 +356,11 @@ mod tests {
         assert_eq!(decoder.framing(), Some(Framing::Lines));
         assert_eq!(decoder.next_message(), Some(Ok("hello")));
         assert_eq!(decoder.next_message(), None);
-        assert!(!decoder.awaits_silence(), "a line waits for its newline, however long it takes");
+        assert_eq!(
+            decoder.patience(),
+            Patience::Endless,
+            "a line waits for its newline, however long it takes"
+        );
         decoder.push(b"ld\n");
         assert_eq!(decoder.next_message(), Some(Ok("world")));
     }
@@ -335,14 +368,40 @@ mod tests {
     #[test]
     fn silence_behind_the_nickname_makes_the_connection_report_framed() {
         let mut decoder = Decoder::new();
-        assert!(!decoder.awaits_silence(), "silence before the first byte decides nothing");
+        assert_eq!(decoder.patience(), Patience::Endless, "silence before the first byte decides nothing");
         decoder.push(b"Al");
         assert_eq!(decoder.next_message(), None);
         decoder.push(b"ex");
         assert_eq!(decoder.next_message(), None);
-        assert!(decoder.awaits_silence());
+        assert_eq!(decoder.patience(), Patience::Silence);
         decoder.quiet();
         assert_eq!(decoder.next_message(), Some(Ok("Alex")));
+        assert_eq!(decoder.framing(), Some(Framing::Report));
+    }
+
+    #[test]
+    fn a_nickname_that_is_typed_waits_for_its_newline() {
+        let mut decoder = Decoder::new();
+        for (key, patience) in [(b"A", Patience::Moment), (b"l", Patience::Endless)] {
+            decoder.push(key);
+            assert_eq!(decoder.next_message(), None);
+            assert_eq!(decoder.patience(), patience);
+            decoder.pause();
+        }
+        decoder.quiet();
+        decoder.push(b"ex\n");
+        assert_eq!(decoder.next_message(), Some(Ok("Alex")));
+        assert_eq!(decoder.framing(), Some(Framing::Lines));
+    }
+
+    #[test]
+    fn a_nickname_of_one_letter_ends_with_a_long_silence() {
+        let mut decoder = Decoder::new();
+        decoder.push(b"A");
+        decoder.pause();
+        assert_eq!(decoder.patience(), Patience::LongSilence);
+        decoder.quiet();
+        assert_eq!(decoder.next_message(), Some(Ok("A")));
         assert_eq!(decoder.framing(), Some(Framing::Report));
     }
 
@@ -514,7 +573,7 @@ mod tests {
                 if quiet >> (index % 16) & 1 == 1 {
                     decoder.quiet();
                     while decoder.next_message().is_some() {}
-                    prop_assert!(!decoder.awaits_silence(), "silence leaves nothing half-way");
+                    prop_assert_eq!(decoder.patience(), Patience::Endless, "silence leaves nothing half-way");
                 }
             }
         }

@@ -9,15 +9,18 @@
 //! 4. [`Broadcast`], [`Notice`] and [`Refusal`]: every sentence that the server says, and
 //!    [`Heard`]: how a client tells them apart.
 
+mod characters;
 mod command;
 mod framing;
+mod keystrokes;
+mod lookalike;
 mod nickname;
 mod notice;
 mod password;
 mod sanitize;
 
 pub use command::{Command, TEXT_BYTES, Text};
-pub use framing::{Decoder, Framing, LINE_BYTES};
+pub use framing::{Decoder, Framing, LINE_BYTES, Patience};
 pub use nickname::{NICKNAME_CHARACTERS, Nickname, NicknameError};
 pub use notice::{Broadcast, Heard, Notice, Refusal};
 pub use password::{PASSWORD_BYTES, Password, PasswordError};

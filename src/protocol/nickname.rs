@@ -4,13 +4,24 @@ use std::fmt;
 use std::sync::Arc;
 
 use precis_profiles::precis_core::profile::PrecisFastInvocation as _;
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
+use precis_profiles::precis_core::{self, DerivedPropertyValue};
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_security::mixed_script::AugmentedScriptSet;
+
+use super::characters::{
+    Shown, is_digit, is_emoji, is_invisible, is_joining_sign, is_letter, is_mark, is_punctuation,
+};
+use super::lookalike;
 
 /// The longest nickname, in characters (Unicode scalar values) after normalisation.
 pub const NICKNAME_CHARACTERS: usize = 32;
 
+/// How many marks may stand on one letter: what UTS 39 allows, and more than any language needs.
+const MARKS_ON_A_LETTER: usize = 4;
+
 /// A nickname that follows the rules of `docs/protocol.md`: RFC 8266 (PRECIS nicknames) and, beyond
-/// it, no spaces, no `:`, a letter or a digit in front, and at most [`NICKNAME_CHARACTERS`].
+/// it, only characters of the classes named there, one writing system, no spaces, no `:`, a letter or
+/// a digit in front, and at most [`NICKNAME_CHARACTERS`].
 ///
 /// The rules are what makes a broadcast line unforgeable: in `<nickname>: <text>` the first `: `
 /// ends the name, and no name can begin like a notice (`-- `) or an action (`* `).
@@ -29,24 +40,20 @@ impl Nickname {
             return Err(NicknameError::Forbidden(forbidden));
         }
         let name = precis_profiles::Nickname::enforce(input)
-            .map_err(|error| match error {
-                _ if input.trim().is_empty() => NicknameError::Empty,
-                precis_profiles::precis_core::Error::BadCodepoint(bad) => {
-                    char::from_u32(bad.cp).map_or(NicknameError::Disallowed, NicknameError::Forbidden)
-                }
-                _ => NicknameError::Disallowed,
-            })?
+            .map_err(|error| explain(&error, input.trim().is_empty()))?
             .into_owned();
         let first = name.chars().next().ok_or(NicknameError::Empty)?;
-        if let Some(forbidden) = name.chars().find(|&character| is_separating(character)) {
+        if let Some(forbidden) = name.chars().find(|&character| !is_allowed(character)) {
             return Err(NicknameError::Forbidden(forbidden));
         }
-        if !is_letter_or_digit(first) {
+        if !is_letter(first) && !is_digit(first) {
             return Err(NicknameError::First(first));
         }
         if name.chars().count() > NICKNAME_CHARACTERS {
             return Err(NicknameError::TooLong);
         }
+        check_marks(&name)?;
+        check_scripts(&name)?;
         Ok(Self(name.into()))
     }
 
@@ -57,16 +64,78 @@ impl Nickname {
     }
 
     /// The two keys under which a nickname is taken, mostly the same: two nicknames that share one
-    /// of them cannot be in the room at once.
-    ///
-    /// Two, because the skeleton of UTS 39 and case folding do not commute. The first ignores case
-    /// and then looks (`Alex`, `alex`, and Cyrillic `аlex`), the second looks and then ignores case
-    /// (`PaypaI` with a capital I and `Paypal`).
+    /// of them look alike, and cannot be in the room at once.
     #[must_use]
     pub fn keys(&self) -> [Box<str>; 2] {
-        let look = |text: &str| unicode_security::skeleton(text).collect::<String>().to_lowercase();
-        [look(&self.0.to_lowercase()).into(), look(&self.0).into()]
+        lookalike::keys(&self.0)
     }
+}
+
+fn explain(error: &precis_core::Error, is_blank: bool) -> NicknameError {
+    match error {
+        _ if is_blank => NicknameError::Empty,
+        precis_core::Error::BadCodepoint(bad) => {
+            let needs_context =
+                matches!(bad.property, DerivedPropertyValue::ContextO | DerivedPropertyValue::ContextJ);
+            let why = if needs_context { NicknameError::OutOfPlace } else { NicknameError::Forbidden };
+            char::from_u32(bad.cp).map_or(NicknameError::Disallowed, why)
+        }
+        _ => NicknameError::Disallowed,
+    }
+}
+
+fn is_allowed(character: char) -> bool {
+    is_letter(character)
+        || is_mark(character)
+        || is_digit(character)
+        || is_punctuation(character)
+        || is_emoji(character)
+}
+
+/// Marks stand on letters, few and each once: more of them hide what they stand on, or one another.
+/// A sign that only joins two letters is seen only between two letters.
+fn check_marks(name: &str) -> Result<(), NicknameError> {
+    let mut marks = 0;
+    let mut before = None;
+    // Taken apart, so that a mark counts whether or not there is one character for it and its letter.
+    for character in name.nfd() {
+        if let Some(sign) = before.filter(|&before| is_joining_sign(before) && !is_letter(character)) {
+            return Err(NicknameError::OutOfPlace(sign));
+        }
+        marks = if is_mark(character) { marks + 1 } else { 0 };
+        let stands_on_a_letter = before.is_some_and(|before| is_letter(before) || is_mark(before));
+        if marks > 0 && (!stands_on_a_letter || before == Some(character) || marks > MARKS_ON_A_LETTER) {
+            return Err(NicknameError::Marks(character));
+        }
+        before = Some(character);
+    }
+    let last = before.filter(|&last| is_joining_sign(last));
+    last.map_or(Ok(()), |sign| Err(NicknameError::OutOfPlace(sign)))
+}
+
+/// All characters belong to one script, or to one of the combinations with which Chinese, Japanese and
+/// Korean are written, Latin included: the restriction level "highly restrictive" of UTS 39.
+fn check_scripts(name: &str) -> Result<(), NicknameError> {
+    let mut all = AugmentedScriptSet::default();
+    let mut all_but_latin = AugmentedScriptSet::default();
+    let mut first = None;
+    for character in name.chars() {
+        let scripts = AugmentedScriptSet::for_char(character);
+        if scripts.is_all() {
+            continue;
+        }
+        let script = scripts.base.iter().next().map_or("", |script| script.full_name());
+        let first = *first.get_or_insert(script);
+        all.intersect_with(scripts);
+        if !scripts.base.iter().any(|script| script.full_name() == "Latin") {
+            all_but_latin.intersect_with(scripts);
+        }
+        let is_east_asian = all_but_latin.hanb || all_but_latin.jpan || all_but_latin.kore;
+        if all.is_empty() && !is_east_asian {
+            return Err(NicknameError::MixedScripts(first, script));
+        }
+    }
+    Ok(())
 }
 
 impl From<Nickname> for Arc<str> {
@@ -83,6 +152,7 @@ impl fmt::Display for Nickname {
 
 /// Why something cannot be a nickname.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NicknameError {
     /// Nothing was left after trimming.
     Empty,
@@ -92,6 +162,13 @@ pub enum NicknameError {
     First(char),
     /// It holds a character that no nickname may hold.
     Forbidden(char),
+    /// This mark is one too many on its letter, stands there already, or stands on no letter.
+    Marks(char),
+    /// This character may stand only in certain places, and this is none: a middle dot anywhere but
+    /// between two `l`, or a sign that joins two letters without a letter after it.
+    OutOfPlace(char),
+    /// Its characters belong to different scripts, such as these two.
+    MixedScripts(&'static str, &'static str),
     /// RFC 8266 rules it out for a reason that is not one single character.
     Disallowed,
 }
@@ -109,6 +186,17 @@ impl fmt::Display for NicknameError {
             Self::Forbidden(forbidden) => {
                 write!(formatter, "a nickname cannot contain {}", Shown(*forbidden))
             }
+            Self::Marks(mark) => write!(
+                formatter,
+                "in a nickname marks such as {} stand on letters, at most {MARKS_ON_A_LETTER} on one and none twice",
+                Shown(*mark)
+            ),
+            Self::OutOfPlace(character) => {
+                write!(formatter, "a nickname cannot contain {} in this place", Shown(*character))
+            }
+            Self::MixedScripts(one, other) => {
+                write!(formatter, "a nickname is written in one script, not in both {one} and {other}")
+            }
             Self::Disallowed => write!(formatter, "the characters do not form a nickname (RFC 8266)"),
         }
     }
@@ -116,52 +204,20 @@ impl fmt::Display for NicknameError {
 
 impl std::error::Error for NicknameError {}
 
-/// A character as it can safely be printed in a sentence: itself where it is visible and harmless,
-/// its code point otherwise.
-pub(super) struct Shown(pub(super) char);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            ' ' => formatter.write_str("a space"),
-            visible if visible.is_ascii_graphic() => write!(formatter, "“{visible}”"),
-            other => write!(formatter, "U+{:04X}", u32::from(other)),
-        }
-    }
-}
-
-/// Control and format characters (general categories Cc and Cf): escape sequences, bidi controls,
-/// zero-width joiners; and the blank of Braille, which is a symbol that nobody sees.
-fn is_invisible(character: char) -> bool {
-    character == '\u{2800}'
-        || matches!(character.general_category(), GeneralCategory::Control | GeneralCategory::Format)
-}
-
-fn is_separating(character: char) -> bool {
-    character == ':' || character.is_whitespace()
-}
-
-fn is_letter_or_digit(character: char) -> bool {
-    character.general_category_group() == GeneralCategoryGroup::Letter
-        || character.general_category() == GeneralCategory::DecimalNumber
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
+    use proptest::sample::select;
 
+    use super::super::characters::is_invisible;
     use super::*;
-
-    fn resemble(left: &str, right: &str) -> bool {
-        let keys = |name: &str| Nickname::parse(name).expect("a valid nickname").keys();
-        let right = keys(right);
-        keys(left).iter().any(|key| right.contains(key))
-    }
 
     #[test]
     fn names_of_all_scripts_are_nicknames() {
-        for name in ["Dinesh", "alex_2", "7of9", "Zoë", "Алексей", "دينيش", "दिनेश", "陳大文", "a-b.c"]
-        {
+        let names = "Dinesh alex_2 7of9 Zoë Алексей دينيش दिनेश 陳大文 a-b.c José Łukasz O'Brien O’Brien 李雷 たろう 김철수 \
+                     Zoë🎈 Nguyễn Anna‐Lena Тарас-2 ภูมิพล தமிழ் ኢትዮጵያ Paral·lel ネ・コ אב״ג မန္တလေး ខ្មែរ ᏣᎳᎩ R&D Bo+1 \
+                     Alex(away) alex@work a[bot] a{x}|^~! 山田Taro タロウBob 철수Kim 𠀀";
+        for name in names.split_whitespace() {
             assert_eq!(Nickname::parse(name).map(|name| name.to_string()).as_deref(), Ok(name));
         }
     }
@@ -171,11 +227,12 @@ mod tests {
         assert_eq!(Nickname::parse("  Alex ").unwrap().as_str(), "Alex");
         assert_eq!(Nickname::parse("Ａｌｅｘ").unwrap().as_str(), "Alex");
         assert_eq!(Nickname::parse("Zoe\u{308}").unwrap().as_str(), "Zoë");
+        assert_eq!(Nickname::parse("HenryⅣ").unwrap().as_str(), "HenryIV");
     }
 
     #[test]
     fn what_is_not_a_nickname_is_refused_with_the_reason() {
-        use NicknameError::{Empty, First, Forbidden, TooLong};
+        use NicknameError::{Empty, First, Forbidden, Marks, OutOfPlace, TooLong};
         let cases = [
             ("", Empty),
             ("   ", Empty),
@@ -183,15 +240,40 @@ mod tests {
             ("Alex:", Forbidden(':')),
             ("-- The server", Forbidden(' ')),
             ("--", First('-')),
-            ("*", First('*')),
-            ("/quit", First('/')),
+            ("*", Forbidden('*')),
+            ("/quit", Forbidden('/')),
+            ("🎈Zoë", First('🎈')),
+            ("\u{301}a", First('\u{301}')),
             ("Al\u{1b}[31mex", Forbidden('\u{1b}')),
             ("Al\nex", Forbidden('\n')),
             ("Al\u{200b}ex", Forbidden('\u{200b}')),
             ("Al\u{202e}ex", Forbidden('\u{202e}')),
             ("Al\u{9b}ex", Forbidden('\u{9b}')),
+            // A nickname of blanks, blanks at the end of another: of Hangul, Braille, music, hieroglyphs.
             ("\u{3164}", Forbidden('\u{3164}')),
+            ("Alex\u{3164}", Forbidden('\u{3164}')),
+            ("Alex\u{115f}", Forbidden('\u{115f}')),
             ("Alex\u{2800}", Forbidden('\u{2800}')),
+            ("Alex\u{1d159}", Forbidden('\u{1d159}')),
+            ("\u{13441}", Forbidden('\u{13441}')),
+            // Private use, not assigned, a selector, a tag, a joiner of emoji, an emoji that needs a selector.
+            ("Alex\u{e000}", Forbidden('\u{e000}')),
+            ("Alex\u{378}", Forbidden('\u{378}')),
+            ("Alex\u{fe0f}", Forbidden('\u{fe0f}')),
+            ("Alex\u{e0061}", Forbidden('\u{e0061}')),
+            ("A👩\u{200d}👧", Forbidden('\u{200d}')),
+            ("Zoë❤", Forbidden('❤')),
+            ("Alex🇩🇪", Forbidden('🇩')),
+            ("x\u{489}", Forbidden('\u{489}')),
+            // Marks on nothing, the same twice, too many.
+            ("a-\u{301}", Marks('\u{301}')),
+            ("Zoë🎈\u{301}", Marks('\u{301}')),
+            ("a\u{301}\u{301}", Marks('\u{301}')),
+            ("a\u{323}\u{324}\u{325}\u{326}\u{327}", Marks('\u{326}')),
+            // A dot between two that are no `l`, a sign that joins nothing.
+            ("A·B", OutOfPlace('·')),
+            ("မောင်\u{1039}", OutOfPlace('\u{1039}')),
+            ("မောင်\u{1039}2", OutOfPlace('\u{1039}')),
             ("abcdefghijklmnopqrstuvwxyz1234567", TooLong),
         ];
         for (input, reason) in cases {
@@ -201,25 +283,85 @@ mod tests {
     }
 
     #[test]
-    fn nicknames_that_look_alike_cannot_both_be_taken() {
-        assert!(resemble("Alex", "alex"));
-        assert!(resemble("Alex", "\u{410}lex"), "a Cyrillic capital A");
-        assert!(resemble("alex", "\u{430}lex"), "a Cyrillic small a");
-        assert!(resemble("Paypal", "PaypaI"), "a capital I for a small l");
-        assert!(resemble("Ivan", "ivan"));
-        assert!(resemble("Bob", "B0b"));
-        assert!(!resemble("Alex", "Alec"));
-        assert!(!resemble("ivan", "lvan"));
+    fn scripts_are_not_mixed_but_where_people_do() {
+        use NicknameError::{Forbidden, MixedScripts};
+        // Coptic is written by nobody any more, so it is not even mixed.
+        assert_eq!(Nickname::parse("\u{2c81}lex"), Err(Forbidden('\u{2c81}')));
+        for (name, one, other) in [
+            ("p\u{430}ypal", "Latin", "Cyrillic"),
+            ("\u{440}\u{430}ypal", "Cyrillic", "Latin"),
+            ("\u{391}lex", "Greek", "Latin"),
+            ("Al\u{585}x", "Latin", "Armenian"),
+            ("\u{13aa}lex", "Cherokee", "Latin"),
+            ("김た", "Hangul", "Hiragana"),
+            ("李a\u{430}", "Han", "Cyrillic"),
+            ("Alex\u{661}", "Latin", "Arabic"),
+        ] {
+            assert_eq!(Nickname::parse(name), Err(MixedScripts(one, other)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_a_sentence_for_whoever_typed_the_nickname() {
+        for (name, sentence) in [
+            ("two words", "a nickname cannot contain a space"),
+            ("Zoë❤", "a nickname cannot contain “❤” (U+2764)"),
+            ("Al\u{200b}ex", "a nickname cannot contain U+200B"),
+            ("-", "a nickname begins with a letter or a digit, not with “-”"),
+            ("A·B", "a nickname cannot contain “·” (U+00B7) in this place"),
+            (
+                "a\u{301}\u{301}",
+                "in a nickname marks such as U+0301 stand on letters, at most 4 on one and none twice",
+            ),
+            ("\u{430}lex", "a nickname is written in one script, not in both Cyrillic and Latin"),
+        ] {
+            assert_eq!(Nickname::parse(name).unwrap_err().to_string(), sentence);
+        }
+    }
+
+    #[test]
+    fn no_character_that_nobody_sees_is_part_of_a_nickname() {
+        for character in '\0'..=char::MAX {
+            let is_seen = !is_invisible(character)
+                && !is_default_ignorable(character)
+                && !character.is_control()
+                && !character.is_whitespace();
+            assert!(is_seen || !is_allowed(character), "{}", Shown(character));
+        }
+    }
+
+    /// `Default_Ignorable_Code_Point`, those included that are not assigned yet.
+    fn is_default_ignorable(character: char) -> bool {
+        matches!(character,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+    }
+
+    /// Pieces of names, and what tries to hide in them.
+    pub(in crate::protocol) fn pieces() -> impl Strategy<Value = String> {
+        const PIECES: &str = "a I l 1 Straß ς Σ İ ı ǰ É o\u{308} \u{301} \u{307} ж Щ á 李 た カ 김 ﬁ Ｚ Ⅳ ß ẞ - ' · 🎈 ٣ ن \
+                              ᏣᎳ \u{200b} \u{fe0f} \u{115f} \u{1d159} \u{ad} \u{1039} ŉ և ΐ ᾳ";
+        let pieces: Vec<&str> = PIECES.split(' ').filter(|piece| !piece.is_empty()).collect();
+        let piece = prop_oneof![
+            4 => select(pieces).prop_map(str::to_owned),
+            1 => any::<char>().prop_map(String::from),
+        ];
+        proptest::collection::vec(piece, 1..8).prop_map(|pieces| pieces.concat())
     }
 
     proptest! {
         #[test]
-        fn any_nickname_can_be_parsed_again_and_stays_the_same(input in ".{0,40}") {
+        fn any_nickname_can_be_parsed_again_is_visible_and_stays_the_same(input in pieces()) {
             if let Ok(name) = Nickname::parse(&input) {
                 prop_assert_eq!(Nickname::parse(name.as_str()), Ok(name.clone()));
                 prop_assert!(name.as_str().chars().count() <= NICKNAME_CHARACTERS);
                 prop_assert!(!name.as_str().contains([':', ' ', '\n', '\r']));
-                prop_assert!(!name.as_str().starts_with(['-', '*', '/']));
+                prop_assert!(name.as_str().starts_with(|first| is_letter(first) || is_digit(first)));
+                prop_assert!(!name.as_str().contains(is_invisible));
+                prop_assert!(!name.as_str().contains(is_default_ignorable));
             }
         }
     }

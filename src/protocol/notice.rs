@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::nickname::Shown;
+use super::characters::Shown;
 use super::{NICKNAME_CHARACTERS, Nickname, NicknameError, TEXT_BYTES, Text};
 
 /// What begins a line that is for one member alone. No broadcast line can begin so, because every

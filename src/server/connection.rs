@@ -12,9 +12,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout};
 use tracing::trace;
 
-use super::limits::{LINGER, READ_BYTES, SILENCE, WRITE_BYTES};
+use super::limits::{LINGER, READ_BYTES, SILENCE, TYPING_PAUSE, TYPING_SILENCE, WRITE_BYTES};
 use crate::net::Stream;
-use crate::protocol::{Decoder, Framing, Refusal};
+use crate::protocol::{Decoder, Framing, Patience, Refusal};
 use crate::room::{DisconnectReason, FellBehind, Read, Reader, Transcript};
 
 /// A connection that was accepted.
@@ -77,12 +77,19 @@ impl<S: Stream> Incoming<S> {
     /// Waits for bytes, or for the silence that completes what has come, and gives them to the
     /// decoder. Returns false at the end of the stream.
     pub(super) async fn read(&mut self) -> io::Result<bool> {
-        if !self.decoder.awaits_silence() {
-            return poll_fn(|context| self.poll_read(context)).await;
-        }
-        let read = Box::pin(timeout(SILENCE, poll_fn(|context| self.poll_read(context)))).await;
+        let patience = self.decoder.patience();
+        let longest = match patience {
+            Patience::Endless => return poll_fn(|context| self.poll_read(context)).await,
+            Patience::Moment => TYPING_PAUSE,
+            Patience::Silence => SILENCE,
+            Patience::LongSilence => TYPING_SILENCE,
+        };
+        let read = Box::pin(timeout(longest, poll_fn(|context| self.poll_read(context)))).await;
         read.unwrap_or_else(|_| {
-            self.decoder.quiet();
+            match patience {
+                Patience::Moment => self.decoder.pause(),
+                _ => self.decoder.quiet(),
+            }
             Ok(true)
         })
     }

@@ -29,6 +29,14 @@ pub const GUESSING_ADDRESSES: usize = 1_024;
 /// a newline, which is what the report's client sends.
 pub const SILENCE: Duration = Duration::from_millis(250);
 
+/// How long no byte comes between two keys of somebody who types, and never between the pieces of what
+/// a program has written at once.
+pub const TYPING_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much longer no byte comes after one character alone before that is taken to be a whole
+/// nickname, and not the first key of one.
+pub const TYPING_SILENCE: Duration = Duration::from_millis(1_900);
+
 /// How long a member that has once sent `/ping` may send nothing at all. Who pings goes on pinging,
 /// so its silence means that its host is gone, which TCP alone finds out much later, or never.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,10 +1,11 @@
 //! What no client should send: each gets the answer that `docs/protocol.md` names, and the rest of
 //! the room notices nothing.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;
+use std::time::Duration;
 
-use super::support::{Peer, Server};
+use super::support::{DEADLINE, Peer, Server};
 
 /// Asserts that a member who was here before has been told nothing, and is still served.
 #[track_caller]
@@ -48,10 +49,13 @@ fn a_nickname_that_looks_like_anothers_or_hides_something_is_refused() {
     let mut bystander = server.join("Bystander");
     let like_another = "somebody here has that nickname, or one like it";
     for (wanted, reason) in [
-        // The second letter is Cyrillic, the first one is wide, all are in another case.
-        ("B\u{443}stander", like_another),
+        // The first letter is wide, all are in another case, some are Cyrillic, one is a blank of
+        // music, one is Coptic.
         ("\u{ff22}ystander", like_another),
         ("BYSTANDER", like_another),
+        ("Вystаndеr", "a nickname is written in one script, not in both Cyrillic and Latin"),
+        ("Bystander\u{1d159}", "a nickname cannot contain “\u{1d159}” (U+1D159)"),
+        ("\u{2c82}ystander", "a nickname cannot contain “\u{2c82}” (U+2C82)"),
         ("By\u{200b}stander", "a nickname cannot contain U+200B"),
         ("\u{202e}rednatsyB", "a nickname cannot contain U+202E"),
     ] {
@@ -127,6 +131,48 @@ fn a_nickname_that_comes_byte_by_byte_is_one_nickname() {
         peer.send_bytes(&[byte]);
     }
     peer.expect_next("Zoë joined the chat!");
+}
+
+#[test]
+fn a_nickname_that_somebody_types_slowly_is_one_nickname() {
+    let server = Server::start();
+    for nickname in ["Alexander", "Łukasz"] {
+        let mut peer = server.connect();
+        peer.expect_bytes("NICK");
+        for key in nickname.chars() {
+            peer.send(&key.to_string());
+            hears_nothing(&mut peer, KEY_PAUSE);
+        }
+        peer.send("\n");
+        peer.expect_next(&format!("{nickname} joined the chat!"));
+        peer.expect("Connected to server!");
+        peer.send("/quit\n");
+        peer.expect_end();
+    }
+}
+
+#[test]
+fn a_nickname_of_one_letter_is_one_also_without_a_newline() {
+    let server = Server::start();
+    let mut peer = server.connect();
+    peer.expect_bytes("NICK");
+    peer.send("A");
+    peer.expect_bytes("A joined the chat!\nConnected to server!");
+    peer.send("A: hello");
+    peer.expect_bytes("A: hello");
+}
+
+/// Between two keys of somebody who types slowly.
+const KEY_PAUSE: Duration = Duration::from_millis(300);
+
+/// For so long nothing comes.
+#[track_caller]
+fn hears_nothing(peer: &mut Peer, pause: Duration) {
+    let stream = peer.stream.get_ref();
+    stream.set_read_timeout(Some(pause)).unwrap();
+    let heard = stream.peek(&mut [0]).map_err(|error| error.kind());
+    assert!(matches!(heard, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)), "{heard:?}");
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
 }
 
 #[test]

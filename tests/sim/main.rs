@@ -51,5 +51,6 @@ mod sweep;
 mod thundering_herd;
 mod timeline;
 mod tls;
+mod typing;
 mod vanished_member;
 mod world;

@@ -11,7 +11,7 @@ fn of_many_that_want_one_nickname_exactly_one_gets_it_and_the_others_choose_agai
     let mut world = scenario::begin();
     world.start_server(Config::default());
     let hosts = ["first", "second", "third"];
-    for (host, wanted) in hosts.into_iter().zip(["Alex", "ALEX", "\u{410}lex"]) {
+    for (host, wanted) in hosts.into_iter().zip(["Alex", "ALEX", "A1ex"]) {
         world.add(Member::new(wanted).on_host(host));
     }
     world.run_until(seconds(1));

@@ -1,0 +1,96 @@
+//! Nicknames that come key by key, or piece by piece, in virtual time. The same on the real binary is in
+//! `tests/cli/bad_input.rs`.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use commonroom::net::Connect as _;
+use commonroom::server::Config;
+use commonroom::server::limits::REGISTRATION_TIMEOUT;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, sleep};
+
+use super::network::Simulated;
+use super::world::{Physics, World, address, seconds};
+
+#[test]
+fn what_somebody_types_is_a_nickname_when_enter_is_pressed_however_slowly() {
+    for pause_milliseconds in [150, 300, 1_500] {
+        let (heard, _) = answer_to("Alexander\n", Duration::from_millis(pause_milliseconds));
+        assert_eq!(
+            heard, "NICKAlexander joined the chat!\nConnected to server!\n",
+            "{pause_milliseconds} ms"
+        );
+    }
+    // Even if the first keys are fast, and the next one is long in coming.
+    let (heard, after) = answer_to("Al\n", Duration::from_millis(60));
+    assert_eq!(heard, "NICKAl joined the chat!\nConnected to server!\n");
+    assert!(after < seconds(1), "{after:?}");
+}
+
+#[test]
+fn a_nickname_that_the_network_cuts_into_bytes_needs_no_newline() {
+    let (heard, after) = answer_to("Alexander", Duration::from_millis(1));
+    assert_eq!(heard, "NICKAlexander joined the chat!\nConnected to server!");
+    assert!((seconds(2)..seconds(3)).contains(&after), "{after:?}");
+}
+
+#[test]
+fn a_nickname_of_one_letter_needs_no_newline_but_two_seconds() {
+    let (heard, after) = answer_to("A", Duration::ZERO);
+    assert_eq!(heard, "NICKA joined the chat!\nConnected to server!");
+    assert!((seconds(2)..seconds(3)).contains(&after), "{after:?}");
+    let (_, after) = answer_to("李雷", Duration::ZERO);
+    assert!((seconds(2)..seconds(3)).contains(&after), "a character is not a byte: {after:?}");
+}
+
+#[test]
+fn whoever_types_for_ever_is_closed_after_the_registration_timeout() {
+    let (heard, after) = answer_to(&"a".repeat(23), seconds(1));
+    assert_eq!(heard, "NICK-- No nickname has come in time. Goodbye.\n");
+    assert!((REGISTRATION_TIMEOUT..REGISTRATION_TIMEOUT + seconds(1)).contains(&after), "{after:?}");
+}
+
+/// What is heard by somebody who sends this character by character, with a pause after each, and how long
+/// after its first byte the second thing is heard.
+fn answer_to(said: &str, pause: Duration) -> (String, Duration) {
+    let mut world = World::with(Physics::default());
+    world.start_server(Config::default());
+    let answer = Arc::new(Mutex::new((String::new(), Duration::ZERO)));
+    let (told, said) = (Arc::clone(&answer), said.to_owned());
+    world.within(|sim| {
+        sim.host("Typist", move || {
+            let (told, said) = (Arc::clone(&told), said.clone());
+            async move {
+                *told.lock().unwrap() = type_slowly(&said, pause).await?;
+                Ok(())
+            }
+        });
+    });
+    world.run_until(REGISTRATION_TIMEOUT + seconds(5));
+    answer.lock().unwrap().clone()
+}
+
+async fn type_slowly(said: &str, pause: Duration) -> io::Result<(String, Duration)> {
+    let (mut hearing, mut speaking) = tokio::io::split(Simulated::default().connect(&address()).await?);
+    let mut asked = [0; 4];
+    hearing.read_exact(&mut asked).await?;
+    let begun = Instant::now();
+    let speak = async {
+        for character in said.chars() {
+            // It may have been closed.
+            let _ = speaking.write_all(character.to_string().as_bytes()).await;
+            sleep(pause).await;
+        }
+        io::Result::Ok(())
+    };
+    let hear = async {
+        let mut answer = [0; 1_024];
+        let length = hearing.read(&mut answer).await?;
+        let heard = String::from_utf8_lossy(&answer[..length]).into_owned();
+        Ok((heard, begun.elapsed()))
+    };
+    let ((), (heard, after)) = tokio::try_join!(speak, hear)?;
+    Ok((String::from_utf8_lossy(&asked).into_owned() + &heard, after))
+}
