@@ -38,8 +38,8 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "skips the drain",
         mistakes: &[Mistake {
-            right: "let rest = deliver(outgoing, &place);",
-            wrong: "let rest = async { Ok::<(), DisconnectReason>(()) };",
+            right: "shutdown_grace, delivered(&place)",
+            wrong: "shutdown_grace, async { Ok::<(), DisconnectReason>(()) }",
         }],
         caught_by: CaughtBy {
             test: SWEEP,
@@ -59,16 +59,17 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "announces a leaving twice",
         mistakes: &[Mistake {
-            right: "self.log.append(Broadcast::Left(&nickname));",
-            wrong: "self.log.append(Broadcast::Left(&nickname)); self.log.append(Broadcast::Left(&nickname));",
+            right: "self.transcript.append(Broadcast::Left(&nickname));",
+            wrong: "self.transcript.append(Broadcast::Left(&nickname));
+        self.transcript.append(Broadcast::Left(&nickname));",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 20, says: "everyone sees one order" },
     },
     Broken {
         name: "sets the cursor one byte too far back",
         mistakes: &[Mistake {
-            right: "*cursor += part as Position;",
-            wrong: "*cursor += part as Position - Position::from(part > 8_000);",
+            right: "self.cursor += part as Position;",
+            wrong: "self.cursor += part as Position - Position::from(part > 8_000);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "everyone sees one order" },
     },
@@ -82,15 +83,20 @@ pub const BROKEN: &[Broken] = &[
         mistakes: &[
             Mistake {
                 right: "Handled::All => {}",
-                wrong: "Handled::All => Box::pin(place.room.wait_for_the_slowest()).await,",
+                wrong: "Handled::All => Box::pin(hub.wait_for_the_slowest()).await,",
             },
             Mistake {
                 right: "/// Slows a sender down",
                 wrong: "/// Broken on purpose.
     pub(super) async fn wait_for_the_slowest(&self) {
-        while self.lock().room.somebody_is_behind_by(0, |_| false) {
+        while self.somebody_is_behind() {
             sleep(BACK_PRESSURE_PAUSE).await;
         }
+    }
+
+    fn somebody_is_behind(&self) -> bool {
+        let State { room, readers, .. } = &mut *self.lock();
+        readers.somebody_is_behind_by(0, room.transcript().end(), |_| false)
     }
 
     /// Slows a sender down",
@@ -101,27 +107,27 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "gathers for three seconds before it sends more",
         mistakes: &[Mistake {
-            right: "if wrote == Wrote::Part {",
-            wrong: "sleep(std::time::Duration::from_secs(3)).await; if wrote == Wrote::Part {",
+            right: "while self.lock().deliver() {",
+            wrong: "while { sleep(Duration::from_secs(3)).await; self.lock().deliver() } {",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 1_000, says: "nobody's slowness delays another" },
     },
     Broken {
         name: "lets two have one nickname",
         mistakes: &[Mistake {
-            right: "keys.iter().any(|key| self.roster.contains_key(key))",
-            wrong: "self.roster.len() > 1_000",
+            right: "keys.iter().any(|key| self.holders",
+            wrong: "self.holders.len() > 1_000 && keys.iter().any(|key| self.holders",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "a nickname belongs to one member at a time" },
     },
     Broken {
         name: "says the unfinished last line of a connection that broke",
         mistakes: &[Mistake {
-            right: "Ok(Ok(false)) => return DisconnectReason::Wish,",
+            right: "Ok(Ok(false)) => return DisconnectReason::Quit,",
             wrong: "Ok(Ok(false)) => {
                 incoming.decoder.push(b\"\\n\");
-                place.room.handle_messages(member, &mut incoming.decoder);
-                return DisconnectReason::Wish;
+                hub.handle_messages(member, &mut incoming.decoder);
+                return DisconnectReason::Quit;
             }",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "nothing is said that nobody said" },
@@ -129,28 +135,25 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps a member whose connection was reset",
         mistakes: &[Mistake {
-            right: "place.room.leave(id, reason);",
+            right: "hub.leave(id, reason);",
             wrong: "if reason == DisconnectReason::Reset {
         std::mem::forget(place);
         return false;
     }
-    place.room.leave(id, reason);",
+    hub.leave(id, reason);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "the roster equals the live members" },
     },
     Broken {
         name: "tells a newcomer that it is connected before it is",
-        mistakes: &[Mistake {
-            right: "private.peek().map_or(end, |&&(position, _)| position.min(end))",
-            wrong: "if private.peek().is_none() { end } else { cursor }",
-        }],
+        mistakes: &[Mistake { right: "map(|&(position, _)| position.min(end))", wrong: "map(|_| cursor)" }],
         caught_by: CaughtBy { test: SWEEP, seeds: 20, says: "everyone sees one order" },
     },
     Broken {
         name: "never drops a member that takes nothing",
         mistakes: &[Mistake {
-            right: "place.room.limits().write_timeout",
-            wrong: "limits().write_timeout * 100",
+            right: "place.hub.limits().write_timeout",
+            wrong: "place.hub.limits().write_timeout * 100",
         }],
         caught_by: CaughtBy {
             test: SWEEP,
@@ -162,7 +165,7 @@ pub const BROKEN: &[Broken] = &[
         name: "loses a message now and then",
         mistakes: &[Mistake {
             right: "Ok(Command::Say(text)) =>",
-            wrong: "Ok(Command::Say(_)) if room.end() % 16 == 7 => Ok(()),
+            wrong: "Ok(Command::Say(_)) if room.transcript().end() % 16 == 7 => Decision::Ignore,
         Ok(Command::Say(text)) =>",
         }],
         caught_by: CaughtBy {
@@ -174,7 +177,7 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: PANICS,
         mistakes: &[Mistake {
-            right: "Err(refusal) => Err(refusal),",
+            right: "Err(refusal) => Decision::Refuse(refusal),",
             wrong: "Err(refusal) => panic!(\"{refusal}\"),",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "no internal error" },
