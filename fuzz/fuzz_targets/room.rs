@@ -5,9 +5,9 @@
 mod cuts;
 
 use commonroom::protocol::{
-    Command, Decoder, Framing, Sanitized, Heard, LINE_BYTES, Nickname, Notice, Refusal,
+    Command, Decoder, Framing, Heard, LINE_BYTES, Nickname, Notice, Refusal, Sanitized,
 };
-use commonroom::room::{MemberId, Read, Room, Transcript};
+use commonroom::room::{DisconnectReason, Entry, MemberId, Outcome, Read, Readers, Room, Transcript};
 use libfuzzer_sys::fuzz_target;
 
 /// So little that lines fall off the end of the log all the time.
@@ -19,27 +19,58 @@ const READ_BYTES: usize = 512;
 const LONG_BYTES: usize = 1_400;
 
 fuzz_target!(|input: &[u8]| {
-    let mut room = Room::new(RETENTION_BYTES, PRIVATE_BYTES);
+    let mut chat = Chat { room: Room::new(RETENTION_BYTES), readers: Readers::new(PRIVATE_BYTES) };
     let mut witness = Screen::default();
-    let watching = room.join(Nickname::parse("Witness").expect("a nickname"), 0).expect("an empty room");
+    let watching = chat.join(Nickname::parse("Witness").expect("a nickname")).expect("an empty room");
     let mut connections = [Connection::default(), Connection::default()];
     for piece in cuts::pieces(input, LONG_BYTES) {
         let connection = &mut connections[piece.connection];
         connection.deliver(&piece.bytes);
-        while connection.take_message(&mut room) {
-            witness.read(&mut room, watching);
+        while connection.take_message(&mut chat) {
+            witness.read(&mut chat, watching);
         }
         for connection in &mut connections {
-            connection.read(&mut room);
+            connection.read(&mut chat);
         }
         let bound = Transcript::bound_bytes(RETENTION_BYTES, 2 * LINE_BYTES);
-        assert!(room.retained_bytes() <= bound, "the log is bounded");
+        assert!(chat.room.transcript().retained_bytes() <= bound, "the transcript is bounded");
     }
     for connection in &connections {
         connection.agrees_with(&witness);
         connection.does_not_depend_on_the_cuts();
     }
 });
+
+/// The room and its readers, as a server has them.
+struct Chat {
+    room: Room,
+    readers: Readers<()>,
+}
+
+impl Chat {
+    fn join(&mut self, nickname: Nickname) -> Result<MemberId, Refusal> {
+        let joining = self.room.transcript().end();
+        match self.room.apply(&Entry::Join { nickname, from: ([127, 0, 0, 1], 1).into() }) {
+            Outcome::Joined(id) => {
+                self.readers.add(id, joining, ());
+                self.tell(id, &Notice::Connected);
+                Ok(id)
+            }
+            Outcome::Refused(refusal) => Err(refusal),
+            other => panic!("a joining comes to {other:?}"),
+        }
+    }
+
+    fn leave(&mut self, member: MemberId) {
+        let until = self.room.transcript().end();
+        self.room.apply(&Entry::Leave { member, reason: DisconnectReason::Quit });
+        self.readers.end(member, until);
+    }
+
+    fn tell(&mut self, id: MemberId, notice: &Notice<'_>) {
+        self.readers.tell(id, self.room.transcript().end(), notice);
+    }
+}
 
 #[derive(Default)]
 struct Connection {
@@ -62,7 +93,7 @@ impl Connection {
     }
 
     /// Does what one message asks for, as a session does. Returns whether there was one.
-    fn take_message(&mut self, room: &mut Room) -> bool {
+    fn take_message(&mut self, chat: &mut Chat) -> bool {
         let Some(message) = self.decoder.next_message() else {
             let held = self.decoder.held_bytes();
             assert!(held <= LINE_BYTES + 1, "{held} bytes are held of what is no message yet");
@@ -70,62 +101,60 @@ impl Connection {
         };
         let message = message.map(str::to_owned);
         self.messages.push(message.clone());
-        match &self.member {
+        match self.member.clone() {
             _ if self.gone => {}
-            Some(_) => self.obey(room, message),
-            None => self.join(room, message),
+            Some((id, chosen)) => self.handle(chat, id, &chosen, message),
+            None => self.join(chat, message),
         }
         true
     }
 
-    fn join(&mut self, room: &mut Room, message: Result<String, Refusal>) {
+    fn join(&mut self, chat: &mut Chat, message: Result<String, Refusal>) {
         let Ok(chosen) = message else { return };
-        let joined = Nickname::parse(&chosen).map_err(Refusal::from).and_then(|name| room.join(name, 0));
+        let joined = Nickname::parse(&chosen).map_err(Refusal::from).and_then(|name| chat.join(name));
         if let Ok(id) = joined {
             self.decoder.set_report_prefix(&format!("{chosen}: "));
             self.member = Some((id, chosen));
         }
     }
 
-    fn obey(&mut self, room: &mut Room, message: Result<String, Refusal>) {
-        let Some((id, chosen)) = self.member.clone() else { return };
-        let Some(nickname) = room.nickname(id).cloned() else { return };
-        let prefixes = [nickname.as_str(), &chosen];
-        let done = match message
-            .as_deref()
-            .map_err(|&refusal| refusal)
-            .and_then(|text| Command::parse(text, &prefixes))
-        {
-            Ok(Command::Say(text)) => {
-                room.say(id, text);
-                Ok(())
-            }
-            Ok(Command::Act(text)) => {
-                room.act(id, text);
-                Ok(())
-            }
-            Ok(Command::Whisper { to, text }) => room.whisper(id, to, text).map(drop),
-            Ok(Command::Rename(name)) => {
-                Nickname::parse(name).map_err(Refusal::from).and_then(|new| room.rename(id, new)).map(drop)
-            }
-            Ok(Command::Ping(token)) => Ok(room.tell(id, &Notice::Pong(token))),
-            Ok(Command::Help) => Ok(room.tell(id, &Notice::Help)),
+    fn handle(&mut self, chat: &mut Chat, member: MemberId, chosen: &str, message: Result<String, Refusal>) {
+        let Some(nickname) = chat.room.nickname(member).cloned() else { return };
+        let prefixes = [nickname.as_str(), chosen];
+        let message = message.as_deref().map_err(|&refusal| refusal);
+        let entry = match message.and_then(|text| Command::parse(text, &prefixes)) {
+            Ok(Command::Say(text)) => Entry::Say { member, text },
+            Ok(Command::Act(text)) => Entry::Act { member, text },
+            Ok(Command::Whisper { to, text }) => match chat.room.find(to) {
+                Some(to) if chat.readers.may_be_told_more(to) => Entry::Whisper { member, to, text },
+                _ => return chat.tell(member, &Notice::NotSent(Refusal::NobodyOfThatName)),
+            },
+            Ok(Command::Rename(name)) => match Nickname::parse(name) {
+                Ok(nickname) => Entry::Rename { member, nickname },
+                Err(error) => return chat.tell(member, &Notice::NotSent(error.into())),
+            },
+            Ok(Command::Ping(token)) => return chat.tell(member, &Notice::Pong(token)),
+            Ok(Command::Help) => return chat.tell(member, &Notice::Help),
             Ok(Command::Quit) => {
-                room.leave(id);
                 self.gone = true;
-                Ok(())
+                return chat.leave(member);
             }
-            Ok(_) => Ok(()),
-            Err(refusal) => Err(refusal),
+            Ok(_) => return,
+            Err(refusal) => return chat.tell(member, &Notice::NotSent(refusal)),
         };
-        if let Err(refusal) = done {
-            room.tell(id, &Notice::NotSent(refusal));
+        match (chat.room.apply(&entry), entry) {
+            (Outcome::Refused(refusal), _) => chat.tell(member, &Notice::NotSent(refusal)),
+            (Outcome::Whispered { from, to: addressee }, Entry::Whisper { to, text, .. }) => {
+                chat.tell(to, &Notice::WhisperFrom(&from, text));
+                chat.tell(member, &Notice::WhisperTo(&addressee, text));
+            }
+            _ => {}
         }
     }
 
-    fn read(&mut self, room: &mut Room) {
+    fn read(&mut self, chat: &mut Chat) {
         if let Some((id, _)) = self.member {
-            self.screen.read(room, id);
+            self.screen.read(chat, id);
         }
     }
 
@@ -166,21 +195,27 @@ struct Screen {
 }
 
 impl Screen {
-    fn read(&mut self, room: &mut Room, id: MemberId) {
+    fn read(&mut self, chat: &mut Chat, id: MemberId) {
         while !self.behind {
-            match room.read(id, READ_BYTES) {
-                Ok(Read::Data { stretch, .. }) => {
+            let Chat { room, readers } = chat;
+            let read = readers.visit_one(id, |reader| match reader.read(room.transcript(), READ_BYTES) {
+                Ok(Read::Data { bytes, .. }) => {
                     // The socket takes a part of it.
-                    let taken = stretch.len().div_ceil(2);
-                    room.advance(id, taken);
-                    self.take(&stretch[..taken]);
+                    let taken = bytes.len().div_ceil(2);
+                    reader.advance(room.transcript(), taken);
+                    Ok(Some(bytes[..taken].to_vec()))
                 }
-                Ok(_) => {
+                Ok(Read::Idle | Read::End) => Ok(None),
+                Err(error) => Err(error),
+            });
+            match read {
+                Some(Ok(Some(bytes))) => self.take(&bytes),
+                Some(Ok(None)) | None => {
                     assert!(self.unfinished.is_empty(), "lines are sent whole");
                     return;
                 }
                 // It is no member any more.
-                Err(_) => self.behind = true,
+                Some(Err(_)) => self.behind = true,
             }
         }
     }
