@@ -39,6 +39,7 @@ impl<'a> Text<'a> {
 
 /// A member's message, understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Command<'a> {
     /// An empty line: nothing was said, and nothing is answered.
     Nothing,

@@ -14,6 +14,7 @@ const CONNECTED: &str = "Connected to server!";
 
 /// A line that everyone in the room is told.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Broadcast<'a> {
     /// Somebody came.
     Joined(&'a Nickname),
@@ -41,6 +42,7 @@ impl fmt::Display for Broadcast<'_> {
 
 /// A line, or a few, for one member alone.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Notice<'a> {
     /// The member has joined.
     Connected,
@@ -111,6 +113,7 @@ const HELP: &str = "/who  who is here
 
 /// Why something that a client sent is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Refusal {
     /// A text that is blank.
     Empty,
@@ -204,6 +207,7 @@ impl From<NicknameError> for Refusal {
 /// The other direction of [`Broadcast`] and [`Notice`]. It is exact, because no broadcast line can
 /// begin like a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Heard<'a> {
     /// A line that everyone is told.
     Everyone(&'a str),

@@ -11,6 +11,7 @@ use crate::protocol::{Nickname, Refusal, Text};
 /// An entry holds all that the change depends on, so two rooms that apply the same entries are the
 /// same. A text is borrowed: on its way from the read buffer into the transcript it is copied once.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Entry<'a> {
     /// Somebody comes in.
     Join {
@@ -62,6 +63,7 @@ pub enum Entry<'a> {
 
 /// What an [`Entry`] has brought about.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// Nothing: somebody who is no member asked for it, or it was so already.
     Unchanged,
@@ -88,6 +90,7 @@ pub enum Outcome {
 
 /// Why a member is no longer here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DisconnectReason {
     /// It closed the connection in order, or said `/quit`.
     Quit,

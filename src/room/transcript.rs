@@ -4,25 +4,25 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::Write as _;
 
-/// A place in the transcript: how many bytes lie before it since the room began. A member's cursor is such
-/// a position: what lies before it has been taken by the member's socket.
+/// A place in the transcript: the number of bytes before it since the room began. A member's cursor is
+/// one: everything before it was taken by the member's socket.
 pub type Position = u64;
 
-/// A chunk is begun when the last one holds this part of the retention, so that giving up the
-/// oldest one gives up little.
+/// A new chunk begins when the last one holds this part of the retention, so that dropping the oldest
+/// one drops little.
 const CHUNKS_IN_RETENTION: usize = 8;
 
-/// Or so much: memory is asked for by the chunk, and a large retention is not all needed at once.
+/// The size of a chunk, at most: a large retention takes memory only as it fills.
 const CHUNK_BYTES: usize = 1_024 * 1_024;
 
-/// Who is shown history begins at most this part of the retention before the end: a sender is slowed down
-/// while anybody is behind by more than half of it.
+/// History reaches back at most this part of the retention. Senders are slowed down while anybody is
+/// more than half of it behind, so a newcomer must begin well within that.
 const HISTORY_IN_RETENTION: usize = 4;
 
-/// Lines, each ended by a newline, in chunks; the oldest chunks are given up when together they
-/// hold more than the retention.
+/// Lines, each ended by a newline, in chunks. The oldest chunks are dropped as soon as the others hold
+/// the retention.
 ///
-/// Readers share the chunks: what is read is not copied, however many read it.
+/// Reading borrows from the chunks: nothing is copied, however many members read it.
 #[derive(Debug)]
 pub struct Transcript {
     chunks: VecDeque<Chunk>,
@@ -37,37 +37,37 @@ struct Chunk {
     lines: Vec<u8>,
 }
 
-/// A cursor lies before what the log still holds: its reader was too slow.
+/// A cursor lies before everything that is retained: its reader was too slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FellBehind;
 
 impl Transcript {
-    /// An empty log that keeps at least the last `retention_bytes`, as far as there are so many.
+    /// An empty transcript that keeps at least the last `retention_bytes`.
     #[must_use]
     pub fn new(retention_bytes: usize) -> Self {
         Self { chunks: VecDeque::new(), end: 0, retained_bytes: 0, retention_bytes }
     }
 
-    /// The most that a log of this retention ever holds, if no line is longer than `line_bytes`:
-    /// one chunk more than it must.
+    /// The most bytes that a transcript with this retention ever holds, if no line is longer than
+    /// `line_bytes`: one chunk more than the retention.
     #[must_use]
     pub fn bound_bytes(retention_bytes: usize, line_bytes: usize) -> usize {
         retention_bytes + retention_bytes / CHUNKS_IN_RETENTION + 2 * line_bytes
     }
 
-    /// The position behind the last line, where the next one will begin.
+    /// The position after the last line, where the next one will begin.
     #[must_use]
     pub fn end(&self) -> Position {
         self.end
     }
 
-    /// The position of the oldest line that is still there.
+    /// The position of the oldest line that is retained.
     #[must_use]
     pub fn begin(&self) -> Position {
         self.chunks.front().map_or(self.end, |chunk| chunk.begin)
     }
 
-    /// How much is there; see [`Transcript::bound_bytes`].
+    /// How many bytes are retained; see [`Transcript::bound_bytes`].
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
         self.retained_bytes
@@ -107,8 +107,9 @@ impl Transcript {
         Ok(&chunk.lines[from..to])
     }
 
-    /// The position `lines` lines before `position`, or of as many as there are; but not so far before it that
-    /// whoever begins there were as good as behind.
+    /// The position `lines` lines before `position`, or of the first line that is retained, or of the
+    /// first one in the last quarter of the retention: a reader that begins there must not be far behind
+    /// already.
     #[must_use]
     pub fn lines_before(&self, position: Position, lines: usize) -> Position {
         let farthest = position.saturating_sub((self.retention_bytes / HISTORY_IN_RETENTION) as Position);
@@ -123,7 +124,7 @@ impl Transcript {
                         return nearer;
                     }
                     newlines += 1;
-                    // The newline that ends the line before the ones that are wanted.
+                    // This newline ends the line before those that are wanted.
                     if newlines > lines {
                         return begin;
                     }
@@ -139,14 +140,14 @@ impl Transcript {
     fn open_chunk(&mut self) -> &mut Chunk {
         let chunk_bytes = (self.retention_bytes / CHUNKS_IN_RETENTION).min(CHUNK_BYTES);
         if self.chunks.back().is_none_or(|chunk| chunk.lines.len() >= chunk_bytes) {
-            // The last line overshoots; the memory is used only as far as it is written to.
+            // The last line overshoots. Memory that is not written to costs nothing.
             let lines = Vec::with_capacity(chunk_bytes + chunk_bytes / CHUNKS_IN_RETENTION);
             self.chunks.push_back(Chunk { begin: self.end, lines });
         }
         self.chunks.back_mut().expect("a chunk was just seen or added")
     }
 
-    /// Gives up the oldest chunks that the retention does not need.
+    /// Drops the oldest chunks that the retention does not need.
     fn retire(&mut self) {
         while let Some(oldest) = self.chunks.front()
             && self.retained_bytes - oldest.lines.len() >= self.retention_bytes
@@ -158,8 +159,7 @@ impl Transcript {
     }
 }
 
-/// A distance inside a chunk or the retained log, which fits into memory by construction; a
-/// distance to a position far beyond is cut to what can be addressed.
+/// A distance within what is retained, which fits into memory by construction. Larger ones saturate.
 fn offset(distance: Position) -> usize {
     usize::try_from(distance).unwrap_or(usize::MAX)
 }
