@@ -180,6 +180,31 @@ fn a_server_that_does_not_start_is_said_with_its_last_words() {
 }
 
 #[test]
+fn a_command_that_ends_and_leaves_its_server_running_does_not_pass_for_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let [script, ids] = ["start", "ids"].map(|name| directory.path().join(name));
+    let address = free_address();
+    let program = command("chat-server");
+    // In the background of a shell a program does not notice Ctrl-C.
+    let start = format!(
+        "sh -c 'echo $$ >> \"$0\"; exec \"$@\"' '{ids}' '{server}' --listen {address} --log /dev/null &\nwait\n",
+        ids = ids.display(),
+        server = program.get_program().display()
+    );
+    std::fs::write(&script, start).unwrap();
+    let checked = check(&format!("sh '{}'", script.display()), address, &directory.path().join("server.log"))
+        .args(["--case", "server-restart", "--framing", "lines"])
+        .assert();
+    for id in std::fs::read_to_string(&ids).unwrap().lines() {
+        let orphan = rustix::process::Pid::from_raw(id.parse().unwrap()).unwrap();
+        // All but the one that has the port have ended.
+        let _ = rustix::process::kill_process(orphan, rustix::process::Signal::KILL);
+    }
+    let expected = format!("the command has ended, but {address} is still in use");
+    checked.code(1).stdout(predicate::str::contains(expected));
+}
+
+#[test]
 fn a_checker_without_a_server_or_with_a_case_that_is_none_is_a_usage_error() {
     for arguments in
         [vec![], vec!["127.0.0.1:1", "--case", "no-such-case"], vec!["127.0.0.1:1", "--server", "true"]]

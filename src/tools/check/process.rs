@@ -99,6 +99,26 @@ impl Process {
         Running::spawn(command).map_err(|error| format!("cannot start “{command}”: {}", explain(&error)))
     }
 
+    /// Waits until nothing listens on the address any more. Otherwise what the command has started, and not
+    /// the command itself, is the server: the cases would go on with an orphan that they cannot end.
+    async fn until_address_is_free(&self) -> Result<(), Observation> {
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while let Err(error) = Tcp.bind(&self.address).await {
+            if Instant::now() > deadline {
+                return Err(match error.kind() {
+                    io::ErrorKind::AddrInUse => format!(
+                        "the command has ended, but {} is still in use: \
+                         the command must be the server itself, not something that starts it",
+                        self.address
+                    ),
+                    _ => format!("{} cannot be had again: {}", self.address, explain(&error)),
+                });
+            }
+            sleep(START_INTERVAL).await;
+        }
+        Ok(())
+    }
+
     fn log_length(&self) -> u64 {
         self.log.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |metadata| metadata.len())
     }
@@ -151,6 +171,7 @@ impl Subject for Process {
         }
         // A server that one case has left spinning, deaf or dead must not fail the next one.
         self.kill().await;
+        self.until_address_is_free().await?;
         self.log_begin = self.log_length();
         self.start().await
     }
@@ -194,7 +215,7 @@ impl Subject for Process {
         match timeout(STOP_TIMEOUT, running.child.wait()).await {
             Ok(_) => {
                 self.running = None;
-                Ok(())
+                self.until_address_is_free().await
             }
             Err(_) => Err(format!(
                 "with a client connected, the server did not end within {STOP_TIMEOUT:?} of Ctrl-C"
