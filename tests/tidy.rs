@@ -116,6 +116,21 @@ fn every_test_that_a_document_names_is_there() {
 }
 
 #[test]
+fn the_timelines_are_those_that_documents_show() {
+    let directory = root().join("docs/timelines");
+    let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
+    let drawn: Vec<String> = files_below(&directory, "svg").iter().map(|path| name(path)).collect();
+    let mut shown = Vec::new();
+    for document in files_below(&root().join("docs"), "md").into_iter().chain([root().join("README.md")]) {
+        let text = fs::read_to_string(&document).expect("a readable document");
+        let pictures = text.split("![").skip(1).filter_map(|rest| rest.split_once("](")?.1.split(')').next());
+        shown.extend(pictures.map(|picture| name(Path::new(picture))));
+    }
+    shown.sort();
+    assert_eq!(drawn, shown, "on the left docs/timelines, on the right what documents show");
+}
+
+#[test]
 fn no_snapshot_waits_for_review() {
     let waiting = files_below(&root().join("snapshots"), "new");
     assert!(waiting.is_empty(), "look at them with `just review`: {waiting:?}");
