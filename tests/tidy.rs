@@ -1,4 +1,5 @@
-//! What must never be, kept true: the invariants of `docs/architecture.md` as a test.
+//! What must never be, kept true: the invariants of `docs/architecture.md` as a test, where neither a
+//! lint nor `clippy.toml` can say them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ fn nothing_but_the_file_system_module_opens_a_file_to_write_to_it() {
 fn nothing_is_unbounded() {
     for mut file in rust_files("src") {
         file.forget_tests();
-        for forbidden in ["unbounded", "read_to_end", "read_to_string", "mpsc::channel()"] {
+        for forbidden in ["read_to_end", "read_to_string", "mpsc::channel()"] {
             file.must_not_contain(forbidden);
         }
     }
@@ -62,9 +63,7 @@ fn nothing_is_unbounded() {
 #[test]
 fn whatever_could_make_a_simulation_differ_from_itself_is_absent() {
     for file in rust_files("src").chain(rust_files("tests/sim")) {
-        for forbidden in ["HashMap", "HashSet", "sync::watch", "tokio::fs", "SystemTime::now"] {
-            file.must_not_contain(forbidden);
-        }
+        file.must_not_contain("tokio::fs");
         if !file.is_below(GENERATOR) {
             file.must_not_contain("std::time::Instant");
         }
@@ -82,7 +81,7 @@ fn whatever_could_make_a_simulation_differ_from_itself_is_absent() {
 #[test]
 fn tests_wait_for_what_they_await_and_none_is_switched_off() {
     for file in rust_files("tests").filter(|file| !file.is("tests/tidy.rs")) {
-        for forbidden in ["thread::sleep", "#[ignore", "tokio::net", "std::net::UdpSocket"] {
+        for forbidden in ["#[ignore", "tokio::net"] {
             file.must_not_contain(forbidden);
         }
     }
