@@ -146,6 +146,7 @@ impl Running {
         self.child.id()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "other programs do not say that they accept")]
     fn wait_until_it_accepts(&mut self, kind: Kind) -> Result<(), String> {
         let deadline = Instant::now() + START_TIMEOUT;
         while !self.accepts(kind) {

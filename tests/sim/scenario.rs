@@ -35,8 +35,8 @@ fn physics(begin: DateTime) -> Physics {
     }
 }
 
-/// Shows the picture of a scenario that is over, and compares its log and its picture with what
-/// has been reviewed.
+/// Shows the picture of a scenario that is over, and compares its log with what has been reviewed; so
+/// too its picture, if a document shows it.
 #[track_caller]
 pub fn end(world: &World, name: &str) {
     end_with_log(world, name, &world.server_log());
@@ -55,15 +55,18 @@ pub fn end_with_log(world: &World, name: &str, log: &str) {
     compare_picture(&format!("{name}.svg"), &timeline.to_svg());
 }
 
+/// Compares with the picture in `docs/timelines`, where there is one: tests/tidy.rs sees to it that
+/// these are the ones that documents show.
 #[track_caller]
 fn compare_picture(name: &str, picture: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/timelines").join(name);
+    let Ok(drawn) = std::fs::read_to_string(&path) else { return };
     if std::env::var_os("SIM_DRAW").is_some() {
-        std::fs::create_dir_all(path.parent().expect("a directory")).expect("a writable repository");
         std::fs::write(&path, picture).expect("a writable repository");
+        return;
     }
     assert!(
-        std::fs::read_to_string(&path).is_ok_and(|drawn| drawn == picture),
+        drawn == picture,
         "docs/timelines/{name} is not what the code draws now; `just timelines` draws it"
     );
 }

@@ -10,6 +10,7 @@ pub const POLL_INTERVAL: Duration = Duration::from_millis(3);
 
 /// Waits until `is_so` returns true. Panics with `what` after the [`DEADLINE`].
 #[track_caller]
+#[expect(clippy::disallowed_methods, reason = "here is where tests wait, and a pause is not spinning")]
 pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !is_so() {
