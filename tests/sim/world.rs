@@ -22,6 +22,7 @@ use super::member::Member;
 use super::network::{Descriptors, Simulated};
 use super::picture;
 use super::recording::Recording;
+use super::stranger::Script;
 use super::timeline::{Shade, ShadeKind, Timeline};
 
 /// The name under which the server is reached.
@@ -74,6 +75,8 @@ pub struct World {
     /// What was done to the network, for the picture.
     shades: Vec<Shade>,
     descriptors: Descriptors,
+    /// What strangers do.
+    scripts: Vec<Script>,
 }
 
 /// Where the server is, as seen from the members.
@@ -139,6 +142,7 @@ impl World {
             recording,
             shades: Vec::new(),
             descriptors: Descriptors::default(),
+            scripts: Vec::new(),
         }
     }
 
@@ -184,6 +188,15 @@ impl World {
                 async move { Ok(running.await?) }
             });
         });
+    }
+
+    /// Puts strangers into the world, on a host of their own. Their script must end before the world does.
+    pub fn add_strangers<F>(&mut self, host: &str, script: impl Fn() -> F + 'static)
+    where
+        F: Future<Output = io::Result<()>> + 'static,
+    {
+        let script = self.within(|sim| Script::begin(sim, host, script));
+        self.scripts.push(script);
     }
 
     /// Those of the server, for whoever wants to take them away.
