@@ -299,12 +299,17 @@ impl World {
 
     /// What `server.log` holds by now.
     pub fn server_log(&self) -> String {
-        self.log.text()
+        self.log.text_from(0)
     }
 
     /// The events inside by now: from `DEBUG` up, and everything if the world is traced.
     pub fn events(&self) -> String {
-        self.notable.text()
+        self.events_from(0)
+    }
+
+    /// The same without the first `offset` bytes.
+    pub fn events_from(&self, offset: usize) -> String {
+        self.notable.text_from(offset)
     }
 
     /// Every connection that any member has had by now.
@@ -342,8 +347,8 @@ impl Captured {
         move || captured.clone()
     }
 
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).expect("events are UTF-8")
+    fn text_from(&self, offset: usize) -> String {
+        String::from_utf8(self.0.lock().unwrap()[offset..].to_vec()).expect("events are UTF-8")
     }
 }
 
