@@ -115,6 +115,42 @@ fn every_test_that_a_document_names_is_there() {
     assert!(named > 0, "no document names a test: the check would be in vain");
 }
 
+/// A scenario is added by adding its file: what follows from the files is written here, not by hand.
+#[test]
+fn the_scenarios_are_registered_and_listed_as_their_files_say() {
+    let directory = root().join("tests/sim/scenarios");
+    let (mut modules, mut rows) = (Vec::new(), Vec::new());
+    for file in rust_files("tests/sim/scenarios").filter(|file| !file.is("tests/sim/scenarios/mod.rs")) {
+        let name = file.path.file_stem().and_then(|name| name.to_str()).expect("the name of a source file");
+        let paragraph = file.text.lines().map_while(|line| line.strip_prefix("//! "));
+        let sentence = paragraph.collect::<Vec<_>>().join(" ");
+        assert!(sentence.ends_with('.'), "{} begins with no sentence about it", file.path.display());
+        modules.push(format!("mod {name};\n"));
+        rows.push(format!("| `{name}` | {} |\n", sentence.trim_end_matches('.')));
+    }
+    let stale = [
+        is_rewritten(&directory.join("mod.rs"), "\n\n", &modules.concat()),
+        is_rewritten(
+            &root().join("docs/simulation.md"),
+            "| `just sim` | what happens |\n|---|---|\n",
+            &rows.concat(),
+        ),
+    ];
+    assert_eq!(stale, [None, None], "these did not agree with the files, and now do: run the tests again");
+}
+
+/// Makes what follows `heading`, up to the next empty line, `wanted`. Returns the file if it was not.
+fn is_rewritten(path: &Path, heading: &str, wanted: &str) -> Option<PathBuf> {
+    let text = fs::read_to_string(path).expect("a readable file");
+    let (before, after) = text.split_once(heading).expect("the heading");
+    let end = if after.starts_with('\n') { 0 } else { after.find("\n\n").map_or(after.len(), |end| end + 1) };
+    let rewritten = [before, heading, wanted, &after[end..]].concat();
+    (rewritten != text).then(|| {
+        fs::write(path, rewritten).expect("a writable repository");
+        path.to_owned()
+    })
+}
+
 /// The broken servers themselves are built and run by `just broken`.
 #[test]
 fn every_mistake_of_the_broken_servers_fits_the_code_exactly_once() {

@@ -8,8 +8,8 @@ use super::actor::Membership;
 
 #[derive(Clone, Debug)]
 pub struct History {
-    /// The most that the server has kept of its log at any time, in bytes.
-    pub retained_bytes: usize,
+    /// The most that the server has kept of its transcript at any time, by its own account.
+    pub retained_bytes: Option<usize>,
     /// One for each time that the server was started.
     pub epochs: Vec<Epoch>,
     pub memberships: Vec<Membership>,
@@ -48,7 +48,7 @@ pub enum LogEvent {
 impl History {
     pub fn new(
         server_log: &str,
-        events: &str,
+        retained_bytes: Option<usize>,
         memberships: Vec<Membership>,
         terms: Terms,
         healed: Option<Duration>,
@@ -63,11 +63,6 @@ impl History {
                 epoch.events.push(LogEvent::parse(event));
             }
         }
-        let retained = events.split("retained_bytes=").skip(1).map(|rest| {
-            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            digits.parse().expect("a number of bytes")
-        });
-        let retained_bytes = retained.max().unwrap_or(0);
         Self { retained_bytes, epochs, memberships, terms, healed }
     }
 
@@ -88,6 +83,16 @@ impl History {
             .iter()
             .filter(|membership| membership.ended.is_none() && self.joining(membership).is_some())
     }
+}
+
+/// The most that the server has kept of its transcript, by these events inside it. `None` if none of
+/// them says it.
+pub fn most_retained_bytes(events: &str) -> Option<usize> {
+    let retained = events.split("retained_bytes=").skip(1).map(|rest| {
+        let digits = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..digits].parse().expect("a number of bytes")
+    });
+    retained.max()
 }
 
 impl LogEvent {

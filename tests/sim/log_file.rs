@@ -11,7 +11,6 @@ use tokio::time::sleep;
 use super::log_faults::account;
 use super::machine::Machine;
 use super::member::{Act, Member};
-use super::scenario;
 use super::world::{Physics, SERVER, World, listen_address, seconds};
 
 #[test]
@@ -62,33 +61,6 @@ fn a_second_server_on_the_same_port_or_log_is_refused_and_the_first_goes_on() {
     assert!(world.screen("Dinesh").contains(&"Dinesh: still here".to_owned()));
     let starts = machine.disk.files().concat().matches("Server started\n").count();
     assert_eq!(starts, 2, "it may start when the first has ended");
-}
-
-#[test]
-fn a_full_disk_stops_nobody_and_what_it_cost_is_said_to_the_operator_and_in_the_log() {
-    let machine = Machine::default();
-    let mut world = scenario::begin_with_log(machine.log.clone());
-    machine.start_server_in(&mut world, Config::default(), seconds(8));
-    world.add(Member::new("Dinesh").says(seconds(2), "one").says(seconds(4), "three"));
-    world.add(Member::new("Alex").connects(seconds(1)).says(seconds(3), "two").says(seconds(6), "four"));
-    world.run_until(Duration::from_millis(2_500));
-    world.disk_fails("the disk is full");
-    machine.disk.leave_free(Some(30));
-    world.run_until(seconds(5));
-    assert_eq!(world.screen("Alex").last().map(String::as_str), Some("Dinesh: three"));
-    assert_eq!(
-        machine.stderr(),
-        ["cannot write the log server.log: no space left on device; the chat goes on without it"],
-        "once"
-    );
-    world.disk_works();
-    machine.disk.leave_free(None);
-    world.run_until(seconds(9));
-    assert_eq!(
-        machine.stderr()[1..],
-        ["2 lines were not written to the log server.log: no space left on device"]
-    );
-    scenario::end_with_log(&world, "a_full_disk", &machine.disk.files().concat());
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! - [`network`]: our seam over turmoil. [`member`] and [`actor`]: one that keeps what it saw. [`world`]: one
 //!   server and its members.
 //! - [`machine`]: where its log lies, on a [`disk`] that fails when it is told to. [`log_faults`] are a sweep of that.
-//! - The named scenarios, each a module of its own with its `server.log` as a snapshot.
+//! - [`scenarios`]: each is a file, with its `server.log` as a snapshot; [`scenario`] is what they share.
+//!   [`stranger`] is a connection that does not behave as a client does.
 //! - [`conformance`]: the report's table, which `chat-check` runs against processes.
 //! - [`sweep`]: many [`plan`]s drawn from seeds. [`history`] is what happened in one, [`oracles`] are
 //!   the promises about it, [`ledger`] counts what must sometimes happen.
@@ -12,34 +13,28 @@
 //! - [`determinism`]: the same seed does the same in two processes.
 //! - [`timeline`]: a picture of a run.
 
-mod abrupt_disconnect;
+mod accepting;
 mod actor;
+mod bursts;
 mod conformance;
 mod determinism;
 mod disk;
-mod guards;
+mod foreign_server;
 mod history;
-mod hostile_text;
 mod ledger;
 mod log_faults;
 mod log_file;
 mod machine;
 mod member;
-mod misbehaviour;
 mod network;
-mod nickname_race;
 mod oracles;
-mod orderly_end;
-mod partition;
-mod password;
 mod picture;
 mod plan;
 mod recording;
 mod regressions;
-mod report_log;
-mod restart;
 mod scenario;
-mod stall;
+mod scenarios;
+mod stranger;
 #[path = "../support"]
 mod support {
     pub mod certificates;
@@ -52,5 +47,4 @@ mod thundering_herd;
 mod timeline;
 mod tls;
 mod typing;
-mod vanished_member;
 mod world;

@@ -1,6 +1,11 @@
 //! What all named scenarios have in common: how their world begins, and what is kept of it.
+//!
+//! A scenario is a file of `tests/sim/scenarios/`. The name of the file is its name, and the first
+//! paragraph in it is its row in the table of `docs/simulation.md`.
 
-use std::path::PathBuf;
+use std::fs;
+use std::panic::Location;
+use std::path::{Path, PathBuf};
 
 use commonroom::journal::Handle;
 use jiff::civil::DateTime;
@@ -35,40 +40,54 @@ fn physics(begin: DateTime) -> Physics {
     }
 }
 
-/// Shows the picture of a scenario that is over, and compares its log with what has been reviewed; so
-/// too its picture, if a document shows it.
+/// Shows the picture of the scenario of the calling file, and compares its log with what has been
+/// reviewed, and its picture if a document shows it.
 #[track_caller]
-pub fn end(world: &World, name: &str) {
-    end_with_log(world, name, &world.server_log());
+pub fn end(world: &World) {
+    end_with_log(world, &world.server_log());
 }
 
 /// The same, where `log` is what has become of the log.
 #[track_caller]
-pub fn end_with_log(world: &World, name: &str, log: &str) {
+pub fn end_with_log(world: &World, log: &str) {
     let timeline = world.timeline().expect("scenarios are recorded");
     println!("{}\n{log}", timeline.to_text(110));
     if seed().is_some() {
         println!("{}", world.events());
         return;
     }
+    let file = Path::new(Location::caller().file());
+    let name = file.file_stem().and_then(|name| name.to_str()).expect("the name of a source file");
     snapshot(&format!("server_log_of_{name}"), log);
-    compare_picture(&format!("{name}.svg"), &timeline.to_svg());
+    compare_picture(&format!("timelines/{name}.svg"), &timeline.to_svg());
 }
 
-/// Compares with the picture in `docs/timelines`, where there is one: tests/tidy.rs sees to it that
-/// these are the ones that documents show.
 #[track_caller]
 fn compare_picture(name: &str, picture: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/timelines").join(name);
-    let Ok(drawn) = std::fs::read_to_string(&path) else { return };
-    if std::env::var_os("SIM_DRAW").is_some() {
-        std::fs::write(&path, picture).expect("a writable repository");
+    let documents = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let path = documents.join(name);
+    if !path.exists() && !is_shown_in(&documents, name) {
         return;
     }
+    if std::env::var_os("SIM_DRAW").is_some() {
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a writable repository");
+        fs::write(&path, picture).expect("a writable repository");
+    }
     assert!(
-        drawn == picture,
-        "docs/timelines/{name} is not what the code draws now; `just timelines` draws it"
+        fs::read_to_string(&path).is_ok_and(|drawn| drawn == picture),
+        "docs/{name} is not what the code draws now; `just timelines` draws it"
     );
+}
+
+/// Whether the README or a document contains the picture.
+fn is_shown_in(documents: &Path, name: &str) -> bool {
+    let mut texts =
+        fs::read_dir(documents).expect("the documents").map(|entry| entry.expect("an entry").path());
+    let shows = |path: &Path| {
+        path.extension().is_some_and(|extension| extension == "md")
+            && fs::read_to_string(path).expect("a readable document").contains(&format!("{name})"))
+    };
+    shows(&documents.join("../README.md")) || texts.any(|path| shows(&path))
 }
 
 fn seed() -> Option<u64> {

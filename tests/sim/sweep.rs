@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use super::history::History;
+use super::history::{History, most_retained_bytes};
 use super::ledger::Ledger;
 use super::oracles::{ALWAYS, AT_THE_END, check};
 use super::plan::{HEALED, LIVENESS, Plan, plans};
@@ -36,6 +36,7 @@ pub fn run(plan: &Plan, traced: bool) -> Result<Outcome, String> {
 pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
     let mut changes = plan.changes().into_iter().peekable();
     let mut now = Duration::ZERO;
+    let (mut events_read, mut retained_bytes) = (0, None);
     loop {
         now += seconds(1);
         while let Some((at, change)) = changes.next_if(|&(at, _)| at <= now) {
@@ -44,8 +45,12 @@ pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
         }
         world.run_until(now);
         let healed = (now > HEALED).then_some(HEALED);
+        // Of the events, of which a traced run has megabytes, only the new ones are read.
+        let events = world.events_from(events_read);
+        events_read += events.len();
+        retained_bytes = retained_bytes.max(most_retained_bytes(&events));
         let history =
-            History::new(&world.server_log(), &world.events(), world.memberships(), plan.terms(), healed);
+            History::new(&world.server_log(), retained_bytes, world.memberships(), plan.terms(), healed);
         check(&ALWAYS, &history)?;
         if now <= HEALED {
             continue;

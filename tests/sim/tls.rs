@@ -1,23 +1,20 @@
 //! The chat over TLS over the simulated network. TLS draws its randomness from the operating system,
 //! so these runs differ from each other in their bytes, but not in what they promise.
 
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use commonroom::net::{Connect, Identity, TlsServer, Trust};
+use commonroom::net::{Identity, TlsServer, Trust};
 use commonroom::server::Config;
 use commonroom::server::limits::REGISTRATION_TIMEOUT;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use super::member::{Act, Member};
 use super::network::Simulated;
 use super::plan::Plan;
+use super::stranger::Stranger;
 use super::support::certificates::{Authority, FAR_AWAY};
 use super::sweep::{plan_of, run_in};
-use super::world::{Physics, SERVER, World, address, seconds};
+use super::world::{Physics, SERVER, World, seconds};
 
 /// How many seeds of the sweep are run over TLS.
 const SEEDS: usize = 50;
@@ -50,31 +47,16 @@ const TALK: [&str; 6] = [
     "Dinesh: still here",
 ];
 
-/// Puts somebody beside them who connects, does something, and must be closed within a time.
-fn must_be_closed<F>(
-    world: &mut World,
-    within: Duration,
-    act: fn(<Simulated as Connect>::Stream) -> F,
-) -> Arc<AtomicBool>
-where
-    F: Future<Output = io::Result<()>> + 'static,
-{
-    let closed = Arc::new(AtomicBool::new(false));
-    let noted = Arc::clone(&closed);
-    world.within(|sim| {
-        sim.host("Stranger", move || {
-            let noted = Arc::clone(&noted);
-            async move {
-                let begun = Instant::now();
-                // How the connection ends is not the question here.
-                let _ = act(Simulated::default().connect(&address()).await?).await;
-                assert!(begun.elapsed() <= within, "{:?}", begun.elapsed());
-                noted.store(true, Ordering::Relaxed);
-                Ok(())
-            }
-        });
+/// Adds somebody who connects, sends `bytes`, and must be closed within a time.
+fn add_stranger(world: &mut World, bytes: &'static [u8], closed_within: Duration) {
+    world.add_strangers("Stranger", move || async move {
+        let begun = Instant::now();
+        let mut stranger = Stranger::connect().await?;
+        stranger.send(bytes).await?;
+        stranger.outlast().await;
+        assert!(begun.elapsed() <= closed_within, "{:?}", begun.elapsed());
+        Ok(())
     });
-    closed
 }
 
 #[test]
@@ -90,14 +72,9 @@ fn members_chat_over_tls() {
 #[test]
 fn who_never_finishes_its_handshake_is_closed_after_the_registration_timeout() {
     let mut world = talking_world();
-    let closed = must_be_closed(&mut world, REGISTRATION_TIMEOUT + seconds(1), |mut stream| async move {
-        // The head of a handshake message, which never comes.
-        stream.write_all(b"\x16\x03\x01\x02\x00").await?;
-        stream.read_to_end(&mut Vec::new()).await?;
-        Ok(())
-    });
+    // The head of a handshake message, which never comes.
+    add_stranger(&mut world, b"\x16\x03\x01\x02\x00", REGISTRATION_TIMEOUT + seconds(1));
     world.run_until(seconds(30));
-    assert!(closed.load(Ordering::Relaxed));
     assert_eq!(world.screen("Dinesh"), TALK);
     let log = world.server_log();
     assert!(log.contains("): no nickname in time\n"), "{log}");
@@ -106,13 +83,8 @@ fn who_never_finishes_its_handshake_is_closed_after_the_registration_timeout() {
 #[test]
 fn who_does_not_speak_tls_is_closed_at_once_and_the_room_goes_on() {
     let mut world = talking_world();
-    let closed = must_be_closed(&mut world, seconds(1), |mut stream| async move {
-        stream.write_all(b"Mallory\nhello\n").await?;
-        stream.read_to_end(&mut Vec::new()).await?;
-        Ok(())
-    });
+    add_stranger(&mut world, b"Mallory\nhello\n", seconds(1));
     world.run_until(seconds(30));
-    assert!(closed.load(Ordering::Relaxed));
     assert_eq!(world.screen("Dinesh"), TALK);
     let log = world.server_log();
     assert!(log.contains("): it does not speak TLS\n"), "{log}");

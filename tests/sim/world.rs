@@ -22,6 +22,7 @@ use super::member::Member;
 use super::network::{Descriptors, Simulated};
 use super::picture;
 use super::recording::Recording;
+use super::stranger::Script;
 use super::timeline::{Shade, ShadeKind, Timeline};
 
 /// The name under which the server is reached.
@@ -74,6 +75,8 @@ pub struct World {
     /// What was done to the network, for the picture.
     shades: Vec<Shade>,
     descriptors: Descriptors,
+    /// What strangers do.
+    scripts: Vec<Script>,
 }
 
 /// Where the server is, as seen from the members.
@@ -139,6 +142,7 @@ impl World {
             recording,
             shades: Vec::new(),
             descriptors: Descriptors::default(),
+            scripts: Vec::new(),
         }
     }
 
@@ -184,6 +188,15 @@ impl World {
                 async move { Ok(running.await?) }
             });
         });
+    }
+
+    /// Puts strangers into the world, on a host of their own. Their script must end before the world does.
+    pub fn add_strangers<F>(&mut self, host: &str, script: impl Fn() -> F + 'static)
+    where
+        F: Future<Output = io::Result<()>> + 'static,
+    {
+        let script = self.within(|sim| Script::begin(sim, host, script));
+        self.scripts.push(script);
     }
 
     /// Those of the server, for whoever wants to take them away.
@@ -286,12 +299,17 @@ impl World {
 
     /// What `server.log` holds by now.
     pub fn server_log(&self) -> String {
-        self.log.text()
+        self.log.text_from(0)
     }
 
     /// The events inside by now: from `DEBUG` up, and everything if the world is traced.
     pub fn events(&self) -> String {
-        self.notable.text()
+        self.events_from(0)
+    }
+
+    /// The same without the first `offset` bytes.
+    pub fn events_from(&self, offset: usize) -> String {
+        self.notable.text_from(offset)
     }
 
     /// Every connection that any member has had by now.
@@ -329,8 +347,8 @@ impl Captured {
         move || captured.clone()
     }
 
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).expect("events are UTF-8")
+    fn text_from(&self, offset: usize) -> String {
+        String::from_utf8(self.0.lock().unwrap()[offset..].to_vec()).expect("events are UTF-8")
     }
 }
 

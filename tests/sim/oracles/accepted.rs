@@ -1,6 +1,6 @@
 //! What was accepted is what was said: by whom, whole, once, in the sender's order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::actor::Membership;
 use crate::history::{History, LogEvent};
@@ -16,11 +16,13 @@ pub fn only_what_was_said(history: &History) -> Result<(), String> {
         return Err(format!("server.log has {event:?}, which is no message"));
     }
     for (membership, accepted) in accepted_of_each(history) {
-        for (index, text) in accepted.iter().enumerate() {
-            if !membership.said.iter().any(|(_, said)| said == text) {
+        let said: BTreeSet<&str> = membership.said.iter().map(|(_, text)| text.as_str()).collect();
+        let mut seen = BTreeSet::new();
+        for text in accepted {
+            if !said.contains(text) {
                 return Err(format!("server.log has {text:?} of {}, who never said it", membership.host));
             }
-            if accepted[..index].contains(text) {
+            if !seen.insert(text) {
                 return Err(format!("server.log has {text:?} of {} twice", membership.host));
             }
         }
@@ -33,7 +35,7 @@ pub fn only_what_was_said(history: &History) -> Result<(), String> {
 pub fn in_each_senders_order(history: &History) -> Result<(), String> {
     for (membership, accepted) in accepted_of_each(history) {
         if let Some(index) =
-            (0..accepted.len()).find(|&index| said(membership, index) != Some(&accepted[index]))
+            (0..accepted.len()).find(|&index| said(membership, index) != Some(accepted[index]))
         {
             return Err(format!(
                 "message {index} of {} in server.log is {:?}, but it said {:?}",
@@ -46,12 +48,12 @@ pub fn in_each_senders_order(history: &History) -> Result<(), String> {
     Ok(())
 }
 
-fn said(membership: &Membership, index: usize) -> Option<&String> {
-    membership.said.get(index).map(|(_, text)| text)
+fn said(membership: &Membership, index: usize) -> Option<&str> {
+    membership.said.get(index).map(|(_, text)| text.as_str())
 }
 
 /// For each membership, the texts of it that the log has.
-fn accepted_of_each(history: &History) -> Vec<(&Membership, Vec<String>)> {
+fn accepted_of_each(history: &History) -> Vec<(&Membership, Vec<&str>)> {
     history
         .memberships
         .iter()
@@ -61,7 +63,7 @@ fn accepted_of_each(history: &History) -> Vec<(&Membership, Vec<String>)> {
             let mut accepted = Vec::new();
             for event in &history.epochs[epoch].events[joining..] {
                 match event {
-                    LogEvent::Said { nickname: who, text } if who == nickname => accepted.push(text.clone()),
+                    LogEvent::Said { nickname: who, text } if who == nickname => accepted.push(text.as_str()),
                     LogEvent::Left { nickname: who, .. } if who == nickname => break,
                     _ => {}
                 }

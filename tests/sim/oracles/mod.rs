@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 use commonroom::protocol::LINE_BYTES;
 use commonroom::room::Transcript;
 
-use super::history::History;
+use super::history::{History, LogEvent};
 
 /// A promise, with the name under which a broken one is reported.
 pub type Oracle = (&'static str, fn(&History) -> Result<(), String>);
@@ -55,14 +55,19 @@ pub fn check(oracles: &[Oracle], history: &History) -> Result<(), String> {
 fn the_log_is_bounded(history: &History) -> Result<(), String> {
     // No line is longer than what a member may send and a nickname in front of it.
     let bound = Transcript::bound_bytes(history.terms.retention_bytes, 2 * LINE_BYTES);
-    if history.retained_bytes <= bound {
-        return Ok(());
+    let mut events = history.epochs.iter().flat_map(|epoch| &epoch.events);
+    match history.retained_bytes {
+        Some(retained) if retained > bound => {
+            Err(format!("{retained} bytes of the log were kept, and {bound} is the bound"))
+        }
+        None if events.any(|event| matches!(event, LogEvent::Said { .. })) => {
+            Err("messages were handled, but no event has a field `retained_bytes`".to_owned())
+        }
+        _ => Ok(()),
     }
-    Err(format!("{} bytes of the log were kept, and {bound} is the bound", history.retained_bytes))
 }
 
 fn no_internal_error(history: &History) -> Result<(), String> {
-    use super::history::LogEvent;
     let mut events = history.epochs.iter().flat_map(|epoch| &epoch.events);
     match events.find(|event| matches!(event, LogEvent::Error(_))) {
         Some(error) => Err(format!("{error:?}")),

@@ -102,21 +102,83 @@ pub fn members_who_leave_hear_the_rest(history: &History) -> Result<(), String> 
 /// In the report's framing lines are merged and cut, so all that was heard is compared in one
 /// piece with all that the log says.
 fn compare_merged(membership: &Membership, told: &[String]) -> Result<(), String> {
-    let mut told = told.iter();
+    let mut told = told.iter().map(String::as_str);
     let heard: String = membership.heard.iter().map(|(_, read)| read.as_str()).collect();
     let mut rest = heard.as_str();
-    while !rest.is_empty() {
-        // What is for this member alone stands between what everyone is told.
-        rest = rest.trim_start_matches("Connected to server!");
-        if rest.is_empty() || rest.starts_with("-- ") {
-            return Ok(());
+    while let Some(next) = skip_private(rest, told.clone()) {
+        let expected = told.next().unwrap_or_default();
+        let common = expected.len().min(next.len());
+        if expected.is_empty() || expected.as_bytes()[..common] != next.as_bytes()[..common] {
+            return Err(format!("{} heard {next:?}, where server.log has {expected:?}", membership.host));
         }
-        let expected = told.next().map_or("", String::as_str);
-        let common = expected.len().min(rest.len());
-        if expected.is_empty() || expected.as_bytes()[..common] != rest.as_bytes()[..common] {
-            return Err(format!("{} heard {rest:?}, where server.log has {expected:?}", membership.host));
-        }
-        rest = &rest[common..];
+        rest = &next[common..];
     }
     Ok(())
+}
+
+/// Skips what was said to this member alone, which stands between what everyone is told. Nothing
+/// marks its end, so it reaches to the first of the lines that everyone is still to be told. `None`
+/// if nothing else was heard.
+fn skip_private<'a, 'b>(heard: &'a str, told: impl Iterator<Item = &'b str>) -> Option<&'a str> {
+    let rest = heard.trim_start_matches("Connected to server!");
+    if rest.starts_with("-- ") {
+        return told.filter_map(|line| rest.find(line)).min().map(|begin| &rest[begin..]);
+    }
+    (!rest.is_empty()).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::time::Duration;
+
+    use super::*;
+
+    const TOLD: [&str; 4] = ["Dinesh joined the chat!", "Dinesh: one", "Alex: two", "Dinesh: three"];
+
+    /// What is said about a report-framed member that has heard these reads.
+    fn judge(reads: &[&str]) -> Result<(), String> {
+        let membership = Membership {
+            host: "Dinesh".to_owned(),
+            framing: Framing::Report,
+            from: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
+            since: Duration::ZERO,
+            attentive: true,
+            nicknames: vec!["Dinesh".to_owned()],
+            heard: reads.iter().map(|&read| (Duration::ZERO, read.to_owned())).collect(),
+            said: Vec::new(),
+            ended: None,
+        };
+        compare_merged(&membership, &TOLD.map(str::to_owned))
+    }
+
+    #[test]
+    fn merged_and_cut_lines_are_the_lines_of_the_log() {
+        for reads in [
+            &["Dinesh joined the chat!", "Connected to server!", "Dinesh: oneAlex: two", "Dinesh: th"][..],
+            &["Dinesh joined the chat!Connected to server!Dinesh: ", "one"],
+            &["Dinesh joined the chat!Connected to server!-- Not sent: it is too long.", "Dinesh: oneAl"],
+            &[
+                "Dinesh joined the chat!",
+                "Dinesh: one-- Not sent.-- Not sent.Alex: two-- Here now (1): Dinesh",
+            ],
+            &["Dinesh joined the chat!", "Connected to server!", "-- Not sent: it is too long.Dine"],
+            &["Dinesh joined the chat!", "Connected to server!", "-- Here now (1): Dinesh"],
+        ] {
+            assert_eq!(judge(reads), Ok(()), "{reads:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_missing_or_invented_is_found_also_behind_a_private_one() {
+        for reads in [
+            &["Dinesh joined the chat!", "Alex: two"][..],
+            &["Dinesh joined the chat!", "-- Not sent.", "Alex: two"],
+            &["Dinesh joined the chat!", "-- Not sent.Dinesh: oneDinesh: one"],
+            &["Dinesh joined the chat!", "-- Not sent.Dinesh: one", "Dinesh: four"],
+            &["Dinesh joined the chat!Dinesh: one", "-- Not sent.", "Dinesh: three"],
+        ] {
+            assert!(judge(reads).is_err(), "{reads:?}");
+        }
+    }
 }

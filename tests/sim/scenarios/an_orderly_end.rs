@@ -5,10 +5,10 @@ use commonroom::server::limits::SHUTDOWN_GRACE;
 use commonroom::server::{Config, Limits, Server};
 use tokio::time::sleep;
 
-use super::member::{Act, Member};
-use super::network::Simulated;
-use super::scenario;
-use super::world::{SERVER, listen_address, seconds};
+use crate::member::{Act, Member};
+use crate::network::Simulated;
+use crate::scenario;
+use crate::world::{SERVER, listen_address, seconds};
 
 /// More than the simulated network takes on a connection before it makes the writer wait, in writes.
 const LINES: u64 = 70;
@@ -38,5 +38,5 @@ fn a_stalled_member_does_not_hold_up_the_end_of_the_others_beyond_the_grace() {
     assert!(!world.server_log().contains("Server stopped"), "the stalled one is waited for");
     world.run_until(asked + SHUTDOWN_GRACE + seconds(1));
     assert!(world.server_log().ends_with("Server stopped\n"), "{}", world.server_log());
-    scenario::end(&world, "an_orderly_end");
+    scenario::end(&world);
 }

@@ -1,10 +1,10 @@
-//! Several want the same nickname in the same moment.
+//! Several members want the same nickname at the same moment.
 
 use commonroom::server::Config;
 
-use super::member::Member;
-use super::scenario;
-use super::world::seconds;
+use crate::member::Member;
+use crate::scenario;
+use crate::world::seconds;
 
 #[test]
 fn of_many_that_want_one_nickname_exactly_one_gets_it_and_the_others_choose_again() {
@@ -24,5 +24,5 @@ fn of_many_that_want_one_nickname_exactly_one_gets_it_and_the_others_choose_agai
         let seen = world.screen(host);
         assert!(seen.contains(&"Connected to server!".to_owned()), "{seen:?}");
     }
-    scenario::end(&world, "a_nickname_race");
+    scenario::end(&world);
 }

@@ -1,13 +1,15 @@
-//! The password of a room, in virtual time. The same on the real binaries is in `tests/cli/password.rs`.
+//! Somebody guesses the password, and waits longer after each guess.
+//!
+//! The same on the real binaries is in `tests/cli/password.rs`.
 
 use std::time::Duration;
 
 use commonroom::protocol::Password;
 use commonroom::server::Config;
 
-use super::member::Member;
-use super::scenario;
-use super::world::seconds;
+use crate::member::Member;
+use crate::scenario;
+use crate::world::seconds;
 
 #[test]
 fn who_guesses_the_password_waits_longer_each_time_and_nobody_else_notices() {
@@ -33,5 +35,5 @@ fn who_guesses_the_password_waits_longer_each_time_and_nobody_else_notices() {
         .collect();
     let pauses: Vec<u64> = heard.windows(2).map(|pair| pair[1].as_secs() - pair[0].as_secs()).collect();
     assert_eq!(pauses, [1, 2, 4, 8, 8]);
-    scenario::end(&world, "a_password");
+    scenario::end(&world);
 }

@@ -2,9 +2,9 @@
 
 use commonroom::server::Config;
 
-use super::member::Member;
-use super::scenario;
-use super::world::seconds;
+use crate::member::Member;
+use crate::scenario;
+use crate::world::seconds;
 
 #[test]
 fn a_member_whose_network_stands_still_misses_nothing_and_delays_nobody() {
@@ -24,5 +24,5 @@ fn a_member_whose_network_stands_still_misses_nothing_and_delays_nobody() {
         let talk: Vec<&String> = screen.iter().filter(|line| line.contains(": ")).collect();
         assert_eq!(talk, ["Dinesh: one", "Dinesh: two", "Alex: from the train"]);
     }
-    scenario::end(&world, "a_stall");
+    scenario::end(&world);
 }

@@ -12,11 +12,11 @@ use commonroom::terminal::pipe::{self, Streams};
 
 use tokio::time::Instant;
 
-use super::actor::{Ending, Membership, Witness};
-use super::member::Member;
-use super::network::Simulated;
-use super::scenario;
-use super::world::{address, seconds};
+use crate::actor::{Ending, Membership, Witness};
+use crate::member::Member;
+use crate::network::Simulated;
+use crate::scenario;
+use crate::world::{address, seconds};
 
 #[test]
 fn a_member_whose_host_vanishes_is_missed_by_the_server_and_misses_it() {
@@ -38,7 +38,7 @@ fn a_member_whose_host_vanishes_is_missed_by_the_server_and_misses_it() {
         ["Alex joined the chat!", "Dinesh joined the chat!", "Connection lost!"],
         "its own pings are not on its screen"
     );
-    scenario::end(&world, "a_vanished_member");
+    scenario::end(&world);
 }
 
 /// A `chat-client` in a pipe into which nobody writes, from its beginning to the loss of its connection.

@@ -1,11 +1,11 @@
-//! The network between the server and one member breaks, and nobody says so.
+//! A member is cut off by a partition, dropped as stalled, and comes back.
 
 use commonroom::server::Config;
 use commonroom::server::limits::WRITE_TIMEOUT;
 
-use super::member::Member;
-use super::scenario;
-use super::world::seconds;
+use crate::member::Member;
+use crate::scenario;
+use crate::world::seconds;
 
 /// What the simulated network takes on a connection before it makes the writer wait, in writes.
 const IN_FLIGHT: u64 = 64;
@@ -46,5 +46,5 @@ fn a_member_behind_a_partition_holds_nobody_up_is_dropped_and_may_come_back() {
         Some("Connected to server!"),
         "Alex hears nothing more, not even that it is over"
     );
-    scenario::end(&world, "a_partition");
+    scenario::end(&world);
 }

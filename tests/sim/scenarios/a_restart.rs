@@ -1,10 +1,10 @@
-//! The server's process dies in the middle of the talk, and is started again.
+//! The server crashes in the middle of the talk, and is started again.
 
 use commonroom::server::Config;
 
-use super::member::Member;
-use super::scenario;
-use super::world::seconds;
+use crate::member::Member;
+use crate::scenario;
+use crate::world::seconds;
 
 #[test]
 fn members_that_come_back_find_a_new_room_and_their_nicknames_free() {
@@ -30,5 +30,5 @@ fn members_that_come_back_find_a_new_room_and_their_nicknames_free() {
         let talk = world.screen(&format!("{host} again"));
         assert!(talk.ends_with(&["Dinesh: back".to_owned(), "Alex: back".to_owned()]), "{talk:?}");
     }
-    scenario::end(&world, "a_restart");
+    scenario::end(&world);
 }

@@ -6,9 +6,9 @@ use commonroom::server::Config;
 use commonroom::server::limits::SILENCE;
 use jiff::civil::{DateTime, date};
 
-use super::member::Member;
-use super::scenario;
-use super::world::LATENCY;
+use crate::member::Member;
+use crate::scenario;
+use crate::world::LATENCY;
 
 /// When the report's log begins.
 const BEGIN: DateTime = date(2026, 2, 23).at(2, 55, 16, 769_000_000);
@@ -42,7 +42,7 @@ fn the_log_that_the_report_shows_is_written_again() {
     world.restart_server();
     world.run_until(at(3, 4, 0, 0));
 
-    scenario::end(&world, "the_report");
+    scenario::end(&world);
     let alex = world.screen("Alex");
     assert_eq!(
         alex,
