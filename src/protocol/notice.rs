@@ -141,6 +141,13 @@ pub enum Refusal {
     Full,
     /// Something that is not the password of the room.
     WrongPassword,
+    /// A password that was not looked at, because so many of the same address were wrong.
+    TooManyWrongPasswords {
+        /// After how many seconds it is worth another try.
+        seconds: u64,
+    },
+    /// Others that came later are quicker to choose a nickname, and there are too many.
+    TooManyNewcomers,
     /// An address has as many connections as it may.
     TooMany,
     /// The room has ended.
@@ -162,9 +169,11 @@ impl Refusal {
             Self::NicknameTaken => "nickname_taken",
             Self::NobodyOfThatName => "nobody_of_that_name",
             Self::NotReading => "not_reading",
+            Self::TooManyNewcomers => "too_many_newcomers",
             Self::TooMany => "too_many_from_one_address",
             Self::Full => "full",
             Self::WrongPassword => "wrong_password",
+            Self::TooManyWrongPasswords { .. } => "too_many_wrong_passwords",
             Self::Closed => "closed",
         }
     }
@@ -190,6 +199,10 @@ impl fmt::Display for Refusal {
             Self::NotReading => write!(formatter, "they are not reading at the moment"),
             Self::Full => write!(formatter, "the room is full"),
             Self::WrongPassword => write!(formatter, "the password is wrong"),
+            Self::TooManyWrongPasswords { seconds } => {
+                write!(formatter, "too many wrong passwords from this address; try again in {seconds} s")
+            }
+            Self::TooManyNewcomers => write!(formatter, "too many others are joining at the moment"),
             Self::TooMany => write!(formatter, "too many connections from this address"),
             Self::Closed => write!(formatter, "the server is shutting down"),
         }

@@ -3,16 +3,19 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, warn};
 
-use super::admission::Attempt;
+use super::admission::{Attempt, Place};
 use super::connection::Connection;
 use super::hub::Hub;
-use super::limits::NICKNAME_ATTEMPTS;
+use super::limits::{NICKNAME_ATTEMPTS, PASSWORD_WAIT_LONGEST};
 use crate::net::{Peer, Stream};
-use crate::protocol::{Framing, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Password, Refusal};
+use crate::protocol::{
+    Framing, LINE_BYTES, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Password, Refusal,
+};
 use crate::room::MemberId;
 
 /// A connection that has become a member.
@@ -24,53 +27,82 @@ pub(super) struct Admitted {
 }
 
 /// Makes the connection a member; otherwise tells it why not, and closes it.
-pub(super) async fn admit<S: Stream>(connection: &mut Connection<S>, hub: &Hub<S>) -> Option<Admitted> {
-    let mut handshake = Handshake { connection, hub, awaited: Awaited::Nickname };
+pub(super) async fn admit<S: Stream>(
+    connection: &mut Connection<S>,
+    hub: &Hub<S>,
+    place: &mut Place<'_>,
+) -> Option<Admitted> {
+    let deadline = Instant::now() + hub.limits().registration_timeout;
+    let gives_way = place.gives_way();
+    let awaited = Awaited::Nickname;
+    let mut handshake = Handshake { connection, hub, place, awaited, deadline, refused: false };
     let registered = tokio::select! {
         biased;
-        registered = timeout(hub.limits().registration_timeout, handshake.register()) => registered,
-        () = Box::pin(hub.closed()) => Ok(Err(Unregistered::ServerStopped)),
+        () = gives_way => Err(handshake.refuse("", Refusal::TooManyNewcomers)),
+        registered = handshake.register() => registered,
+        () = hub.closed() => Err(Unregistered::ServerStopped),
     };
-    match registered.unwrap_or(Err(Unregistered::TooLate)) {
+    let Handshake { connection, place, awaited, refused, .. } = handshake;
+    match registered {
         Ok(member) => Some(member),
         Err(unregistered) => {
-            Box::pin(handshake.part(unregistered)).await;
+            place.turn_away();
+            tokio::select! {
+                biased;
+                () = place.gives_way() => {}
+                () = part(connection, hub, unregistered, awaited, refused) => {}
+            }
             None
         }
     }
 }
 
 /// Tells somebody why there is no place for it, and closes the connection.
-pub(super) async fn turn_away<S: Stream>(connection: &mut Connection<S>, hub: &Hub<S>, refusal: Refusal) {
+pub(super) async fn turn_away<S: Stream>(
+    connection: &mut Connection<S>,
+    hub: &Hub<S>,
+    place: &Place<'_>,
+    refusal: Refusal,
+) {
     log_refusal(hub, connection.peer, "", refusal);
-    tell_finally(connection, hub, &Notice::NotConnected(refusal)).await;
+    let notice = Notice::NotConnected(refusal);
+    tokio::select! {
+        biased;
+        () = place.gives_way() => {}
+        () = tell_finally(connection, hub, &notice) => {}
+    }
 }
 
-struct Handshake<'a, S> {
+struct Handshake<'a, 'hub, S> {
     connection: &'a mut Connection<S>,
     hub: &'a Hub<S>,
+    place: &'a mut Place<'hub>,
     /// What it waits for now.
     awaited: Awaited,
+    /// Until when the client has time. It does not run while the client waits for the server.
+    deadline: Instant,
+    /// Something was refused, and so this connection is in the log already.
+    refused: bool,
 }
 
-impl<S: Stream> Handshake<'_, S> {
+impl<S: Stream> Handshake<'_, '_, S> {
     /// Asks for a nickname until one is accepted, which also decides the framing; and after the first
     /// valid one for the password of the room.
     async fn register(&mut self) -> Result<Admitted, Unregistered> {
-        self.connection.outgoing.write_now(NICKNAME_REQUEST).await?;
+        self.send(NICKNAME_REQUEST).await?;
         let mut password = self.hub.password();
-        for attempts_left in (0..NICKNAME_ATTEMPTS).rev() {
-            let answer = self.connection.incoming.message().await?;
-            let considered = Box::pin(self.consider(answer, &mut password, attempts_left > 0)).await;
-            if let Some(member) = considered? {
+        let mut attempts_left = NICKNAME_ATTEMPTS;
+        loop {
+            attempts_left -= 1;
+            let answer = self.answer(Awaited::Nickname).await?;
+            if let Some(member) = self.consider(answer, &mut password, attempts_left > 0).await? {
                 return Ok(member);
             }
         }
-        Err(Unregistered::Refused)
     }
 
-    /// Lets somebody in under the nickname it has asked for, or says why not, and whether it may try
-    /// `again`.
+    /// Lets somebody in under the nickname it has asked for. Otherwise says why not; it is asked once
+    /// more if it may try `again`.
     async fn consider(
         &mut self,
         answer: Result<String, Refusal>,
@@ -84,16 +116,11 @@ impl<S: Stream> Handshake<'_, S> {
         let framing = self.connection.incoming.decoder.framing().unwrap_or(Framing::Report);
         self.connection.outgoing.framing = framing;
         if let Some(password) = password.take_if(|_| chosen.is_ok()) {
-            self.awaited = Awaited::Password;
             self.ask_password(&wanted, password).await?;
-            self.awaited = Awaited::Nickname;
         }
-        let peer = self.connection.peer;
-        match chosen
-            .and_then(|nickname| Ok((self.hub.join(&nickname, peer, self.connection.outlet())?, nickname)))
-        {
+        match chosen.and_then(|nickname| Ok((self.join(&nickname)?, nickname))) {
             Ok((id, nickname)) => {
-                debug!(%peer, ?framing, "registered");
+                debug!(peer = %self.connection.peer, ?framing, "registered");
                 if framing == Framing::Report {
                     self.connection.incoming.decoder.set_report_prefix(&format!("{wanted}: "));
                 }
@@ -101,13 +128,23 @@ impl<S: Stream> Handshake<'_, S> {
                 let chosen = Arc::from(nickname);
                 Ok(Some(Admitted { id, chosen: if *wanted == *chosen { chosen } else { wanted.into() } }))
             }
+            Err(Refusal::Full) => Err(self.refuse("", Refusal::Full)),
             Err(refusal) => {
+                let refused = self.refuse(&format!(" the nickname \"{}\"", wanted.escape_debug()), refusal);
                 // The report's client takes any line for chat, so asking it again is in vain.
-                let again = again && framing == Framing::Lines;
-                self.refuse(&format!(" the nickname \"{}\"", wanted.escape_debug()), refusal, again).await?;
-                if again { Ok(None) } else { Err(Unregistered::Refused) }
+                if !again || framing == Framing::Report {
+                    return Err(refused);
+                }
+                self.send(&format!("{}\n{NICKNAME_REQUEST}\n", Notice::NotJoined(refusal))).await?;
+                Ok(None)
             }
         }
+    }
+
+    /// Joins the room, if there is a place in it.
+    fn join(&mut self, nickname: &Nickname) -> Result<MemberId, Refusal> {
+        let Self { connection, hub, place, .. } = self;
+        place.become_member(hub.limits(), || hub.join(nickname, connection.peer, connection.outlet()))
     }
 
     /// Asks for the password of the room, once. Until it has come nothing is said about who is here,
@@ -115,58 +152,114 @@ impl<S: Stream> Handshake<'_, S> {
     async fn ask_password(&mut self, chosen: &str, password: &Password) -> Result<(), Unregistered> {
         let framing = self.connection.outgoing.framing;
         let end = if framing == Framing::Lines { "\n" } else { "" };
-        self.connection.outgoing.write_now(&format!("{PASSWORD_REQUEST}{end}")).await?;
+        self.send(&format!("{PASSWORD_REQUEST}{end}")).await?;
         // What is no text is no password either.
-        let answer = self.connection.incoming.message().await?.unwrap_or_default();
+        let answer = self.answer(Awaited::Password).await?.unwrap_or_default();
         // The report's client knows no passwords: it sends what is typed as a message.
         let typed = answer.strip_prefix(&format!("{chosen}: ")).filter(|_| framing == Framing::Report);
         let given = typed.unwrap_or(&answer);
+        let came = Instant::now();
+        self.look_at(given, password).await?;
+        self.deadline += came.elapsed();
+        Ok(())
+    }
+
+    /// Looks at what was given for the password, at once unless many of that address were wrong.
+    async fn look_at(&mut self, given: &str, password: &Password) -> Result<(), Unregistered> {
         let address = self.connection.peer.ip();
+        let seconds = PASSWORD_WAIT_LONGEST.as_secs();
+        let Some(turn) = self.hub.guesses.line_up(address, Instant::now()) else {
+            return Err(self.refuse("", Refusal::TooManyWrongPasswords { seconds }));
+        };
         loop {
-            match self.hub.guesses.attempt(address, Instant::now(), || password.is(given)) {
+            match turn.attempt(Instant::now(), || password.is(given)) {
                 Attempt::Right => return Ok(()),
-                Attempt::Wrong => break,
-                // At the most until the registration has taken too long.
-                Attempt::TooEarly(pause) => sleep(pause).await,
+                Attempt::Wrong(pause) => {
+                    let refusal = Refusal::WrongPassword;
+                    self.refuse("", refusal);
+                    return Err(Unregistered::Refused { refusal, told_after: pause });
+                }
+                Attempt::NotYet(wait) if self.stays(wait).await? => {}
+                Attempt::NotYet(_) => {
+                    return Err(self.refuse("", Refusal::TooManyWrongPasswords { seconds }));
+                }
             }
         }
-        self.refuse("", Refusal::WrongPassword, false).await?;
-        Err(Unregistered::Refused)
     }
 
-    /// Refuses what was asked for; the client may try `again`.
-    async fn refuse(&mut self, what: &str, refusal: Refusal, again: bool) -> io::Result<()> {
+    /// Waits. Returns false if the client has closed its side meanwhile, or sends more than a line, and
+    /// so is not one that waits: it is not to stand in the way of others.
+    async fn stays(&mut self, wait: Duration) -> io::Result<bool> {
+        let until = Instant::now() + wait;
+        let incoming = &mut self.connection.incoming;
+        while let Ok(read) = timeout_at(until, incoming.read()).await {
+            if !read? || incoming.decoder.held_bytes() > LINE_BYTES {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What the client answers, if it does in time.
+    async fn answer(&mut self, awaited: Awaited) -> Result<Result<String, Refusal>, Unregistered> {
+        self.awaited = awaited;
+        let message = timeout_at(self.deadline, self.connection.incoming.message()).await;
+        Ok(message.map_err(|_| Unregistered::TooLate)??)
+    }
+
+    /// Sends a text, if the client takes it in time.
+    async fn send(&mut self, text: &str) -> Result<(), Unregistered> {
+        let written = timeout_at(self.deadline, self.connection.outgoing.write_now(text)).await;
+        Ok(written.map_err(|_| Unregistered::TooLate)??)
+    }
+
+    /// Puts a refusal into the log.
+    fn refuse(&mut self, what: &str, refusal: Refusal) -> Unregistered {
         log_refusal(self.hub, self.connection.peer, what, refusal);
-        let notice = Notice::NotJoined(refusal);
-        let text = match self.connection.outgoing.framing {
-            Framing::Report => notice.to_string(),
-            Framing::Lines if again => format!("{notice}\n{NICKNAME_REQUEST}\n"),
-            Framing::Lines => format!("{notice}\n"),
-        };
-        self.connection.outgoing.write_now(&text).await
+        self.refused = true;
+        Unregistered::Refused { refusal, told_after: Duration::ZERO }
     }
+}
 
-    /// Says why somebody was not let in, and closes the connection.
-    async fn part(&mut self, unregistered: Unregistered) {
-        let (peer, awaited) = (self.connection.peer, self.awaited.as_str());
-        let (reason, notice) = match unregistered {
-            Unregistered::Refused => return self.connection.close().await,
-            Unregistered::ServerStopped => ("the server stopped".to_owned(), Notice::ShuttingDown),
-            Unregistered::TooLate => {
-                self.hub.count_refusal("not_registered_in_time");
-                (format!("no {awaited} in time"), Notice::TooLate(awaited))
+/// Says why somebody was not let in, and closes the connection.
+async fn part<S: Stream>(
+    connection: &mut Connection<S>,
+    hub: &Hub<S>,
+    unregistered: Unregistered,
+    awaited: Awaited,
+    refused: bool,
+) {
+    let (peer, awaited) = (connection.peer, awaited.as_str());
+    let notice = match unregistered {
+        Unregistered::Refused { refusal, told_after } => {
+            tokio::select! {
+                biased;
+                () = sleep(told_after) => {}
+                () = hub.closed() => {}
             }
-            Unregistered::Gone => {
-                warn!(event = "refusal", %peer, "{} left without a {awaited}", Peer(peer));
-                return;
-            }
-        };
-        warn!(event = "refusal", %peer, "Closed {}: {reason}", Peer(peer));
-        // Who has not even taken the request for its nickname, or has not come through the handshake
-        // of an encrypted connection, would not take this either.
-        if self.connection.outgoing.flushed {
-            tell_finally(self.connection, self.hub, &notice).await;
+            Notice::NotJoined(refusal)
         }
+        Unregistered::ServerStopped => {
+            warn!(event = "refusal", %peer, "Closed {}: the server stopped", Peer(peer));
+            Notice::ShuttingDown
+        }
+        Unregistered::TooLate => {
+            hub.count_refusal("not_registered_in_time");
+            warn!(event = "refusal", %peer, "Closed {}: no {awaited} in time", Peer(peer));
+            Notice::TooLate(awaited)
+        }
+        Unregistered::Gone => {
+            // One that was refused and has gone is one event.
+            if !refused {
+                warn!(event = "refusal", %peer, "{} left without a {awaited}", Peer(peer));
+            }
+            return;
+        }
+    };
+    // A client that has not even taken the request for its nickname, or has not come through the
+    // handshake of an encrypted connection, would not take this either.
+    if connection.outgoing.flushed {
+        tell_finally(connection, hub, &notice).await;
     }
 }
 
@@ -185,7 +278,7 @@ fn log_refusal<S: Stream>(hub: &Hub<S>, peer: SocketAddr, what: &str, refusal: R
     warn!(event = "refusal", %peer, "Refused {}{what}: {refusal}", Peer(peer));
 }
 
-/// What somebody who is to become a member has been asked for.
+/// What a newcomer was asked for last.
 #[derive(Clone, Copy)]
 enum Awaited {
     Nickname,
@@ -205,8 +298,8 @@ impl Awaited {
 enum Unregistered {
     /// It closed, or broke.
     Gone,
-    /// No nickname of it was accepted, or not its password. It has been told.
-    Refused,
+    /// It asked for something that it is refused. It is told after this time.
+    Refused { refusal: Refusal, told_after: Duration },
     /// It took too long.
     TooLate,
     /// The server ended.

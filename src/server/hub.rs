@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use super::Config;
-use super::admission::{Addresses, LoginThrottle};
+use super::admission::{LoginThrottle, Places};
 use super::connection::{Delivered, Outlet, Status, write};
 use super::decide::{Decision, decide};
 use super::limits::{
@@ -35,9 +35,9 @@ pub(super) struct Hub<S> {
     written: Notify,
     /// The room has ended.
     closing: Notify,
-    /// Where the connections come from.
-    pub(super) addresses: Addresses,
-    /// And which of them have not known the password.
+    /// Which connections have a place.
+    pub(super) places: Places,
+    /// Which addresses have not known the password.
     pub(super) guesses: LoginThrottle,
     config: Config,
 }
@@ -88,7 +88,7 @@ impl<S: Stream> Hub<S> {
             state: Mutex::new(state),
             written: Notify::new(),
             closing: Notify::new(),
-            addresses: Addresses::default(),
+            places: Places::default(),
             guesses: LoginThrottle::default(),
             config,
         }

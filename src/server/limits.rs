@@ -11,15 +11,28 @@ pub const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(20);
 /// How many nicknames a line-framed client may try.
 pub const NICKNAME_ATTEMPTS: usize = 3;
 
-/// How long an address waits after its first wrong password, doubled each time up to
+/// How long after the first wrong password of an address the answer comes, doubled each time up to
 /// [`PASSWORD_PAUSE_LONGEST`].
 pub const PASSWORD_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause behind a wrong password. Shorter than the registration timeout, so that who has the
-/// right one after all is let in.
+/// The longest pause before a wrong password is answered.
 pub const PASSWORD_PAUSE_LONGEST: Duration = Duration::from_secs(8);
 
-/// How long after its last pause an address is known for its wrong passwords.
+/// How many wrong passwords of one address are looked at at once.
+pub const WRONG_PASSWORDS_AT_ONCE: u32 = 8;
+
+/// How many wrong passwords of one address are looked at in a second after that, on however many
+/// connections. Seen from the other side: how long the right one waits among so many guesses.
+pub const WRONG_PASSWORDS_PER_SECOND: u32 = 8;
+
+/// How many passwords of one address may wait for being looked at: one for each connection that an
+/// address may have.
+pub const PASSWORDS_WAITING: usize = CONNECTIONS_PER_ADDRESS;
+
+/// How long a password waits at most until it is looked at: if all before it are wrong.
+pub const PASSWORD_WAIT_LONGEST: Duration = Duration::from_secs(8);
+
+/// How long after its last password an address is known for the wrong ones.
 pub const PASSWORD_PAUSES_FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// How many addresses are known for their wrong passwords.
@@ -68,14 +81,18 @@ pub const READ_BYTES: usize = 64 * 1_024;
 /// two bytes that are read can become a line of 132.
 pub const HANDLED_IN_RETENTION: usize = 16;
 
-/// How many connections there may be at once, members and those that choose a nickname.
+/// How many members there may be at once.
 pub const CONNECTIONS: usize = 10_000;
 
 /// How many connections one address may have at once: a class that shares one.
 pub const CONNECTIONS_PER_ADDRESS: usize = 64;
 
-/// How many more may be told at once that the room is full, or that their address has as many as it
-/// may; beyond that they are just closed.
+/// How many newcomers may choose a nickname at the same time, besides one for each free place of a
+/// member: most of those who are refused never become members. Beyond that the oldest gives way.
+pub const NEWCOMERS: usize = 64;
+
+/// How many connections may be told at the same time why they are turned away; the oldest gives way to
+/// the next.
 pub const TURNED_AWAY_CONNECTIONS: usize = 64;
 
 /// How many names `/who` lists; the number is always told.
@@ -114,6 +131,10 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause in accepting.
 pub const ACCEPT_PAUSE_LONGEST: Duration = Duration::from_secs(1);
 
+// All that may wait are looked at in time.
+const _: () =
+    assert!(PASSWORDS_WAITING as u64 == WRONG_PASSWORDS_PER_SECOND as u64 * PASSWORD_WAIT_LONGEST.as_secs());
+
 // A read must be able to bring at least one whole line.
 const _: () = assert!(READ_BYTES > LINE_BYTES);
 
@@ -129,7 +150,7 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// See [`RETENTION_BYTES`].
     pub retention_bytes: usize,
-    /// See [`CONNECTIONS`].
+    /// See [`CONNECTIONS`]; 0 is as many as come.
     pub connections: usize,
     /// See [`CONNECTIONS_PER_ADDRESS`]; 0 is as many as come.
     pub connections_per_address: usize,

@@ -26,9 +26,9 @@ pub use limits::Limits;
 pub use stats::{Counters, Observer, Statistics};
 
 use crate::net::{Listener, explain, is_of_one_connection};
-use crate::protocol::{Password, Refusal};
+use crate::protocol::Password;
 use hub::Hub;
-use limits::{ACCEPT_ERRORS_WITHOUT_PAUSE, ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, TURNED_AWAY_CONNECTIONS};
+use limits::{ACCEPT_ERRORS_WITHOUT_PAUSE, ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST};
 use stats::Observed;
 
 /// How a server is set up, apart from the address it listens on.
@@ -123,13 +123,8 @@ async fn accept_connections<L: Listener>(
         match accepted {
             Ok((stream, peer)) => {
                 (pause, errors_without_pause) = (ACCEPT_PAUSE, 0);
-                let connections = hub.limits().connections;
-                let hub = Arc::clone(hub);
-                if sessions.len() < connections {
-                    sessions.spawn(session::run(stream, peer, hub));
-                } else if sessions.len() < connections + TURNED_AWAY_CONNECTIONS {
-                    sessions.spawn(session::turn_away(stream, peer, hub, Refusal::Full));
-                }
+                // How many there may be is looked at there.
+                sessions.spawn(session::run(stream, peer, Arc::clone(hub)));
             }
             // A connection that is already gone must not keep the next one waiting.
             Err(error)

@@ -18,12 +18,11 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
-use super::admission::{NoPlace, RateLimiter};
+use super::admission::RateLimiter;
 use super::connection::{Connection, Incoming, Status, reason};
 use super::handshake::{self, Admitted};
 use super::hub::{Handled, Hub};
 use crate::net::Stream;
-use crate::protocol::Refusal;
 use crate::room::{DisconnectReason, MemberId};
 
 /// A member, as what it sends is handled.
@@ -44,26 +43,17 @@ pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, hub: Arc<Hub<S>>
     debug!(%peer, "accepted");
     // Counted here and not where it was accepted: by now every session that was started before has
     // noticed whether its peer is gone already.
-    let (_entered, no_place) = hub.addresses.enter(peer.ip(), hub.limits().connections_per_address);
-    match no_place {
-        Some(NoPlace::Told(refusal)) => {
-            Box::pin(handshake::turn_away(&mut connection, &hub, refusal)).await;
-        }
-        Some(NoPlace::Closed) => {}
-        None => {
-            if let Some(admitted) = handshake::admit(&mut connection, &hub).await
-                && converse(&mut connection.incoming, &hub, admitted, &peer).await
-            {
-                Box::pin(connection.close()).await;
-            }
+    let (mut place, refusal) = hub.places.enter(peer.ip(), hub.limits());
+    if let Some(refusal) = refusal {
+        Box::pin(handshake::turn_away(&mut connection, &hub, &place, refusal)).await;
+    } else {
+        let admitted = Box::pin(handshake::admit(&mut connection, &hub, &mut place)).await;
+        if let Some(admitted) = admitted
+            && converse(&mut connection.incoming, &hub, admitted, &peer).await
+        {
+            Box::pin(connection.close()).await;
         }
     }
-    debug!(%peer, "closed");
-}
-
-/// Tells a connection why there is no place for it, and closes it.
-pub(super) async fn turn_away<S: Stream>(stream: S, peer: SocketAddr, hub: Arc<Hub<S>>, refusal: Refusal) {
-    handshake::turn_away(&mut Connection::new(stream, peer), &hub, refusal).await;
     debug!(%peer, "closed");
 }
 

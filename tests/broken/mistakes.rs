@@ -184,10 +184,7 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         name: "counts connections that are gone",
-        mistakes: &[Mistake {
-            right: "Some(ended) = sessions.join_next() =>",
-            wrong: "Some(ended) = sessions.join_next(), if sessions.len() > 1_000 =>",
-        }],
+        mistakes: &[Mistake { right: "Kind::Member => self.members -= 1,", wrong: "Kind::Member => {}" }],
         caught_by: CaughtBy {
             test: SWEEP,
             seeds: 200,

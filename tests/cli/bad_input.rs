@@ -89,6 +89,23 @@ fn a_bad_or_taken_nickname_can_be_tried_three_times() {
     super::support::snapshot("server_log_of_refused_nicknames", &{ server }.stop());
 }
 
+/// As of somebody who comes back while the room still takes its old connection for alive.
+#[test]
+#[cfg(unix)]
+fn a_client_that_is_refused_and_leaves_is_one_warning() {
+    let mut server = Server::start();
+    let _ghost = server.join("Dinesh");
+    for _ in 0..2 {
+        let mut client = server.client(&["--nickname", "Dinesh"]);
+        client.stderr.expect("somebody here has that nickname, or one like it");
+        assert_eq!(client.wait().code(), Some(1));
+    }
+    let log = server.stop();
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARNING")).collect();
+    assert_eq!(warnings.len(), 2, "{log}");
+    assert!(warnings.iter().all(|line| line.contains("the nickname \"Dinesh\": somebody here has")), "{log}");
+}
+
 #[test]
 fn a_report_framed_client_with_a_taken_nickname_is_told_and_closed() {
     let server = Server::start();

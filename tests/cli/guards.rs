@@ -1,13 +1,16 @@
 //! Nobody gets in the way: what the real server does about those who connect too often, or send too
 //! fast. The same in virtual time is in `tests/sim/guards.rs`.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 #[cfg(unix)]
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use super::support::{Peer, Server, wait_for};
+use super::support::{OnDrop, Peer, Server, wait_for};
 #[cfg(unix)]
 use super::support::{Running, command};
 
@@ -43,6 +46,51 @@ fn more_than_ten_thousand_or_the_number_that_is_given_are_told_that_the_room_is_
     refused.expect_next("-- Not connected: the room is full.");
     refused.expect_end();
     server.wait_for_log("): the room is full\n");
+}
+
+/// Those who are refused keep coming, do not go when they are told to, and take nobody's place.
+#[test]
+fn whoever_is_turned_away_takes_no_place_of_those_who_join() {
+    const MEMBERS: usize = 20;
+    const HAMMERS: usize = 8;
+    const STAYING: usize = 16;
+    let members_text = MEMBERS.to_string();
+    let server = Server::start_with(&["--max-clients", &members_text, "--max-per-address", "0"]);
+    let first = server.join("Member0");
+    let over = AtomicBool::new(false);
+    let members: Vec<Peer> = thread::scope(|scope| {
+        let _end = OnDrop(|| over.store(true, Ordering::Relaxed));
+        for index in 0..HAMMERS {
+            let (address, over) = (server.address, &over);
+            // A nickname that is taken: refused at once, after 250 ms, and after three attempts.
+            let said = ["Member0\nMember0\nMember0\n", "Member0"][index % 2];
+            scope.spawn(move || {
+                let mut refused = VecDeque::new();
+                while !over.load(Ordering::Relaxed) {
+                    let mut peer = Peer::connect(address);
+                    peer.send(said);
+                    // Told, or closed to make room for the next.
+                    let _ = peer.stream.read(&mut [0; 256]);
+                    refused.push_back(peer);
+                    if refused.len() > STAYING {
+                        refused.pop_front();
+                    }
+                }
+            });
+        }
+        server.wait_for_log("somebody here has that nickname");
+        (1..MEMBERS).map(|index| server.join(&format!("Member{index}"))).collect()
+    });
+    assert_eq!(members.len() + 1, MEMBERS);
+    let mut late = server.connect();
+    late.expect_next("-- Not connected: the room is full.");
+    drop(first);
+}
+
+#[test]
+fn without_a_limit_for_members_as_many_come_as_like() {
+    let server = Server::start_with(&["--max-clients", "0"]);
+    let _members: Vec<Peer> = (0..30).map(|index| server.join(&format!("Member{index}"))).collect();
 }
 
 #[test]

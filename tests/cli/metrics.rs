@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use super::support::{DEADLINE, Peer, Server, assert, wait_for};
 
@@ -80,7 +81,10 @@ fn who_asks_for_something_else_or_never_finishes_disturbs_nobody() {
     silent.write_all(b"GET /metr").unwrap();
     for (request, status) in [
         ("GET /metrics HTTP/1.1\r\nHost: chat\r\n\r\n", "HTTP/1.1 200 OK\r\n"),
+        ("GET /metrics?x=1 HTTP/1.1\r\nHost: chat\r\n\r\n", "HTTP/1.1 200 OK\r\n"),
+        ("POST /metrics HTTP/1.1\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n"),
         ("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found\r\n"),
+        ("GET /metricsx HTTP/1.1\r\n\r\n", "HTTP/1.1 404 Not Found\r\n"),
         ("NICK\r\n\r\n", "HTTP/1.1 404 Not Found\r\n"),
     ] {
         let answer = ask(metrics, request);
@@ -91,6 +95,27 @@ fn who_asks_for_something_else_or_never_finishes_disturbs_nobody() {
     let mut nothing = String::new();
     silent.read_to_string(&mut nothing).unwrap();
     assert_eq!(nothing, "", "it was closed in the end");
+}
+
+#[test]
+fn whoever_asks_only_for_the_head_gets_no_body() {
+    let (_server, metrics) = start(&[]);
+    let answer = ask(metrics, "HEAD /metrics HTTP/1.1\r\nHost: chat\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("the head ends");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse::<usize>().ok());
+    assert!(length.is_some_and(|length| length > 100), "{head}");
+    assert_eq!(body, "");
+}
+
+#[test]
+fn many_who_connect_and_ask_nothing_keep_nobody_from_asking() {
+    let (_server, metrics) = start(&[]);
+    let _idle: Vec<TcpStream> = (0..500).map(|_| connect(metrics)).collect();
+    let begun = Instant::now();
+    let answer = scrape(metrics);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -156,3 +156,12 @@ impl Peer {
         assert_eq!(self.line(), None);
     }
 }
+
+/// Does something at the end of a test, also where it fails.
+pub struct OnDrop<F: FnMut()>(pub F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

@@ -21,11 +21,11 @@ const BYTES_IN_MEBIBYTE: usize = 1_024 * 1_024;
 #[derive(Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArguments {
-    /// How many connections there may be at once
+    /// How many members there may be at once; 0 is as many as come
     #[arg(long, env = "CHAT_MAX_CLIENTS", value_name = "NUMBER", default_value_t = CONNECTIONS)]
     pub max_clients: usize,
 
-    /// How many of them one address may have; 0 is as many as come
+    /// How many connections one address may have; 0 is as many as come
     #[arg(long, env = "CHAT_MAX_PER_ADDRESS", value_name = "NUMBER", default_value_t = CONNECTIONS_PER_ADDRESS)]
     max_per_address: usize,
 

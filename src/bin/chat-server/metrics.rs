@@ -3,7 +3,7 @@
 //!
 //! Nothing is counted here: what there is to know is asked for when somebody asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -15,17 +15,21 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use commonroom::net::{Listener, Stream};
 use commonroom::server::Observer;
 
-/// How many may ask at the same time; beyond that they are just closed.
+/// How many may ask at the same time; beyond that the oldest of them is closed, so that nobody who
+/// does not finish asking keeps others out.
 pub const SCRAPING_CONNECTIONS: usize = 8;
 
-/// How long a question and its answer may take.
-pub const SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a question may take to come.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the answer may take to be taken.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest question.
 pub const REQUEST_BYTES: usize = 8 * 1_024;
@@ -37,6 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// up anybody else.
 pub async fn serve<L: Listener>(mut listener: L, observer: Observer) {
     let mut scrapes = JoinSet::new();
+    let mut oldest_first = VecDeque::<AbortHandle>::new();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -44,42 +49,68 @@ pub async fn serve<L: Listener>(mut listener: L, observer: Observer) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) if scrapes.len() < SCRAPING_CONNECTIONS => {
-                let observer = observer.clone();
-                // Whoever does not take the answer in time asks again.
-                scrapes.spawn(async { timeout(SCRAPE_TIMEOUT, answer(stream, observer)).await });
+            Ok((stream, _)) => {
+                oldest_first.retain(|scrape| !scrape.is_finished());
+                if oldest_first.len() >= SCRAPING_CONNECTIONS
+                    && let Some(oldest) = oldest_first.pop_front()
+                {
+                    oldest.abort();
+                }
+                oldest_first.push_back(scrapes.spawn(scrape(stream, observer.clone())));
             }
-            Ok(_) => {}
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
     }
 }
 
-/// Reads one request, and answers it.
-async fn answer<S: Stream>(mut stream: S, observer: Observer) -> io::Result<()> {
+/// Reads one request, and answers it. A client that takes too long for either asks again.
+async fn scrape<S: Stream>(mut stream: S, observer: Observer) {
+    if let Ok(Ok(request)) = timeout(REQUEST_TIMEOUT, read_request(&mut stream)).await {
+        let answer = answer(&request, observer);
+        let _ = timeout(ANSWER_TIMEOUT, write_answer(&mut stream, &answer)).await;
+    }
+}
+
+/// Reads a request up to its blank line, and returns its first line.
+async fn read_request<S: Stream>(stream: &mut S) -> io::Result<String> {
     let mut request = Vec::new();
     let mut buffer = [0; 1_024];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < REQUEST_BYTES {
         match stream.read(&mut buffer).await? {
-            0 => return Ok(()),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             length => request.extend_from_slice(&buffer[..length]),
         }
     }
     let line = request.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    let (status, kind, body) = match line {
-        b"GET /metrics HTTP/1.1" | b"GET /metrics HTTP/1.0" => match metrics(observer) {
+    Ok(String::from_utf8_lossy(line).into_owned())
+}
+
+async fn write_answer<S: Stream>(stream: &mut S, answer: &str) -> io::Result<()> {
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+/// The answer to a request with this first line.
+fn answer(line: &str, observer: Observer) -> String {
+    let (method, rest) = line.split_once(' ').unwrap_or_default();
+    let path = rest.split([' ', '?']).next().unwrap_or_default();
+    let (status, kind, body) = match (path, method) {
+        ("/metrics", "GET" | "HEAD") => match metrics(observer) {
             Ok(metrics) => ("200 OK", OPEN_METRICS, metrics),
             Err(fmt::Error) => ("500 Internal Server Error", PLAIN, String::new()),
         },
+        ("/metrics", _) => (
+            "405 Method Not Allowed\r\nAllow: GET, HEAD",
+            PLAIN,
+            "The metrics can only be read.\n".to_owned(),
+        ),
         _ => ("404 Not Found", PLAIN, "The metrics are at /metrics.\n".to_owned()),
     };
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
-    stream.shutdown().await
+    if method == "HEAD" { head } else { head + &body }
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";

@@ -1,120 +1,296 @@
-//! Who guesses the password: the more often an address was wrong, the longer it waits.
+//! Passwords from one address: the right one gets in at once, wrong ones are few and answered late.
+//!
+//! Whoever knows the password may share an address with somebody who guesses it: a school, a NAT. So
+//! an address is never locked out. Every password is looked at, at once as long as few of that
+//! address were wrong, and otherwise in the order in which they came, at a bounded rate. That rate is
+//! what guessing is limited by, on however many connections; the growing pause before a wrong
+//! password is answered slows down those who wait for the answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::rate_limiter::{Rate, RateLimiter};
 use crate::server::limits::{
     GUESSING_ADDRESSES, PASSWORD_PAUSE, PASSWORD_PAUSE_LONGEST, PASSWORD_PAUSES_FORGOTTEN,
+    PASSWORD_WAIT_LONGEST, PASSWORDS_WAITING, WRONG_PASSWORDS_AT_ONCE, WRONG_PASSWORDS_PER_SECOND,
 };
 
-/// The addresses that were wrong lately.
-#[derive(Default)]
-pub(in crate::server) struct LoginThrottle(Mutex<BTreeMap<IpAddr, Wrong>>);
+/// How many wrong passwords of an address are looked at.
+const WRONG_PASSWORDS: Rate =
+    Rate { burst_messages: WRONG_PASSWORDS_AT_ONCE, messages_per_second: WRONG_PASSWORDS_PER_SECOND };
 
-/// What is known of an address that was wrong.
-struct Wrong {
-    /// How long it waits the next time.
-    pause: Duration,
-    /// When it may try again.
-    next: Instant,
+/// The addresses with wrong passwords, and with passwords that wait.
+#[derive(Default)]
+pub(in crate::server) struct LoginThrottle(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    addresses: BTreeMap<IpAddr, Address>,
+    turns_so_far: u64,
 }
 
-/// What became of an attempt.
+/// What is known of an address.
+struct Address {
+    /// How many wrong passwords of it may be looked at now.
+    wrong: RateLimiter,
+    /// Those that wait for being looked at, by their turns.
+    waiting: BTreeSet<u64>,
+    /// How long after the next wrong one its answer comes.
+    pause: Duration,
+    /// When it last came with a password.
+    last: Instant,
+}
+
+/// What has become of a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Attempt {
     Right,
-    Wrong,
-    /// It was not looked at; it may be made again after so long.
-    TooEarly(Duration),
+    /// It is wrong, and is answered this much later.
+    Wrong(Duration),
+    /// It was not looked at, and can be after this time.
+    NotYet(Duration),
 }
 
 impl LoginThrottle {
-    /// An attempt of an address. `is_right` is asked only if the address has waited long enough, so
-    /// many connections at once bring no more than one.
-    pub(in crate::server) fn attempt(
-        &self,
-        address: IpAddr,
-        now: Instant,
-        is_right: impl FnOnce() -> bool,
-    ) -> Attempt {
+    /// Lines up a password of an address. `None` if too many of that address wait already.
+    pub(in crate::server) fn line_up(&self, address: IpAddr, now: Instant) -> Option<Turn<'_>> {
         let address = address.to_canonical();
-        let mut guesses = self.lock();
-        if guesses.get(&address).is_some_and(|wrong| wrong.is_long_ago(now)) {
-            guesses.remove(&address);
+        let mut state = self.lock();
+        let number = state.turns_so_far;
+        let waiting = &mut state.address(address, now).waiting;
+        if waiting.len() >= PASSWORDS_WAITING {
+            return None;
         }
-        if let Some(wrong) = guesses.get(&address).filter(|wrong| wrong.next > now) {
-            return Attempt::TooEarly(wrong.next - now);
-        }
-        if is_right() {
-            guesses.remove(&address);
-            return Attempt::Right;
-        }
-        make_room(&mut guesses, now);
-        let wrong = guesses.entry(address).or_insert(Wrong { pause: PASSWORD_PAUSE, next: now });
-        wrong.next = now + wrong.pause;
-        wrong.pause = (wrong.pause * 2).min(PASSWORD_PAUSE_LONGEST);
-        Attempt::Wrong
+        waiting.insert(number);
+        state.turns_so_far += 1;
+        Some(Turn { throttle: self, address, number })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, Wrong>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic happens between two changes that belong together.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Forgets who was not wrong for long; and where that is nobody, whoever may try again first.
-fn make_room(guesses: &mut BTreeMap<IpAddr, Wrong>, now: Instant) {
-    if guesses.len() < GUESSING_ADDRESSES {
-        return;
-    }
-    guesses.retain(|_, wrong| !wrong.is_long_ago(now));
-    let first = guesses.iter().min_by_key(|(_, wrong)| wrong.next).map(|(&address, _)| address);
-    if let Some(address) = first.filter(|_| guesses.len() >= GUESSING_ADDRESSES) {
-        guesses.remove(&address);
+/// A password's place in the order of those of its address. It is free again when this is dropped.
+pub(in crate::server) struct Turn<'a> {
+    throttle: &'a LoginThrottle,
+    address: IpAddr,
+    number: u64,
+}
+
+impl Turn<'_> {
+    /// Looks at the password if it is its turn. `is_right` is asked only then.
+    pub(in crate::server) fn attempt(&self, now: Instant, is_right: impl FnOnce() -> bool) -> Attempt {
+        let mut state = self.throttle.lock();
+        let address = state.address(self.address, now);
+        // Each of those before this one may prove to be wrong.
+        let before = address.waiting.range(..self.number).count();
+        let wait = address.wrong.wait_for(before + 1, WRONG_PASSWORDS, now);
+        if !wait.is_zero() {
+            return Attempt::NotYet(wait.min(PASSWORD_WAIT_LONGEST));
+        }
+        if is_right() {
+            // That says nothing about others who share the address.
+            return Attempt::Right;
+        }
+        address.wrong.take(WRONG_PASSWORDS, now);
+        let pause = address.pause;
+        address.pause = (pause * 2).min(PASSWORD_PAUSE_LONGEST);
+        Attempt::Wrong(pause)
     }
 }
 
-impl Wrong {
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut state = self.throttle.lock();
+        if let Some(address) = state.addresses.get_mut(&self.address) {
+            address.waiting.remove(&self.number);
+            if address.is_as_new() {
+                state.addresses.remove(&self.address);
+            }
+        }
+    }
+}
+
+impl State {
+    /// What is known of an address, which is nothing if it came for the first time in a while.
+    fn address(&mut self, address: IpAddr, now: Instant) -> &mut Address {
+        if self.addresses.get(&address).is_none_or(|known| known.is_long_ago(now)) {
+            self.make_room(now);
+            self.addresses.insert(address, Address::new(now));
+        }
+        let known = self.addresses.entry(address).or_insert_with(|| Address::new(now));
+        known.last = now;
+        known
+    }
+
+    /// Forgets who came long ago; and where that is nobody, the address that came first. Passwords of
+    /// it that still wait are then the first of an address that is not known.
+    fn make_room(&mut self, now: Instant) {
+        if self.addresses.len() < GUESSING_ADDRESSES {
+            return;
+        }
+        self.addresses.retain(|_, known| !known.is_long_ago(now));
+        if self.addresses.len() >= GUESSING_ADDRESSES {
+            let first =
+                self.addresses.iter().min_by_key(|(_, known)| known.last).map(|(&address, _)| address);
+            first.and_then(|address| self.addresses.remove(&address));
+        }
+    }
+}
+
+impl Address {
+    fn new(now: Instant) -> Self {
+        Self { wrong: RateLimiter::full(now), waiting: BTreeSet::new(), pause: PASSWORD_PAUSE, last: now }
+    }
+
+    /// Nothing waits, and nothing was wrong: most never get any further.
+    fn is_as_new(&self) -> bool {
+        self.waiting.is_empty() && self.pause == PASSWORD_PAUSE && self.wrong.is_full(self.last)
+    }
+
     fn is_long_ago(&self, now: Instant) -> bool {
-        self.next + PASSWORD_PAUSES_FORGOTTEN <= now
+        self.waiting.is_empty() && self.last + PASSWORD_PAUSES_FORGOTTEN <= now
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    const ADDRESS: &str = "10.0.0.1";
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 
-    #[test]
-    fn the_pause_grows_with_every_wrong_password_up_to_its_bound_and_ends_with_the_right_one() {
-        let (guesses, mut now) = (LoginThrottle::default(), Instant::now());
-        let address = ADDRESS.parse().unwrap();
-        let mut pause = PASSWORD_PAUSE;
-        for _ in 0..10 {
-            assert_eq!(guesses.attempt(address, now, || false), Attempt::Wrong);
-            let never = || panic!("it is not looked at");
-            assert_eq!(guesses.attempt(address, now, never), Attempt::TooEarly(pause));
-            now += pause;
-            pause = (pause * 2).min(PASSWORD_PAUSE_LONGEST);
+    fn never() -> bool {
+        panic!("it is not looked at")
+    }
+
+    fn try_once(throttle: &LoginThrottle, address: IpAddr, now: Instant, is_right: bool) -> Attempt {
+        throttle.line_up(address, now).expect("few wait").attempt(now, || is_right)
+    }
+
+    /// As many wrong passwords as are looked at at once.
+    fn guess_at_once(throttle: &LoginThrottle, now: Instant) {
+        for _ in 0..WRONG_PASSWORDS_AT_ONCE {
+            assert!(matches!(try_once(throttle, ADDRESS, now, false), Attempt::Wrong(_)));
         }
-        assert_eq!(guesses.attempt(address, now, || true), Attempt::Right);
-        assert_eq!(guesses.attempt(address, now, || false), Attempt::Wrong);
-        assert_eq!(guesses.attempt(address, now, || true), Attempt::TooEarly(PASSWORD_PAUSE));
     }
 
     #[test]
-    fn others_do_not_wait_and_no_more_addresses_are_kept_than_there_is_room_for() {
-        let (guesses, now) = (LoginThrottle::default(), Instant::now());
+    fn each_wrong_password_is_answered_later_up_to_a_bound_until_there_are_none_for_long() {
+        let (throttle, mut now) = (LoginThrottle::default(), Instant::now());
+        let mut pause = PASSWORD_PAUSE;
+        for _ in 0..10 {
+            assert_eq!(try_once(&throttle, ADDRESS, now, false), Attempt::Wrong(pause));
+            now += pause;
+            pause = (pause * 2).min(PASSWORD_PAUSE_LONGEST);
+        }
+        assert_eq!(try_once(&throttle, ADDRESS, now, true), Attempt::Right);
+        assert_eq!(try_once(&throttle, ADDRESS, now, false), Attempt::Wrong(PASSWORD_PAUSE_LONGEST));
+        now += PASSWORD_PAUSES_FORGOTTEN;
+        assert_eq!(try_once(&throttle, ADDRESS, now, false), Attempt::Wrong(PASSWORD_PAUSE));
+    }
+
+    #[test]
+    fn a_crowd_that_knows_the_password_does_not_wait_and_is_not_kept() {
+        let (throttle, now) = (LoginThrottle::default(), Instant::now());
+        for _ in 0..1_000 {
+            assert_eq!(try_once(&throttle, ADDRESS, now, true), Attempt::Right);
+        }
+        assert!(throttle.lock().addresses.is_empty());
+    }
+
+    #[test]
+    fn after_many_wrong_passwords_the_next_waits_for_its_turn_and_others_do_not() {
+        let (throttle, now) = (LoginThrottle::default(), Instant::now());
+        guess_at_once(&throttle, now);
+        let interval = Duration::from_secs(1) / WRONG_PASSWORDS_PER_SECOND;
+        let first = throttle.line_up(ADDRESS, now).unwrap();
+        let second = throttle.line_up(ADDRESS, now).unwrap();
+        assert_eq!(second.attempt(now, never), Attempt::NotYet(2 * interval));
+        assert_eq!(first.attempt(now, never), Attempt::NotYet(interval));
+        assert_eq!(second.attempt(now + interval, never), Attempt::NotYet(interval));
+        assert_eq!(try_once(&throttle, OTHER, now, true), Attempt::Right);
+        // It is its turn as soon as the one before is gone.
+        drop(first);
+        assert_eq!(second.attempt(now + interval, || true), Attempt::Right);
+    }
+
+    #[test]
+    fn no_more_passwords_of_an_address_wait_than_can_be_looked_at_in_time() {
+        let (throttle, now) = (LoginThrottle::default(), Instant::now());
+        guess_at_once(&throttle, now);
+        let mut turns: Vec<_> =
+            (0..PASSWORDS_WAITING).map(|_| throttle.line_up(ADDRESS, now).unwrap()).collect();
+        assert!(throttle.line_up(ADDRESS, now).is_none());
+        assert_eq!(turns.pop().unwrap().attempt(now, never), Attempt::NotYet(PASSWORD_WAIT_LONGEST));
+        assert!(throttle.line_up(ADDRESS, now).is_some(), "who leaves makes room");
+    }
+
+    #[test]
+    fn no_more_addresses_are_kept_than_there_is_room_for() {
+        let (throttle, now) = (LoginThrottle::default(), Instant::now());
         for index in 0..u32::try_from(GUESSING_ADDRESSES).unwrap() + 10 {
             let address = IpAddr::V4(index.into());
-            assert_eq!(guesses.attempt(address, now, || false), Attempt::Wrong);
-            assert!(guesses.lock().len() <= GUESSING_ADDRESSES);
+            assert_eq!(try_once(&throttle, address, now, false), Attempt::Wrong(PASSWORD_PAUSE));
+            assert!(throttle.lock().addresses.len() <= GUESSING_ADDRESSES);
         }
-        assert_eq!(guesses.attempt(ADDRESS.parse().unwrap(), now, || true), Attempt::Right);
+        assert_eq!(try_once(&throttle, ADDRESS, now, true), Attempt::Right);
+    }
+
+    proptest! {
+        /// Guessers come whenever they like, wait for their turns or leave. In any slice of time no more
+        /// wrong passwords are looked at than the burst and the rate allow; and the right one, which comes
+        /// at any moment, is looked at as soon as those that wait before it could have been.
+        #[test]
+        fn guesses_are_bounded_and_the_right_password_gets_in(
+            steps in proptest::collection::vec((0..400_u64, 0..4_u8), 20..200),
+            right_at in 0..20_usize,
+        ) {
+            let throttle = LoginThrottle::default();
+            let begin = Instant::now();
+            let (mut now, mut guesses, mut looked_at) = (begin, Vec::new(), Vec::new());
+            let mut right = None;
+            for (index, (milliseconds, what)) in steps.into_iter().enumerate() {
+                now += Duration::from_millis(milliseconds);
+                match what {
+                    0 => drop(guesses.pop()),
+                    _ => guesses.extend(throttle.line_up(ADDRESS, now)),
+                }
+                guesses.retain(|turn: &Turn<'_>| {
+                    let attempt = turn.attempt(now, || false);
+                    looked_at.extend(matches!(attempt, Attempt::Wrong(_)).then_some(now));
+                    matches!(attempt, Attempt::NotYet(_))
+                });
+                if index == right_at {
+                    let before = u32::try_from(guesses.len()).unwrap();
+                    let bound = (before + 1) * Duration::from_secs(1) / WRONG_PASSWORDS_PER_SECOND;
+                    right = throttle.line_up(ADDRESS, now).map(|turn| (turn, now + bound));
+                }
+                if let Some((turn, deadline)) = &right {
+                    let attempt = turn.attempt(now, || true);
+                    prop_assert!(attempt == Attempt::Right || now < *deadline, "{:?}", attempt);
+                    if let Attempt::NotYet(wait) = attempt {
+                        prop_assert!(now + wait <= *deadline);
+                        prop_assert!(wait <= PASSWORD_WAIT_LONGEST);
+                    } else {
+                        right = None;
+                    }
+                }
+            }
+            for (index, &first) in looked_at.iter().enumerate() {
+                for (count, &last) in (1..).zip(&looked_at[index..]) {
+                    let more = (last - first).as_secs_f64() * f64::from(WRONG_PASSWORDS_PER_SECOND);
+                    prop_assert!(f64::from(count) <= f64::from(WRONG_PASSWORDS_AT_ONCE) + more + 1e-3);
+                }
+            }
+        }
     }
 }

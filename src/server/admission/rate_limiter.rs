@@ -41,8 +41,20 @@ impl RateLimiter {
 
     /// How long it takes until there is a token; zero if there is one.
     pub(in crate::server) fn wait(&self, rate: Rate, now: Instant) -> Duration {
-        // There is one as soon as all the others and this one are no more than what is missing.
-        (self.full_at.max(now) + rate.interval()).saturating_duration_since(now + rate.fill())
+        self.wait_for(1, rate, now)
+    }
+
+    /// How long it takes until there are this many tokens, or would be if the bucket were large enough.
+    pub(super) fn wait_for(&self, tokens: usize, rate: Rate, now: Instant) -> Duration {
+        // GCRA: they are there if taking them leaves it no further from full than a whole burst.
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+        let full_at = self.full_at.max(now) + rate.interval().saturating_mul(tokens);
+        full_at.saturating_duration_since(now + rate.fill())
+    }
+
+    /// Whether no token is missing.
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        self.full_at <= now
     }
 
     /// Takes a token.

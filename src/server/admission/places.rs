@@ -1,0 +1,311 @@
+//! Which connections have a place, and which are only told why they have none.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::protocol::Refusal;
+use crate::server::Limits;
+use crate::server::limits::{NEWCOMERS, TURNED_AWAY_CONNECTIONS};
+
+/// All open connections, each in one of three kinds of places.
+///
+/// *Members* have the places that the operator has set. *Newcomers* choose a nickname: there may be
+/// more of them than places are free, since most of those who are refused never become members. *Turned
+/// away* are those that are only told why, in a few places of their own. Where newcomers or turned
+/// away are too many, the oldest gives way to the next: whoever is quick gets in, whoever lingers
+/// keeps nobody out.
+#[derive(Default)]
+pub(in crate::server) struct Places(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    members: usize,
+    newcomers: Queue,
+    turned_away: Queue,
+    /// How many members and newcomers each address has. One without any takes no memory.
+    addresses: BTreeMap<Ipv6Addr, usize>,
+}
+
+/// Connections in the order in which they came, with what tells each to end.
+#[derive(Default)]
+struct Queue {
+    waiting: BTreeMap<u64, Arc<Notify>>,
+    so_far: u64,
+}
+
+/// One connection's place. It is free again when this is dropped.
+pub(in crate::server) struct Place<'a> {
+    places: &'a Places,
+    address: Ipv6Addr,
+    kind: Kind,
+}
+
+enum Kind {
+    Member,
+    Newcomer(Ticket),
+    TurnedAway(Ticket),
+}
+
+/// A connection's number in its queue, and what tells it to end.
+struct Ticket {
+    number: u64,
+    end: Arc<Notify>,
+}
+
+impl Places {
+    /// Gives a connection a place as a newcomer, or turns it away, and says why.
+    ///
+    /// Of the limits, 0 is as many as come.
+    pub(in crate::server) fn enter(&self, address: IpAddr, limits: &Limits) -> (Place<'_>, Option<Refusal>) {
+        // A socket for both families shows an IPv4 address as a part of IPv6.
+        let address = match address.to_canonical() {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        let mut state = self.lock();
+        let of_address = state.addresses.get(&address).copied().unwrap_or(0);
+        let refusal = if is_reached(limits.connections, state.members) {
+            Some(Refusal::Full)
+        } else if is_reached(limits.connections_per_address, of_address) {
+            Some(Refusal::TooMany)
+        } else {
+            None
+        };
+        let kind = if refusal.is_some() {
+            Kind::TurnedAway(state.turned_away.enter(TURNED_AWAY_CONNECTIONS))
+        } else {
+            let free = if limits.connections == 0 { usize::MAX } else { limits.connections - state.members };
+            *state.addresses.entry(address).or_default() += 1;
+            Kind::Newcomer(state.newcomers.enter(free.saturating_add(NEWCOMERS)))
+        };
+        (Place { places: self, address, kind }, refusal)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is complete before anything that could panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place<'_> {
+    /// Makes a member of a newcomer if there is a place for one, and if `join` lets it in.
+    pub(in crate::server) fn become_member<T>(
+        &mut self,
+        limits: &Limits,
+        join: impl FnOnce() -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let mut state = self.places.lock();
+        if is_reached(limits.connections, state.members) {
+            return Err(Refusal::Full);
+        }
+        let joined = join()?;
+        if let Kind::Newcomer(ticket) = &self.kind {
+            state.newcomers.leave(ticket);
+            state.members += 1;
+            self.kind = Kind::Member;
+        }
+        Ok(joined)
+    }
+
+    /// Gives the place up: from here on this connection is only told why.
+    pub(in crate::server) fn turn_away(&mut self) {
+        let mut state = self.places.lock();
+        state.leave(&self.kind, self.address);
+        self.kind = Kind::TurnedAway(state.turned_away.enter(TURNED_AWAY_CONNECTIONS));
+    }
+
+    /// Completes when a connection that is no member has to end, since others need its place. It is
+    /// about the place that the connection has now, not about the next.
+    pub(in crate::server) fn gives_way(&self) -> impl Future<Output = ()> + use<> {
+        let end = match &self.kind {
+            Kind::Newcomer(ticket) | Kind::TurnedAway(ticket) => Some(Arc::clone(&ticket.end)),
+            Kind::Member => None,
+        };
+        async move {
+            match end {
+                Some(end) => end.notified().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.places.lock().leave(&self.kind, self.address);
+    }
+}
+
+impl State {
+    fn leave(&mut self, kind: &Kind, address: Ipv6Addr) {
+        match kind {
+            Kind::Member => self.members -= 1,
+            Kind::Newcomer(ticket) => self.newcomers.leave(ticket),
+            Kind::TurnedAway(ticket) => return self.turned_away.leave(ticket),
+        }
+        if let Some(of_address) = self.addresses.get_mut(&address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                self.addresses.remove(&address);
+            }
+        }
+    }
+}
+
+impl Queue {
+    /// Takes one more in. Beyond `limit` the oldest gives way.
+    fn enter(&mut self, limit: usize) -> Ticket {
+        if self.waiting.len() >= limit
+            && let Some((_, oldest)) = self.waiting.pop_first()
+        {
+            oldest.notify_one();
+        }
+        let ticket = Ticket { number: self.so_far, end: Arc::new(Notify::new()) };
+        self.so_far += 1;
+        self.waiting.insert(ticket.number, Arc::clone(&ticket.end));
+        ticket
+    }
+
+    fn leave(&mut self, ticket: &Ticket) {
+        self.waiting.remove(&ticket.number);
+    }
+}
+
+/// Whether there are as many as there may be. Without a limit there never are.
+fn is_reached(limit: usize, there_are: usize) -> bool {
+    limit != 0 && there_are >= limit
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn limits(connections: usize, connections_per_address: usize) -> Limits {
+        Limits { connections, connections_per_address, ..Limits::default() }
+    }
+
+    fn gives_way(place: &Place<'_>) -> bool {
+        pin!(place.gives_way()).poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+    }
+
+    fn counts(places: &Places) -> (usize, usize, usize, usize) {
+        let State { members, newcomers, turned_away, addresses } = &*places.lock();
+        (*members, newcomers.waiting.len(), turned_away.waiting.len(), addresses.values().sum())
+    }
+
+    fn join(place: &mut Place<'_>, limits: &Limits) -> Result<(), Refusal> {
+        place.become_member(limits, || Ok(()))
+    }
+
+    #[test]
+    fn an_address_has_so_many_places_and_each_is_free_again_when_it_is_left() {
+        let (places, limits) = (Places::default(), limits(10, 2));
+        let (first, refused) = places.enter(address("10.0.0.1"), &limits);
+        assert_eq!(refused, None);
+        let (_second, refused) = places.enter(address("::ffff:10.0.0.1"), &limits);
+        assert_eq!(refused, None, "the same address, as a socket for both families shows it");
+        let (_told, refused) = places.enter(address("10.0.0.1"), &limits);
+        assert_eq!(refused, Some(Refusal::TooMany));
+        let (_other, refused) = places.enter(address("10.0.0.2"), &limits);
+        assert_eq!(refused, None, "another address has places of its own");
+        drop(first);
+        assert_eq!(places.enter(address("10.0.0.1"), &limits).1, None, "who is told takes none");
+    }
+
+    #[test]
+    fn newcomers_take_no_places_of_members_and_the_oldest_gives_way() {
+        let (places, limits) = (Places::default(), limits(2, 0));
+        let enter = || places.enter(address("::1"), &limits);
+        let mut newcomers: Vec<_> = (0..2 + NEWCOMERS).map(|_| enter().0).collect();
+        assert!(!newcomers.iter().any(gives_way));
+        let (next, refused) = enter();
+        assert_eq!(refused, None);
+        assert!(gives_way(&newcomers[0]) && !gives_way(&newcomers[1]));
+        newcomers.push(next);
+        let [third, second, first] = [(); 3].map(|()| newcomers.pop().unwrap());
+        let [mut first, mut second, mut third] = [first, second, third];
+        assert_eq!(join(&mut first, &limits), Ok(()));
+        let taken = second.become_member::<()>(&limits, || Err(Refusal::NicknameTaken));
+        assert_eq!(taken, Err(Refusal::NicknameTaken));
+        assert_eq!(join(&mut third, &limits), Ok(()), "who is refused has taken no place");
+        assert_eq!(join(&mut second, &limits), Err(Refusal::Full));
+        assert_eq!(enter().1, Some(Refusal::Full));
+        first.turn_away();
+        assert_eq!(join(&mut second, &limits), Ok(()), "who is turned away leaves its place at once");
+    }
+
+    #[test]
+    fn the_oldest_that_is_turned_away_gives_way_to_the_next() {
+        let (places, limits) = (Places::default(), limits(1, 0));
+        let (mut member, _) = places.enter(address("::1"), &limits);
+        join(&mut member, &limits).unwrap();
+        let turned_away: Vec<_> =
+            (0..TURNED_AWAY_CONNECTIONS).map(|_| places.enter(address("::1"), &limits).0).collect();
+        assert!(!turned_away.iter().any(gives_way));
+        let (_next, refused) = places.enter(address("::1"), &limits);
+        assert_eq!(refused, Some(Refusal::Full));
+        assert!(gives_way(&turned_away[0]));
+        assert!(!turned_away[1..].iter().any(gives_way));
+        assert_eq!(counts(&places), (1, 0, TURNED_AWAY_CONNECTIONS, 1));
+        drop(turned_away);
+        assert!(!gives_way(&member), "a member never does");
+    }
+
+    #[test]
+    fn without_a_limit_there_is_always_a_place() {
+        let (places, limits) = (Places::default(), limits(0, 0));
+        let mut open: Vec<_> = (0..200).map(|_| places.enter(address("::1"), &limits)).collect();
+        for (place, refused) in &mut open {
+            assert_eq!(*refused, None);
+            assert!(!gives_way(place));
+            assert_eq!(join(place, &limits), Ok(()));
+        }
+    }
+
+    proptest! {
+        /// Whatever connections do in whatever order: no limit is passed, and in the end nothing is left.
+        #[test]
+        fn no_limit_is_passed_and_every_place_is_free_in_the_end(
+            connections in 1..5_usize,
+            per_address in 1..4_usize,
+            steps in proptest::collection::vec((0..6_u8, any::<prop::sample::Index>()), 0..200),
+        ) {
+            let (places, limits) = (Places::default(), limits(connections, per_address));
+            let mut open: Vec<Place<'_>> = Vec::new();
+            for (what, index) in steps {
+                let index = if open.is_empty() { 0 } else { index.index(open.len()) };
+                match (what, open.get_mut(index)) {
+                    (0, Some(_)) => drop(open.swap_remove(index)),
+                    (1, Some(place)) => drop(join(place, &limits)),
+                    (2, Some(place)) => {
+                        let refused = place.become_member::<()>(&limits, || Err(Refusal::NicknameTaken));
+                        prop_assert!(refused.is_err());
+                    }
+                    (3, Some(place)) => place.turn_away(),
+                    _ => open.push(places.enter(IpAddr::V4(u32::try_from(index % 7).unwrap().into()), &limits).0),
+                }
+                let (members, newcomers, turned_away, counted) = counts(&places);
+                prop_assert!(members <= connections);
+                prop_assert!(newcomers <= connections + NEWCOMERS);
+                prop_assert!(turned_away <= TURNED_AWAY_CONNECTIONS);
+                prop_assert!(members + newcomers <= counted, "those that give way count until they end");
+                prop_assert!(places.lock().addresses.values().all(|&count| count <= per_address));
+            }
+            drop(open);
+            prop_assert_eq!(counts(&places), (0, 0, 0, 0));
+            prop_assert!(places.lock().addresses.is_empty());
+        }
+    }
+}
