@@ -84,7 +84,10 @@ impl Poller {
     }
 
     /// Whether something waits to be written. Edge-triggered, a socket says by itself that it has room again.
-    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "there are only edges"))]
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(unused_variables, clippy::unnecessary_wraps, reason = "there are only edges")
+    )]
     pub(super) fn report_room(&self, stream: &TcpStream, index: usize, wanted: bool) -> io::Result<()> {
         match &self.system {
             System::Edge { .. } => Ok(()),
