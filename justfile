@@ -1,5 +1,7 @@
 export RUSTDOCFLAGS := "-D warnings"
 
+windows_target := "x86_64-pc-windows-gnu"
+
 # List the recipes
 default:
     @just --list --unsorted
@@ -56,14 +58,21 @@ fuzz target executions="1000000":
 deny:
     cargo deny check
 
-# Everything that CI checks: formatting, lints, all tests, the demo, the documentation
+# Formatting, lints, all tests, the demo, the documentation: all that CI checks but `broken` and `windows`
 test:
     cargo fmt --all --check
     cargo clippy --locked --all-targets -- -D warnings
+    cargo clippy --locked --no-default-features -- -D warnings
     cargo test --locked --test sim -- determinism::
     cargo test --locked -- --skip determinism::
     cargo run --locked --quiet --example demo
     cargo doc --locked --no-deps
+
+# Lints for Windows; wants the target x86_64-pc-windows-gnu of rustup and gcc-mingw-w64-x86-64
+windows:
+    @if rustc --print target-libdir --target {{windows_target}} | xargs test -d && command -v x86_64-w64-mingw32-gcc >/dev/null; \
+    then cargo clippy --locked --target {{windows_target}} --all-targets -- -D warnings; \
+    else echo "skipped: Windows, for want of the target {{windows_target}} or of x86_64-w64-mingw32-gcc"; fi
 
 # Look at snapshots that have changed, and accept or reject them
 review:

@@ -1,25 +1,13 @@
 //! Commonroom: a client-server chat system over TCP.
 //!
-//! **The room is an append-only log of lines, and every member is a cursor into it.** Everything
-//! else follows from that: one order for everyone, fan-out by copying a stretch of the log, slow
-//! readers that only fall behind, history as an earlier cursor.
+//! **The room is a deterministic state machine over one ordered log of entries; every member is a
+//! cursor into the transcript that is derived from it.** Everything else follows: one order for
+//! everyone, fan-out in large writes, slow readers that only fall behind, history as an earlier cursor.
 //!
-//! This is the map, in reading order:
-//!
-//! | module | what is there |
-//! |---|---|
-//! | [`protocol`] | sans-IO: bytes become messages, messages become commands, and every sentence that the server says |
-//! | [`room`] | pure state: the log, and who is here |
-//! | [`net`] | the seam between the chat and the network, and the operating system's TCP |
-//! | [`server`] | the shell around the room: accept loop, sessions, limits, shutdown |
-//! | [`client`] | the client without a terminal: connect, hear, speak |
-//! | [`journal`] | `server.log`, in the report's format, from `tracing` events; the file it is in |
-//! | [`terminal`] | what a person or a script sees |
-//! | [`tools`] | `chat-check`, the report's test table for any server; `chat-load`, a load generator |
-//!
-//! Dependencies point one way: binaries → `terminal`, `tools`, `server`, `client` → `room`, `journal`,
-//! `net` → `protocol`. What must never be is written down in `docs/architecture.md` and held by
-//! `tests/tidy.rs`.
+//! [`protocol`] and [`room`] are pure; [`net`] is the seam to the network; [`server`] and [`client`] run on
+//! any network. That is all there is without default features. Feature `tls` adds encryption to [`net`],
+//! `journal` the module of that name, which writes `server.log`; `cli` and `tools` are for the binaries.
+//! `docs/architecture.md` has the map of the code, and what must never be in it.
 //!
 //! A whole chat in a few lines, on any network (see [`net`]):
 //!

@@ -2,10 +2,11 @@
 
 use crate::servers::Kind;
 
-/// Receivers, what the senders do, the length of a line.
+/// Receivers, senders and what they do, the length of a line.
 pub struct Case {
     pub name: String,
     pub receivers: u32,
+    pub senders: u32,
     pub load: Load,
     pub line_bytes: u32,
     /// How many members more never read.
@@ -22,6 +23,9 @@ pub enum Load {
     Rate(u32),
     Idle,
 }
+
+/// Several, so that the server always has something to read.
+const SENDERS: u32 = 4;
 
 /// The report's server writes to one client after the other, each on a thread of its own: beyond
 /// this the run takes minutes.
@@ -48,6 +52,10 @@ pub fn all() -> Vec<Case> {
             cases.push(Case::new(format!("n{receivers}-w{window}"), receivers, Load::Window(window)));
         }
     }
+    for receivers in [100, 1_000] {
+        let alone = Case::new(format!("n{receivers}-w1-alone"), receivers, Load::Window(1));
+        cases.push(Case { senders: 1, ..alone });
+    }
     cases.push(Case { line_bytes: 512, ..Case::new("n1000-512b-w64".to_owned(), 1_000, Load::Window(64)) });
     for rate in [10_000, 100_000] {
         cases.push(Case::new(format!("n1000-rate{rate}"), 1_000, Load::Rate(rate)));
@@ -65,7 +73,7 @@ pub fn all() -> Vec<Case> {
 
 impl Case {
     fn new(name: String, receivers: u32, load: Load) -> Self {
-        Self { name, receivers, load, line_bytes: 64, stalled: 0, flooded: false }
+        Self { name, receivers, senders: SENDERS, load, line_bytes: 64, stalled: 0, flooded: false }
     }
 
     /// Whether it can be asked of such a server.
@@ -90,6 +98,7 @@ impl Case {
     pub fn arguments(&self, seconds: f64, warm_up: f64) -> Vec<String> {
         let mut arguments = vec![
             format!("--receivers={}", self.receivers),
+            format!("--senders={}", self.senders),
             format!("--bytes={}", self.line_bytes),
             format!("--stalled={}", self.stalled),
             format!("--seconds={}", seconds * self.longer()),

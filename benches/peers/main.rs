@@ -125,7 +125,7 @@ fn run(mut arguments: Arguments) -> Result<(), String> {
     announce(&cases, &kinds, &arguments);
     let mut results =
         if arguments.write { Results::load(&path).unwrap_or_default() } else { Results::default() };
-    results.begin(&cases, machine::describe(), &arguments.command());
+    results.begin(&cases, machine::describe(), &command());
     measure(&cases, &kinds, &arguments, &mut results);
     println!("\n{}", table::render(&results));
     if arguments.write {
@@ -135,17 +135,10 @@ fn run(mut arguments: Arguments) -> Result<(), String> {
     Ok(())
 }
 
-impl Arguments {
-    /// What to type to measure the same again.
-    fn command(&self) -> String {
-        format!(
-            "just bench --rounds {} --seconds {} --warm-up {}{} --write",
-            self.rounds,
-            self.seconds,
-            self.warm_up,
-            if self.level_triggered { " --level-triggered" } else { "" }
-        )
-    }
+/// What to type to measure the same again.
+fn command() -> String {
+    let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    std::iter::once("just bench".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
 fn matches(name: &str, parts: &[String]) -> bool {

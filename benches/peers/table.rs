@@ -119,6 +119,7 @@ fn title(case: &Case) -> String {
         format!("{},{:03}", case.receivers / 1_000, case.receivers % 1_000)
     };
     let load = match case.load {
+        Load::Window(1) if case.senders == 1 => ", one line at a time".to_owned(),
         Load::Window(lines) => format!(", W={lines}"),
         Load::Rate(rate) => format!(", {},000 deliveries/s", rate / 1_000),
         Load::Idle => ", idle".to_owned(),

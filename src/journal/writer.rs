@@ -42,7 +42,7 @@ impl<W: Write + Send + 'static> Target for W {
 
 /// Writes lines to a slow target on a thread of its own, in order, many at once if they come fast.
 ///
-/// Dropping it writes what is waiting, for at most [`DRAIN_TIMEOUT`], then ends the thread; so does
+/// Dropping it writes what is waiting, for at most `DRAIN_TIMEOUT`, then ends the thread; so does
 /// [`BackgroundWriter::finish`], which says what has become of it.
 #[derive(Debug)]
 pub struct BackgroundWriter(Handle);
