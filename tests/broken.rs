@@ -100,7 +100,7 @@ fn catch(broken: &Broken) -> Result<(), String> {
     if !built.status.success() {
         return Err(format!("it does not build:\n{}", said(&built)));
     }
-    // Only the oracle that is meant for it looks on, so that none hides behind another.
+    // Only the oracle that it is meant for is asked, so that none is covered by another.
     let run = cargo(&package, &["test", "--quiet", "--test", "sim", "--", "--exact", test], seeds, says);
     match (run.status.success(), said(&run).contains(says)) {
         (true, _) => Err(format!("{seeds} seeds have not noticed")),

@@ -12,7 +12,7 @@ use super::support::{Server, assert, command, snapshot};
 /// How long all cases may take together. Several times what they do.
 const CHECK_DEADLINE: Duration = Duration::from_secs(180);
 
-/// What the report's server fails every time. Whether a leave during a broadcast costs somebody a
+/// The cases that the report's server fails every time. Whether a leave during a broadcast costs somebody a
 /// message, and which reads begin in the middle of one, differs from run to run.
 #[cfg(target_os = "linux")]
 const FAULTS_OF_THE_REPORT: [&str; 14] = [
@@ -32,7 +32,7 @@ const FAULTS_OF_THE_REPORT: [&str; 14] = [
     "foreign-name",
 ];
 
-/// What it passes: the faults are found one by one, and one does not make the next case fail.
+/// The cases that it passes: the faults are found one by one, and one does not make the next case fail.
 #[cfg(target_os = "linux")]
 const PASSED_BY_THE_REPORT: [&str; 12] = [
     "server-startup",
