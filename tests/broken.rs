@@ -100,7 +100,7 @@ fn catch(broken: &Broken) -> Result<(), String> {
     if !built.status.success() {
         return Err(format!("it does not build:\n{}", said(&built)));
     }
-    // Only the oracle that is meant for it looks on, so that none hides behind another.
+    // Only the oracle that it is meant for is asked, so that none is covered by another.
     let run = cargo(&package, &["test", "--quiet", "--test", "sim", "--", "--exact", test], seeds, says);
     match (run.status.success(), said(&run).contains(says)) {
         (true, _) => Err(format!("{seeds} seeds have not noticed")),
@@ -138,16 +138,19 @@ fn said(output: &Output) -> String {
 
 fn copy_package(to: &Path) {
     fs::create_dir_all(to).expect("a writable target directory");
-    // A package of the same name would make cargo take builds of the copy for the original's, and
-    // binaries of the same names would replace the right ones.
+    // A package of the same name would make cargo take builds of the copy for the original's.
     let names = ("name = \"commonroom\"\n", "name = \"commonroom-broken\"\n");
-    let binaries = ("default-run = \"chat-server\"\n", "autobins = false\n");
     let library = ("[lib]\n", "[lib]\nname = \"commonroom\"\n");
-    let manifest = [names, binaries, library]
+    let binaries = ("default-run = \"chat-server\"\n", "autobins = false\n");
+    let features = ("[features]\n", "[features]\nreal = []\n");
+    // Binaries of the same names would replace the right ones.
+    let manifest = read("Cargo.toml");
+    let kept: Vec<&str> = manifest.split("\n\n").filter(|block| !block.starts_with("[[bin]]")).collect();
+    let manifest = [names, library, binaries, features]
         .iter()
-        .fold(read("Cargo.toml"), |manifest, &replacement| replaced(&manifest, replacement));
+        .fold(kept.join("\n\n"), |manifest, &replacement| replaced(&manifest, replacement));
     let real_server = format!(
-        "\n[features]\nreal = []\n\n[[bin]]\nname = \"{REAL_SERVER}\"\npath = \"src/bin/chat-server/main.rs\"\n\
+        "\n[[bin]]\nname = \"{REAL_SERVER}\"\npath = \"src/bin/chat-server/main.rs\"\n\
          required-features = [\"real\"]\n"
     );
     fs::write(to.join("Cargo.toml"), manifest + &real_server).expect("a writable target directory");

@@ -139,6 +139,21 @@ fn the_scenarios_are_registered_and_listed_as_their_files_say() {
     assert_eq!(stale, [None, None], "these did not agree with the files, and now do: run the tests again");
 }
 
+#[test]
+fn every_timeline_is_embedded_in_a_document() {
+    let mut documents = files_below(&root().join("docs"), "md");
+    documents.push(root().join("README.md"));
+    let read = |path: &PathBuf| fs::read_to_string(path).expect("a readable document");
+    let texts: String = documents.iter().map(read).collect();
+    let timelines = files_below(&root().join("docs/timelines"), "svg");
+    assert!(!timelines.is_empty());
+    for timeline in timelines {
+        let name = timeline.file_name().and_then(|name| name.to_str()).expect("the name of a picture");
+        let embeds = |line: &str| line.contains("![") && line.contains(&format!("timelines/{name})"));
+        assert!(texts.lines().any(embeds), "no document embeds {}: remove it", timeline.display());
+    }
+}
+
 /// Makes what follows `heading`, up to the next empty line, `wanted`. Returns the file if it was not.
 fn is_rewritten(path: &Path, heading: &str, wanted: &str) -> Option<PathBuf> {
     let text = fs::read_to_string(path).expect("a readable file");

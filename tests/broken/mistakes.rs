@@ -1,4 +1,4 @@
-//! What is broken in each of the servers that the tests must catch.
+//! The deliberately broken servers that the tests must catch.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ pub struct Broken {
 pub struct Mistake {
     /// Stands in `src/` exactly once, in whichever file.
     pub right: &'static str,
-    /// What takes its place.
+    /// Replaces it.
     pub wrong: &'static str,
 }
 
-/// What notices a broken server.
+/// How a broken server is noticed.
 pub struct CaughtBy {
     /// A test of `tests/sim`.
     pub test: &'static str,
     /// How many seeds it may need.
     pub seeds: u64,
-    /// What it says then.
+    /// Appears in the message of that test.
     pub says: &'static str,
 }
 

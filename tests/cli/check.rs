@@ -12,7 +12,7 @@ use super::support::{Server, assert, command, snapshot};
 /// How long all cases may take together. Several times what they do.
 const CHECK_DEADLINE: Duration = Duration::from_secs(180);
 
-/// What the report's server fails every time. Whether a leave during a broadcast costs somebody a
+/// The cases that the report's server fails every time. Whether a leave during a broadcast costs somebody a
 /// message, and which reads begin in the middle of one, differs from run to run.
 #[cfg(target_os = "linux")]
 const FAULTS_OF_THE_REPORT: [&str; 14] = [
@@ -32,7 +32,7 @@ const FAULTS_OF_THE_REPORT: [&str; 14] = [
     "foreign-name",
 ];
 
-/// What it passes: the faults are found one by one, and one does not make the next case fail.
+/// The cases that it passes: the faults are found one by one, and one does not make the next case fail.
 #[cfg(target_os = "linux")]
 const PASSED_BY_THE_REPORT: [&str; 12] = [
     "server-startup",
@@ -61,44 +61,98 @@ fn the_real_server_passes_every_case_in_the_reports_framing() {
 
 #[track_caller]
 fn every_case_passes(framing: &str) {
-    let directory = tempfile::tempdir().unwrap();
-    let (address, log) = (free_address(), directory.path().join("server.log"));
-    // The checker looks only at what is added.
-    std::fs::write(&log, "what was there before\n").unwrap();
     let program = command("chat-server");
-    let server =
-        format!("'{}' --listen {address} --log '{}'", program.get_program().display(), log.display());
-    // Only Linux tells how much of the processor a process has used.
-    let skipped = u32::from(!cfg!(target_os = "linux"));
-    check(&server, address, &log)
-        .args(["--framing", framing])
-        .assert()
-        .stdout(predicate::str::contains(format!("{} passed, 0 failed, {skipped} skipped", 29 - skipped)))
-        .stderr("")
-        .code(0);
+    let start = |address: SocketAddr, log: &Path| {
+        // The checker looks only at what is added.
+        std::fs::write(log, "what was there before\n").unwrap();
+        format!("'{}' --listen {address} --log '{}'", program.get_program().display(), log.display())
+    };
+    let results = check_in_shares(start, &["--framing", framing]);
+    assert_eq!(results.len(), 29);
+    for case in results {
+        // Only Linux tells how much of the processor a process has used.
+        let wanted = if cfg!(target_os = "linux") || case.name != MEASURING { "pass" } else { "skip" };
+        assert_eq!(case.status, wanted, "{}: {}", case.name, case.observed);
+    }
+}
+
+/// How many checkers share the cases, each with a server of its own. Most of the time of a case is waiting for what
+/// must not come.
+const SHARES: usize = 6;
+
+struct CaseResult {
+    name: String,
+    status: String,
+    observed: String,
+}
+
+/// The case that measures how much of the processor the server uses: it runs alone.
+const MEASURING: &str = "orderly-close";
+
+/// Runs every case, on servers that the command which `start` makes starts at an address with a log.
+fn check_in_shares(
+    start: impl Fn(SocketAddr, &Path) -> String + Sync,
+    arguments: &[&str],
+) -> Vec<CaseResult> {
+    let check = |cases: &[&str]| {
+        let directory = tempfile::tempdir().unwrap();
+        let (address, log) = (free_address(), directory.path().join("server.log"));
+        let server = start(address, &log);
+        let checked = check(&server, address, &log)
+            .args(["--format", "json", "--case", &cases.join(",")])
+            .args(arguments)
+            .assert()
+            .stderr("");
+        let results = results(&checked.get_output().stdout);
+        checked.code(i32::from(results.iter().any(|case| case.status == "fail")));
+        results
+    };
+    let names = case_names();
+    let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != MEASURING).collect();
+    let mut results = check(&[MEASURING]);
+    std::thread::scope(|scope| {
+        let share = |first| others.iter().copied().skip(first).step_by(SHARES).collect::<Vec<_>>();
+        let check = &check;
+        let shares: Vec<_> = (0..SHARES).map(share).map(|cases| scope.spawn(move || check(&cases))).collect();
+        results.extend(shares.into_iter().flat_map(|share| share.join().expect("the checker runs")));
+    });
+    results
+}
+
+fn case_names() -> Vec<String> {
+    let output = assert("chat-check").arg("--list").assert().code(0);
+    let list = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+    list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+fn results(json: &[u8]) -> Vec<CaseResult> {
+    let results: serde_json::Value = serde_json::from_slice(json).expect("JSON");
+    let cases = results["cases"].as_array().expect("the cases");
+    let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+    let result = |case: &serde_json::Value| CaseResult {
+        name: text(&case["name"]),
+        status: text(&case["status"]),
+        observed: case["observed"].to_string(),
+    };
+    cases.iter().map(result).collect()
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn the_faults_of_the_reports_server_are_found_and_nothing_else() {
-    let directory = tempfile::tempdir().unwrap();
-    let (address, log) = (free_address(), directory.path().join("server.log"));
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/cli/peers/server.py");
-    let server = format!("python3 '{}' {} '{}'", script.display(), address.port(), log.display());
-    let checked = check(&server, address, &log).args(["--format", "json"]).assert().code(1).stderr("");
-    let results: serde_json::Value = serde_json::from_slice(&checked.get_output().stdout).unwrap();
-    let status = |name: &str| {
-        let cases = results["cases"].as_array().expect("the cases");
-        let case = cases.iter().find(|case| case["name"] == name).expect("the case was run");
-        (case["status"].as_str().unwrap().to_owned(), case["observed"].to_string())
+    let start = |address: SocketAddr, log: &Path| {
+        format!("python3 '{}' {} '{}'", script.display(), address.port(), log.display())
     };
+    let results = check_in_shares(start, &[]);
+    let result = |name: &str| results.iter().find(|case| case.name == name).expect("the case was run");
     for name in FAULTS_OF_THE_REPORT {
-        assert_eq!(status(name).0, "fail", "{name}");
+        assert_eq!(result(name).status, "fail", "{name}");
     }
     for name in PASSED_BY_THE_REPORT {
-        assert_eq!(status(name).0, "pass", "{name}: {}", status(name).1);
+        assert_eq!(result(name).status, "pass", "{name}: {}", result(name).observed);
     }
-    let (_, observed) = status("server-restart");
+    let observed = &result("server-restart").observed;
     assert!(observed.contains("Address already in use"), "what the server said last is told: {observed}");
 }
 

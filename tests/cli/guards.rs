@@ -129,7 +129,7 @@ fn out_of_file_descriptors_accepting_pauses_and_goes_on_and_members_notice_nothi
     dinesh.send("still here\n");
     dinesh.expect("Dinesh: still here");
 
-    // Whoever waited longest gets in when others leave.
+    // The one that has waited longest gets in when others leave.
     let mut last = crowd.pop().expect("a crowd");
     drop(crowd);
     last.join("Patience");

@@ -1,4 +1,4 @@
-//! Who takes too long, or takes nothing, is dropped, and the rest of the room notices nothing. Each row
+//! Members that take too long, or take nothing, are dropped, and the others notice nothing. Each row
 //! of the table in `docs/operations.md`, on the real server, with limits short enough to wait for.
 
 use std::net::TcpStream;

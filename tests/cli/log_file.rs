@@ -225,9 +225,11 @@ fn what_is_no_regular_file_may_be_the_log_of_many() {
     let (mut two, _other) = start_with_log(Path::new("/dev/null"));
     let (mut three, _another) = start_with_log(Path::new("/dev/stdout"));
     three.stdout.expect("Dinesh connected from");
-    for server in [&mut one, &mut two, &mut three] {
+    for server in [&one, &two, &three] {
         server.signal(Signal::HUP);
         server.signal(Signal::TERM);
+    }
+    for server in [&mut one, &mut two, &mut three] {
         assert_eq!(server.wait().code(), Some(0));
         assert_eq!(server.stderr.seen, [""; 0]);
     }

@@ -11,7 +11,7 @@ use commonroom::server::limits::PASSWORD_PAUSE;
 use predicates::prelude::*;
 use tempfile::TempDir;
 
-use super::support::{OnDrop, Peer, Server, assert};
+use super::support::{OnDrop, Peer, Server, assert, wait_for};
 
 const PASSWORD: &str = "open sesame";
 
@@ -59,9 +59,11 @@ fn the_reports_client_knows_the_password_also_under_a_nickname_that_is_normalise
 }
 
 #[test]
-fn who_knows_no_password_in_time_is_told_so_as_it_is_told_everything() {
+fn who_gives_no_password_in_time_is_told_so_as_it_is_told_everything_and_logged_and_not_announced() {
     let (_directory, path) = file_with(PASSWORD.as_bytes());
     let server = Server::start_with(&["--registration-timeout", "1", "--password-file", text(&path)]);
+    let mut alex = try_password(&server, "Alex", PASSWORD);
+    alex.expect("Connected to server!");
     for (end, wanted) in [
         ("\n", "PASS\n-- No password has come in time. Goodbye.\n"),
         ("", "PASS-- No password has come in time. Goodbye."),
@@ -72,6 +74,9 @@ fn who_knows_no_password_in_time_is_told_so_as_it_is_told_everything() {
         peer.expect_bytes(wanted);
         peer.expect_end();
     }
+    wait_for("the log", || server.log().matches("): no password in time\n").count() == 2);
+    alex.send("nobody came?\n");
+    alex.expect_next("Alex: nobody came?");
 }
 
 #[cfg(unix)]
@@ -235,16 +240,4 @@ fn a_password_file_that_is_of_no_use_is_told_in_one_line() {
                 .stderr(format!("{program}: cannot use {}: {reason}\n", path.display()));
         }
     }
-}
-
-#[test]
-fn who_gives_no_password_is_closed_after_the_registration_timeout_and_not_announced() {
-    let server = start();
-    let mut silent = server.connect();
-    silent.expect_bytes("NICK");
-    silent.send("Silent\n");
-    silent.expect_next("PASS");
-    silent.expect_next("-- No password has come in time. Goodbye.");
-    silent.expect_end();
-    server.wait_for_log("): no password in time\n");
 }

@@ -206,7 +206,8 @@ mod signals {
             alex.send("bye\n");
             dinesh.expect("Alex: bye");
             server.running.signal(signal);
-            for member in [&mut dinesh, &mut alex] {
+            // The server waits until they have closed their ends, too.
+            for mut member in [dinesh, alex] {
                 member.expect("-- The server is shutting down.");
                 member.expect_end();
             }

@@ -31,7 +31,7 @@ fn a_listener_that_is_broken_is_tried_again_with_pauses() {
     assert!((10..20).contains(&warnings), "{warnings} warnings");
 }
 
-/// A network on which so many connections are gone before they can be accepted.
+/// A network on which the first connections are gone before they can be accepted.
 #[derive(Clone, Copy)]
 struct Vanishing {
     errors: usize,

@@ -19,7 +19,7 @@ fn a_burst_that_outruns_healthy_receivers_slows_its_sender_and_loses_nobody() {
     let rate = Rate { burst_messages: 1, messages_per_second: 0 };
     let limits = Limits { retention_bytes, rate, ..Limits::default() };
     let mut world = World::with(Physics::default());
-    // What goes to each goes in such small pieces that it takes longer to hear than to speak.
+    // Deliveries are cut into such small pieces that hearing takes longer than speaking.
     let slow = Simulated::cut_into(Some(Pieces { seed: 0, largest: 300 }));
     world.start_server_on(slow, Config { limits, ..Config::default() });
     world.add(Member::new("Dinesh"));

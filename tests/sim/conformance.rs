@@ -122,7 +122,7 @@ fn add_server(world: &mut World, control: &Arc<Control>) {
     });
 }
 
-/// A second server on the host of the first, as far as it gets.
+/// Starts a second server on the host of the first, which should fail.
 async fn try_to_listen_too(control: &Control, address: SocketAddr) {
     loop {
         control.start_second.notified().await;

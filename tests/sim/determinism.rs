@@ -1,5 +1,5 @@
-//! Determinism is checked, not hoped for: the same seeds in two processes give the same trace,
-//! byte by byte: every event at `TRACE`, every byte that was sent or delivered.
+//! Determinism is checked, not hoped for: the same seeds give the same trace in two processes, byte for
+//! byte. A trace has every event at `TRACE`, and every byte that was sent or delivered.
 
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use super::sweep::{plan_of, run};
 /// How many seeds are compared.
 const SEEDS: u64 = 100;
 
-/// What follows the traces; what the test harness says behind it has real time in it.
+/// Follows the traces. What the test harness prints after it contains real time.
 const END: &str = "end of the traces\n";
 
 /// Set in the processes whose traces are compared.
@@ -70,7 +70,7 @@ fn print_traces() {
     for seed in 0..SEEDS {
         let trace = match run(&plan_of(seed), true) {
             Ok(outcome) => outcome.events,
-            // That it is broken is the business of the sweep; here it only has to be the same.
+            // The sweep cares about broken promises; here they only have to be the same.
             Err(broken) => broken,
         };
         write!(out, "seed {seed}\n{trace}\n").expect("the comparing process reads");

@@ -38,7 +38,7 @@ impl State {
 }
 
 impl SimulatedDisk {
-    /// Leaves room for so many bytes, or for as many as come.
+    /// Leaves room for this many bytes; `None` is unlimited.
     pub fn leave_free(&self, bytes: Option<usize>) {
         self.state().free_bytes = bytes;
     }
@@ -135,7 +135,7 @@ impl Write for SimulatedFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         state.free_bytes = state.free_bytes.map(|free| free - length);
-        // What goes to a file that is in no directory any more, nobody will ever read.
+        // Nobody will ever read what is written to a file that is in no directory any more.
         if state.is_named(self.index) {
             state.files[self.index].bytes.extend_from_slice(&bytes[..length]);
         }

@@ -1,5 +1,4 @@
-//! What happened in a run, as the oracles look at it: what `server.log` tells, and what each
-//! member saw.
+//! What happened in a run, as the oracles see it: what `server.log` says, and what each member saw.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use super::actor::Membership;
 pub struct History {
     /// The most that the server has kept of its transcript at any time, by its own account.
     pub retained_bytes: Option<usize>,
-    /// One for each time that the server was started.
+    /// One for each start of the server.
     pub epochs: Vec<Epoch>,
     pub memberships: Vec<Membership>,
     pub terms: Terms,
@@ -18,19 +17,19 @@ pub struct History {
     pub healed: Option<Duration>,
 }
 
-/// What a plan says about a run that an oracle must know.
+/// The properties of a plan that the oracles need to know.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// How many earlier lines the server shows a newcomer.
     pub history_lines: usize,
-    /// How many members must be here in the end.
+    /// How many members must be here at the end.
     pub survivors: usize,
     pub retention_bytes: usize,
-    /// Nothing is wrong with the network or the server: what is late is late by somebody's fault.
+    /// Network and server are free of faults and limits, so nothing may be late.
     pub calm: bool,
 }
 
-/// The life of one server process, as its log tells it.
+/// The life of one server process, from its log.
 #[derive(Clone, Debug, Default)]
 pub struct Epoch {
     pub events: Vec<LogEvent>,
@@ -40,7 +39,7 @@ pub struct Epoch {
 pub enum LogEvent {
     Joined { nickname: String, from: SocketAddr },
     Said { nickname: String, text: String },
-    Left { nickname: String, cause: String },
+    Left { nickname: String, reason: String },
     Warning(String),
     Error(String),
 }
@@ -66,7 +65,7 @@ impl History {
         Self { retained_bytes, epochs, memberships, terms, healed }
     }
 
-    /// Where in the log a membership was let in: which epoch, and which of its events.
+    /// Where in the log a membership begins: in which epoch, and with which of its events.
     pub fn joining(&self, membership: &Membership) -> Option<(usize, usize)> {
         self.epochs.iter().enumerate().find_map(|(epoch, log)| {
             let joined = |event: &LogEvent| {
@@ -77,7 +76,7 @@ impl History {
         })
     }
 
-    /// Those who are members at the end: they have joined, and nothing has ended their connection.
+    /// The members at the end: they have joined, and their connections have not ended.
     pub fn live(&self) -> impl Iterator<Item = &Membership> {
         self.memberships
             .iter()
@@ -96,7 +95,7 @@ pub fn most_retained_bytes(events: &str) -> Option<usize> {
 }
 
 impl LogEvent {
-    /// What follows the time on a line of the log.
+    /// Parses what follows the time in a line of the log.
     pub fn parse(event: &str) -> Self {
         let (level, text) = event.split_once(" - ").expect("a level and a text");
         let parsed = match level {
@@ -106,7 +105,7 @@ impl LogEvent {
                 .or_else(|| Self::parse_joined(text))
                 .or_else(|| Self::parse_left(text)),
         };
-        parsed.unwrap_or_else(|| panic!("server.log has a line that nobody knows: {event}"))
+        parsed.unwrap_or_else(|| panic!("server.log has an unknown line: {event}"))
     }
 
     fn parse_message(text: &str) -> Option<Self> {
@@ -122,12 +121,12 @@ impl LogEvent {
     }
 
     fn parse_left(text: &str) -> Option<Self> {
-        let (nickname, cause) = text.split_once(" disconnected")?;
-        let cause = cause.trim_start_matches(" (").trim_end_matches(')');
-        Some(Self::Left { nickname: nickname.to_owned(), cause: cause.to_owned() })
+        let (nickname, reason) = text.split_once(" disconnected")?;
+        let reason = reason.trim_start_matches(" (").trim_end_matches(')');
+        Some(Self::Left { nickname: nickname.to_owned(), reason: reason.to_owned() })
     }
 
-    /// The line that everyone in the room was told about it.
+    /// The line that everyone in the room was sent because of it.
     pub fn told(&self) -> Option<String> {
         match self {
             Self::Joined { nickname, .. } => Some(format!("{nickname} joined the chat!")),

@@ -1,5 +1,5 @@
-//! The "sometimes" ledger: interesting things that a sweep must have seen, or it has tested less
-//! than it claims.
+//! The ledger of "sometimes" assertions: interesting things that must happen in a sweep now and then, or
+//! it tests less than it claims.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,17 +7,17 @@ use std::fmt;
 use super::history::{History, LogEvent};
 use super::oracles;
 
-/// How often each interesting thing has happened.
+/// How often each of them has happened.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger(BTreeMap<&'static str, usize>);
 
 impl Ledger {
-    /// Notes what has happened in one run: `events` are those inside the server and the network.
+    /// Counts what happened in one run. `events` come from inside the server and the network.
     pub fn note(&mut self, history: &History, events: &str) {
         let log: Vec<&LogEvent> = history.epochs.iter().flat_map(|epoch| &epoch.events).collect();
         let left = |wanted: &str| {
             log.iter()
-                .filter(|event| matches!(event, LogEvent::Left { cause, .. } if cause == wanted))
+                .filter(|event| matches!(event, LogEvent::Left { reason, .. } if reason == wanted))
                 .count()
         };
         let warned = |wanted: &str| {
@@ -32,9 +32,9 @@ impl Ledger {
         for (name, times) in [
             ("a member joined", joined),
             ("a member spoke the report's framing", report_framed.count()),
-            ("a member left by its own wish", left("")),
+            ("a member left of its own accord", left("")),
             ("a stalled member dropped", left("stalled")),
-            ("a member that pinged fell silent", left("timed out")),
+            ("a member fell silent after a ping", left("timed out")),
             ("a connection found dead by its keepalive", inside("keepalive")),
             ("a member too slow for the log", left("too slow")),
             ("a connection reset", left("connection reset")),
@@ -42,7 +42,7 @@ impl Ledger {
             ("a nickname refused", warned("the nickname")),
             ("a client that never named itself", warned("no nickname in time")),
             ("a client gone before its nickname", warned("left without a nickname")),
-            ("accepting paused for want of descriptors", warned("Cannot accept connections")),
+            ("accepting paused, out of descriptors", warned("Cannot accept connections")),
             ("a message refused", warned("Refused a message")),
             ("the room full", warned("the room is full")),
             ("a character cut by the end of a read", inside("cut inside a character")),
@@ -62,7 +62,7 @@ impl Ledger {
         }
     }
 
-    /// What never happened.
+    /// What has never happened.
     pub fn missing(&self) -> Vec<&'static str> {
         self.0.iter().filter(|(_, times)| **times == 0).map(|(name, _)| *name).collect()
     }
@@ -74,8 +74,8 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// Servers that ended while somebody had not yet been told the last thing that was logged, and
-/// somebody else had.
+/// Counts the servers that crashed when some members had been told what was logged last, and others had
+/// not.
 fn crashes_in_a_broadcast(history: &History) -> usize {
     let crashed = history.epochs.len() - 1;
     (0..crashed)

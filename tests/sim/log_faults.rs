@@ -37,7 +37,7 @@ struct Fault {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// There is room for so many more bytes.
+    /// There is room for this many more bytes.
     Full(usize),
     Hangs,
     NoDirectory,
@@ -189,7 +189,7 @@ pub fn account(journal: &str, machine: &Machine) -> Result<Account, String> {
     Ok(account)
 }
 
-/// How many lines a line of the log counts. If it was torn, another one behind it counts them again.
+/// How many lines a line of the log counts. If it was torn, another one after it counts them again.
 fn counted(line: &str) -> Option<usize> {
     let (what, reason) = line.split_once(" - WARNING - ")?.1.split_once(" not written: ")?;
     REASONS.contains(&reason).then(|| number_of_lines(what))?

@@ -13,11 +13,11 @@ use super::network::Pieces;
 pub enum Act {
     /// Types a line.
     Say(String),
-    /// Says so many numbered lines at once, each with so many two-byte characters behind the number.
+    /// Says numbered lines at once, each padded with two-byte characters.
     Talk { lines: usize, padding: usize },
-    /// Says so many numbered lines and leaves at once, before it has read what came back.
+    /// Says this many numbered lines and leaves at once, before it has read what came back.
     TalkAndLeave(usize),
-    /// Reads nothing for so long, whatever comes.
+    /// Reads nothing for this long, whatever comes.
     Ignore(Duration),
     /// Opens another connection, sends these bytes, and drops it.
     Probe(Vec<u8>),
@@ -29,7 +29,7 @@ pub enum Act {
     Vanish,
 }
 
-/// A member: who it is, and what it does how long after the beginning.
+/// A member: who it is, and what it does when.
 #[derive(Clone, Debug)]
 pub struct Member {
     pub host: String,
@@ -37,17 +37,17 @@ pub struct Member {
     pub framing: Framing,
     /// When it connects.
     pub connects: Duration,
-    /// Into how small pieces its connection cuts what goes through.
+    /// The pieces into which its connection cuts the data.
     pub pieces: Option<Pieces>,
     /// It speaks TLS, and whom it trusts.
     pub tls: Option<Trust>,
-    /// What it takes for the password of the room.
+    /// The password that it gives.
     pub password: Option<Password>,
     /// Connects again, under another nickname, whenever its connection has ended or is dead.
     pub returns: bool,
-    /// Says something fresh from some time on, again and again.
+    /// Says something fresh again and again.
     pub fresh: Option<Fresh>,
-    /// In the order of time.
+    /// In chronological order.
     pub acts: Vec<(Duration, Act)>,
 }
 

@@ -26,7 +26,7 @@ use super::support::random::SplitMix64;
 /// The network of the simulation that runs on this thread, as one host sees it.
 #[derive(Clone, Debug, Default)]
 pub struct Simulated {
-    /// Into how small pieces what goes through a connection is cut.
+    /// The pieces into which connections cut the data.
     pub pieces: Option<Pieces>,
     /// The address that the last connection was made from, for whoever wants to find it in the log.
     pub last_local: Arc<Mutex<Option<SocketAddr>>>,
@@ -48,7 +48,7 @@ impl Descriptors {
     }
 }
 
-/// How often the server's side of a connection looks whether the other side is still there.
+/// How often the server's side of a connection checks that the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 thread_local! {
@@ -101,7 +101,7 @@ impl Connect for Simulated {
 
 pub struct SimulatedListener {
     listener: TcpListener,
-    /// The next in the queue, whom there was no descriptor for.
+    /// The next in the queue, if there was no descriptor for it.
     waiting: Option<(TcpStream, SocketAddr)>,
     network: Simulated,
 }

@@ -62,14 +62,14 @@ fn mark(begin: DateTime, line: &str, memberships: &[Membership]) -> Option<Mark>
             kind: MarkKind::Join,
             label: format!("{nickname} joins"),
         }),
-        LogEvent::Left { nickname, cause } => Some(Mark {
+        LogEvent::Left { nickname, reason } => Some(Mark {
             host: named(&nickname)?,
             at,
-            kind: if cause.is_empty() { MarkKind::Leave } else { MarkKind::Eviction },
-            label: if cause.is_empty() {
+            kind: if reason.is_empty() { MarkKind::Leave } else { MarkKind::Eviction },
+            label: if reason.is_empty() {
                 format!("{nickname} leaves")
             } else {
-                format!("{nickname}: {cause}")
+                format!("{nickname}: {reason}")
             },
         }),
         LogEvent::Said { .. } | LogEvent::Warning(_) | LogEvent::Error(_) => None,

@@ -1,4 +1,4 @@
-//! A plan is data: it says everything about a run, so that a failing one can shrink.
+//! A plan is data: it determines a run completely, so a failing one can shrink.
 
 use std::time::Duration;
 
@@ -14,47 +14,47 @@ use super::member::{Act, Fresh, Member};
 use super::network::{Pieces, Simulated};
 use super::world::{Physics, SERVER, World, seconds};
 
-/// Everything that goes wrong goes wrong before this; then everything is healed.
+/// When every fault ends. None begins later.
 pub const HEALED: Duration = seconds(20);
 
-/// How long after the healing everyone must hear everyone, and nobody who is gone may be listed.
+/// How long after that everyone must hear everyone, and nobody who is gone may be listed.
 pub const LIVENESS: Duration = seconds(60);
 
-/// How often a live member says something fresh after the healing.
+/// How often a live member says something fresh after everything has been healed.
 const FRESH_EVERY: Duration = Duration::from_millis(200);
 
 /// A run, from its seed to its last fault.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
     pub seed: u64,
-    /// Messages are on their way from 0 to so many milliseconds.
+    /// The largest latency of a message; the smallest is 0.
     pub latency_milliseconds: u64,
-    /// What the server keeps of the room's log, sometimes hardly anything.
+    /// How much of the transcript the server keeps, sometimes hardly anything.
     pub retention_bytes: usize,
     pub history_lines: usize,
-    /// How many connections the server takes.
+    /// How many connections the server accepts.
     pub connections: usize,
-    /// How many segments a connection takes before a writer waits. A queue of so many connections may
-    /// wait to be accepted, too, so it cannot be much smaller.
+    /// How many segments a connection holds before a writer has to wait. turmoil bounds the queue of
+    /// connections to be accepted by the same number, so it cannot be much smaller.
     #[serde(default = "many_segments")]
     pub segments: usize,
-    /// How many messages of a member the server takes at once, and how many a second behind that; without
-    /// the latter, as many as come.
+    /// How many messages of a member the server takes at once.
     #[serde(default)]
     pub burst_messages: u32,
+    /// How many a second it takes after such a burst; 0 is unlimited.
     #[serde(default)]
     pub messages_per_second: u32,
-    /// Into how small pieces connections cut what goes through, if all members are line-framed.
+    /// The largest piece in which connections deliver data, in bytes, if all members are line-framed.
     pub largest_piece: Option<usize>,
     pub members: Vec<MemberPlan>,
-    /// When, for how many milliseconds, and what.
+    /// When each begins, and for how many milliseconds it lasts.
     pub faults: Vec<(u64, u64, Fault)>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MemberPlan {
     pub report_framed: bool,
-    /// It wants the nickname that all such members want.
+    /// It asks for the one nickname that all such members ask for.
     pub races: bool,
     pub connects_milliseconds: u64,
     pub acts: Vec<(u64, Act)>,
@@ -70,8 +70,7 @@ pub enum Fault {
     LatencySpike(usize),
     KillMember(usize),
     CrashServer,
-    /// The operating system gives the server no more descriptors, so nobody is accepted, and the
-    /// queue of those who wait fills.
+    /// The server is out of file descriptors: nobody is accepted, and the accept queue fills.
     NoDescriptors,
 }
 
@@ -110,7 +109,7 @@ impl Plan {
             ping_timeout: seconds(8),
             retention_bytes: self.retention_bytes,
             connections: self.connections,
-            // All who probe from one host, and those that turmoil takes for open for a while.
+            // Several probes come from one host, and turmoil keeps closed connections for a while.
             connections_per_address: 0,
             rate: Rate { burst_messages: self.burst_messages, messages_per_second: self.messages_per_second },
             ..Limits::default()
@@ -124,7 +123,7 @@ impl Plan {
         world
     }
 
-    /// What is done to the network and the hosts, in the order of time.
+    /// What happens to the network and the hosts, in chronological order.
     pub fn changes(&self) -> Vec<(Duration, Change)> {
         let mut changes = Vec::new();
         for &(begin, length, fault) in &self.faults {
@@ -173,7 +172,7 @@ impl Plan {
             plan.acts.iter().map(|(at, act)| (Duration::from_millis(*at), act.clone())).collect();
         acts.sort_by_key(|&(at, _)| at);
         Member {
-            // Every further name it tries ends in a number, so the names of two never meet again.
+            // A member whose name is taken appends a number, so the names of two never collide.
             nickname: if plan.races { "Same".to_owned() } else { format!("Nick{index}x") },
             framing: if plan.report_framed { Framing::Report } else { Framing::Lines },
             connects: Duration::from_millis(plan.connects_milliseconds),
@@ -186,7 +185,7 @@ impl Plan {
     }
 }
 
-/// Something that is done to the world.
+/// Something that happens to the world.
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
     Begin(Fault),
@@ -249,8 +248,8 @@ impl Fault {
     }
 }
 
-/// All plans. Swarm style: each draws first which faults and which acts there are in it at all, so
-/// that some plans have nothing but, say, crashes and races.
+/// All plans. They are drawn swarm style: each plan first draws the kinds of faults and of acts that it
+/// may contain, so some plans consist of nothing but, say, crashes and races.
 pub fn plans() -> impl Strategy<Value = Plan> {
     (subsequence(FAULT_KINDS.to_vec(), 0..=3), subsequence(ACT_KINDS.to_vec(), 1..=ACT_KINDS.len()))
         .prop_flat_map(|(fault_kinds, act_kinds)| {
@@ -290,13 +289,13 @@ fn world_plans() -> impl Strategy<Value = Plan> {
     )
 }
 
-/// As many as turmoil gives a connection by itself.
+/// The default of turmoil.
 fn many_segments() -> usize {
     64
 }
 
-/// Mostly none, so that bursts are bursts; and otherwise one that every burst must feel, but that lets
-/// everything be said before the end.
+/// Mostly unlimited, so that bursts are bursts; otherwise so low that every burst is slowed down, and so
+/// high that everything is said before the end.
 fn rates() -> impl Strategy<Value = (u32, u32)> {
     prop_oneof![2 => Just((0, 0)), 1 => (1..30_u32, 100..300_u32)]
 }
@@ -313,7 +312,7 @@ fn member_plans(act_kinds: Vec<usize>) -> impl Strategy<Value = MemberPlan> {
     )
 }
 
-/// Indices into what [`acts`] can draw.
+/// Indices into the strategies of [`acts`].
 const ACT_KINDS: [usize; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
 
 fn acts(kinds: Vec<usize>) -> impl Strategy<Value = Act> {
@@ -330,10 +329,10 @@ fn acts(kinds: Vec<usize>) -> impl Strategy<Value = Act> {
     proptest::sample::select(kinds).prop_flat_map(move |kind| strategies[kind].clone())
 }
 
-/// The nickname of one that never sends a whole and valid message.
+/// The nickname of a stranger that never sends a complete valid message.
 pub const PROBER: &str = "Prober";
 
-/// What no client should send, with and without a nickname in front.
+/// What no client should send, with and without a nickname before it.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..40),

@@ -62,7 +62,7 @@ pub fn sent(from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
     });
 }
 
-/// So many bytes have come out at the other end; TCP delivers in order.
+/// Bytes have come out at the other end; TCP delivers in order.
 pub fn delivered(from: SocketAddr, to: SocketAddr, mut count: usize) {
     CURRENT.with_borrow_mut(|current| {
         let Some(recording) = current else { return };

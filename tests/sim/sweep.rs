@@ -1,5 +1,5 @@
-//! The sweep: many plans, each drawn from a seed, run and checked; a failing one shrinks to the
-//! smallest plan that still fails, and is said with the line that replays it.
+//! The sweep runs many plans, each drawn from a seed, and checks them. A failing plan shrinks to the
+//! smallest one that still fails, and is reported with the command that replays it.
 
 use std::time::{Duration, Instant};
 
@@ -13,26 +13,26 @@ use super::regressions;
 use super::support::progress::Progress;
 use super::world::{World, seconds};
 
-/// How many seeds are run when nobody says otherwise; `SIM_SEEDS` says otherwise.
+/// How many seeds are run, unless `SIM_SEEDS` is set.
 const SEEDS: u64 = 1_000;
 
-/// How often a failing plan is tried smaller; `SIM_SHRINKS` says otherwise.
+/// How many smaller plans are tried when one fails, unless `SIM_SHRINKS` is set.
 const SHRINKS: u64 = 2_000;
 
-/// What a run that kept every promise looked like.
+/// A run that has kept every promise.
 pub struct Outcome {
     pub history: History,
-    /// The events inside the server and the network.
+    /// Events from inside the server and the network.
     pub events: String,
     pub simulated: Duration,
 }
 
-/// Runs a plan and checks it at every second of its time.
+/// Runs a plan, and checks the promises after each simulated second.
 pub fn run(plan: &Plan, traced: bool) -> Result<Outcome, String> {
     run_in(plan.world(traced), plan)
 }
 
-/// The same in a world of that plan.
+/// The same in a given world of that plan.
 pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
     let mut changes = plan.changes().into_iter().peekable();
     let mut now = Duration::ZERO;
@@ -45,7 +45,7 @@ pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
         }
         world.run_until(now);
         let healed = (now > HEALED).then_some(HEALED);
-        // Of the events, of which a traced run has megabytes, only the new ones are read.
+        // A traced run has megabytes of events: only the new ones are read.
         let events = world.events_from(events_read);
         events_read += events.len();
         retained_bytes = retained_bytes.max(most_retained_bytes(&events));
@@ -60,12 +60,12 @@ pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
             return Ok(Outcome { history, events: world.events(), simulated: now });
         }
         if now >= HEALED + LIVENESS {
-            return alive.map(|()| unreachable!("it was just seen to be broken"));
+            return alive.map(|()| unreachable!("a promise was broken just now"));
         }
     }
 }
 
-/// The plan that a seed stands for.
+/// The plan that is drawn from a seed.
 pub fn plan_of(seed: u64) -> Plan {
     use proptest::strategy::{Strategy as _, ValueTree as _};
     plans().new_tree(&mut runner(seed)).expect("every seed has a plan").current()
@@ -126,7 +126,7 @@ fn every_promise_holds_for_every_seed() {
     }
 }
 
-/// Runs the seeds from 0 on, on as many threads as there are processors.
+/// Runs the first `seeds` seeds, on one thread per processor.
 fn sweep(seeds: u64) -> Result<(Ledger, Duration), String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let progress = Progress::of(seeds, "seeds");
@@ -157,12 +157,12 @@ fn sweep_some(some: impl Iterator<Item = u64>, progress: &Progress) -> Result<(L
     Ok((ledger, simulated))
 }
 
-/// One seed, with everything that happened on the screen.
+/// Runs one seed, and prints everything that happens.
 fn replay(seed: u64) {
     let plan = plan_of(seed);
     println!("{plan:#?}");
     let outcome = run(&plan, true).unwrap_or_else(|broken| {
-        // Drawn again, it shrinks.
+        // Running the seed again shrinks its plan.
         panic!("{}", run_seed(seed, &mut Ledger::default()).err().unwrap_or(broken))
     });
     println!("{}\nseed {seed} keeps every promise", outcome.events);

@@ -5,14 +5,13 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use commonroom::net::Connect as _;
 use commonroom::server::Config;
 use commonroom::server::limits::REGISTRATION_TIMEOUT;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep};
 
-use super::network::Simulated;
-use super::world::{Physics, World, address, seconds};
+use super::stranger::Stranger;
+use super::world::{Physics, World, seconds};
 
 #[test]
 fn what_somebody_types_is_a_nickname_when_enter_is_pressed_however_slowly() {
@@ -59,23 +58,21 @@ fn answer_to(said: &str, pause: Duration) -> (String, Duration) {
     world.start_server(Config::default());
     let answer = Arc::new(Mutex::new((String::new(), Duration::ZERO)));
     let (told, said) = (Arc::clone(&answer), said.to_owned());
-    world.within(|sim| {
-        sim.host("Typist", move || {
-            let (told, said) = (Arc::clone(&told), said.clone());
-            async move {
-                *told.lock().unwrap() = type_slowly(&said, pause).await?;
-                Ok(())
-            }
-        });
+    world.add_strangers("Typist", move || {
+        let (told, said) = (Arc::clone(&told), said.clone());
+        async move {
+            *told.lock().unwrap() = type_slowly(&said, pause).await?;
+            Ok(())
+        }
     });
     world.run_until(REGISTRATION_TIMEOUT + seconds(5));
     answer.lock().unwrap().clone()
 }
 
 async fn type_slowly(said: &str, pause: Duration) -> io::Result<(String, Duration)> {
-    let (mut hearing, mut speaking) = tokio::io::split(Simulated::default().connect(&address()).await?);
-    let mut asked = [0; 4];
-    hearing.read_exact(&mut asked).await?;
+    let mut stranger = Stranger::connect().await?;
+    stranger.expect("NICK").await?;
+    let (mut hearing, mut speaking) = stranger.split();
     let begun = Instant::now();
     let speak = async {
         for character in said.chars() {
@@ -88,9 +85,7 @@ async fn type_slowly(said: &str, pause: Duration) -> io::Result<(String, Duratio
     let hear = async {
         let mut answer = [0; 1_024];
         let length = hearing.read(&mut answer).await?;
-        let heard = String::from_utf8_lossy(&answer[..length]).into_owned();
-        Ok((heard, begun.elapsed()))
+        Ok((format!("NICK{}", String::from_utf8_lossy(&answer[..length])), begun.elapsed()))
     };
-    let ((), (heard, after)) = tokio::try_join!(speak, hear)?;
-    Ok((String::from_utf8_lossy(&asked).into_owned() + &heard, after))
+    tokio::try_join!(speak, hear).map(|((), answer)| answer)
 }

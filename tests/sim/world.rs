@@ -33,14 +33,14 @@ const PORT: u16 = 5555;
 /// How long a message is on its way in a scenario: fixed, so that it can say when something arrives.
 pub const LATENCY: Duration = Duration::from_millis(1);
 
-/// How fine time is, and how long messages are on their way.
+/// The resolution of time, and the latency of messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Physics {
     pub seed: u64,
     pub begin: DateTime,
     pub tick: Duration,
     pub latency: (Duration, Duration),
-    /// How many segments a connection takes before a writer waits.
+    /// How many segments a connection holds before a writer has to wait.
     pub segments: usize,
     /// Whether every event and every delivered byte is kept.
     pub traced: bool,

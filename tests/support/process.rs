@@ -1,4 +1,4 @@
-//! A program that runs beside a test.
+//! A program that runs while a test does.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};

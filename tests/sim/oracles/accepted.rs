@@ -9,7 +9,7 @@ use crate::plan::PROBER;
 /// Each message in the log was said by the member of that nickname, word for word, and stands
 /// there at most as often as it was said: once, since the texts of a plan are all different.
 pub fn only_what_was_said(history: &History) -> Result<(), String> {
-    // Whatever this one sends is half a message, or none.
+    // It never sends a complete message.
     let of_prober =
         |event: &&LogEvent| matches!(event, LogEvent::Said { nickname, .. } if nickname == PROBER);
     if let Some(event) = history.epochs.iter().flat_map(|epoch| &epoch.events).find(of_prober) {
@@ -31,7 +31,7 @@ pub fn only_what_was_said(history: &History) -> Result<(), String> {
 }
 
 /// The accepted messages of a connection are the first ones it said: a message that was in flight
-/// when it broke may be missing, and all behind it, but none before.
+/// when it broke may be missing, and so may all after it, but none before it.
 pub fn in_each_senders_order(history: &History) -> Result<(), String> {
     for (membership, accepted) in accepted_of_each(history) {
         if let Some(index) =

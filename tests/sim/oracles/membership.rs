@@ -24,7 +24,7 @@ pub fn the_roster_is_who_is_alive(history: &History) -> Result<(), String> {
     Err(format!("by server.log {by_the_log:?} are here, but {alive:?} are alive"))
 }
 
-/// Who is in the room at the end of an epoch, in small letters.
+/// The members in the room at the end of an epoch, in lower case.
 fn roster(epoch: &Epoch) -> Result<BTreeSet<String>, String> {
     let mut here = BTreeSet::new();
     for event in &epoch.events {

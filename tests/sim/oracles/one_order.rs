@@ -39,7 +39,7 @@ fn view(events: &[LogEvent], joining: usize, terms: &Terms) -> Vec<String> {
     view
 }
 
-/// Who is not in the log was never let in.
+/// A membership that the log does not have was never let in.
 fn heard_nothing(membership: &Membership) -> Result<(), String> {
     match membership.heard.iter().find(|(_, line)| matches!(Heard::parse(line), Heard::Everyone(_))) {
         Some((at, line)) => {
@@ -56,7 +56,7 @@ fn compare_lines(membership: &Membership, told: &[String]) -> Result<(), String>
         let line = match Heard::parse(line) {
             Heard::Everyone(line) => line,
             Heard::Connected if last != own_joining(membership) => {
-                return Err(format!("{} is connected at {at:?} behind {last:?}", membership.host));
+                return Err(format!("{} is connected at {at:?} after {last:?}", membership.host));
             }
             _ => continue,
         };

@@ -11,8 +11,8 @@ use crate::history::History;
 /// ways, and the moments for which a sender may be slowed down.
 const PROMPT: Duration = Duration::from_secs(2);
 
-/// Where nothing is wrong, whoever reads at once hears its own echo at once, whoever else in the
-/// room does not read. The echo is late if the server took the text late, or sent it late.
+/// Where nothing is wrong, a member that reads at once hears its own echo at once, even if others in
+/// the room do not read. The echo is late if the server took the text late, or sent it late.
 pub fn attentive_members_hear_at_once(history: &History) -> Result<(), String> {
     let attentive = |membership: &&Membership| membership.attentive && membership.framing == Framing::Lines;
     for membership in history.memberships.iter().filter(attentive).filter(|_| history.terms.calm) {

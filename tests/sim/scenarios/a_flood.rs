@@ -17,7 +17,7 @@ fn a_flood_from_one_member_is_slowed_down_and_nothing_is_lost_and_the_others_hea
     world.add(Member::new("Flooder").then(seconds(1), Act::TalkAndLeave(LINES)));
     world.add(Member::new("Dinesh").says(Duration::from_millis(1_500), "who shouts here?"));
 
-    // 10 at once, and 1 each 100 ms behind that.
+    // 10 at once, and then 1 every 100 ms.
     world.run_until(Duration::from_millis(1_050));
     let flood = |line: &&String| line.starts_with("Flooder: ");
     assert_eq!(world.screen("Dinesh").iter().filter(flood).count(), 10);

@@ -101,7 +101,7 @@ pub struct Mark {
     pub host: String,
     pub at: Duration,
     pub kind: MarkKind,
-    /// What it says beside the mark. If it is empty, the kind says it.
+    /// The text next to the mark. If it is empty, the kind stands there.
     pub label: String,
 }
 

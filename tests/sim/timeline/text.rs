@@ -12,7 +12,7 @@ const MARGIN: usize = 7;
 /// The least distance between two hosts.
 const NARROWEST: usize = 14;
 
-/// A longer label beside a mark would hide too many of the other hosts' lines.
+/// A longer label next to a mark would hide too many of the other hosts' lines.
 const LONGEST_LABEL: usize = 40;
 
 pub fn draw(timeline: &Timeline, width: usize) -> String {
@@ -116,7 +116,7 @@ impl<'a> Page<'a> {
         self.beside(line, &mark.host, mark.words());
     }
 
-    /// Puts words beside a host's line: to the right, but for the last host, which has no room there.
+    /// Puts words next to a host's line: to the right, except for the last host, which has no room there.
     fn beside(&self, line: &mut Line, host: &str, words: &str) {
         let column = self.column(host);
         if column > self.columns[0] && Some(&column) == self.columns.last() {
@@ -214,7 +214,7 @@ impl Line {
     }
 }
 
-/// The place so many quarters of the way from one column to another.
+/// The place this many quarters of the way from one column to another.
 fn between(from: usize, to: usize, quarters: usize) -> usize {
     (from * (4 - quarters) + to * quarters) / 4
 }
