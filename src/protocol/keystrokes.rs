@@ -4,8 +4,8 @@
 /// nickname.
 ///
 /// The report's client writes its nickname at once, and no newline. A terminal in character mode
-/// sends each key by itself. So whoever has twice sent one character, with a pause between, is a
-/// person, who will press Enter at the end.
+/// sends each key by itself. So a client that has twice sent one character, with a pause between, is
+/// a person, who will press Enter at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Keystrokes {
     /// Nothing has come.

@@ -11,7 +11,9 @@ use commonroom::server::limits::PASSWORD_PAUSE;
 use predicates::prelude::*;
 use tempfile::TempDir;
 
-use super::support::{OnDrop, Peer, Server, assert, wait_for};
+#[cfg(unix)]
+use super::support::wait_for;
+use super::support::{OnDrop, Peer, Server, assert};
 
 const PASSWORD: &str = "open sesame";
 
@@ -146,6 +148,21 @@ fn the_answer_to_a_wrong_password_comes_later_each_time_and_the_right_one_gets_i
         dinesh.send("/quit\n");
         dinesh.expect_end();
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_answer_that_is_to_come_later_does_not_hold_up_the_end() {
+    let mut server = start();
+    let mut guessers: Vec<Peer> = (0..4).map(|_| try_password(&server, "Mallory", "open barley")).collect();
+    wait_for("four refusals", || {
+        let log = std::fs::read_to_string(server.log_path()).unwrap_or_default();
+        log.matches("the password is wrong").count() == guessers.len()
+    });
+    let begun = Instant::now();
+    server.stop();
+    assert!(begun.elapsed() < 2 * PASSWORD_PAUSE, "{:?}", begun.elapsed());
+    guessers.pop().expect("the last").expect_next("-- Not joined: the password is wrong.");
 }
 
 /// As in a school, where all share one address.

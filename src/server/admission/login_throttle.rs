@@ -1,7 +1,7 @@
 //! Passwords from one address: the right one gets in at once, wrong ones are few and answered late.
 //!
-//! Whoever knows the password may share an address with somebody who guesses it: a school, a NAT. So
-//! an address is never locked out. Every password is looked at, at once as long as few of that
+//! People who know the password may share an address with somebody who guesses it: a school, a NAT.
+//! So an address is never locked out. Every password is looked at, at once as long as few of that
 //! address were wrong, and otherwise in the order in which they came, at a bounded rate. That rate is
 //! what guessing is limited by, on however many connections; the growing pause before a wrong
 //! password is answered slows down those who wait for the answer.

@@ -15,8 +15,8 @@ use crate::server::limits::{NEWCOMERS, TURNED_AWAY_CONNECTIONS};
 /// *Members* have the places that the operator has set. *Newcomers* choose a nickname: there may be
 /// more of them than places are free, since most of those who are refused never become members. *Turned
 /// away* are those that are only told why, in a few places of their own. Where newcomers or turned
-/// away are too many, the oldest gives way to the next: whoever is quick gets in, whoever lingers
-/// keeps nobody out.
+/// away are too many, the oldest gives way to the next: quick clients get in, and lingering ones keep
+/// nobody out.
 #[derive(Default)]
 pub(in crate::server) struct Places(Mutex<State>);
 

@@ -71,7 +71,9 @@ const GUESSING: Duration = seconds(60);
 fn join_among_guessers(guessers: usize, stays: Duration, bound: Duration) {
     let mut world = World::with(Physics::default());
     let password = Password::parse("open sesame").ok();
-    world.start_server(Config { password, ..Config::default() });
+    // Shorter than some wait: that a password is looked at late is not its client's fault.
+    let limits = Limits { registration_timeout: seconds(2), ..Limits::default() };
+    world.start_server(Config { password, limits, ..Config::default() });
     let joinings = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&joinings);
     world.within(|sim| {
