@@ -11,9 +11,7 @@ use commonroom::server::limits::PASSWORD_PAUSE;
 use predicates::prelude::*;
 use tempfile::TempDir;
 
-#[cfg(unix)]
-use super::support::wait_for;
-use super::support::{OnDrop, Peer, Server, assert};
+use super::support::{OnDrop, Peer, Server, assert, wait_for};
 
 const PASSWORD: &str = "open sesame";
 
