@@ -55,6 +55,15 @@ impl<S: Stream> Connection<S> {
     }
 }
 
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Everything was written. [`Connection::close`] sees to it that it arrives.
+    InOrder,
+    /// There is nobody to write to any more, or nobody who takes it.
+    Broken,
+}
+
 /// What comes from a peer.
 pub(super) struct Incoming<S> {
     stream: Shared<S>,

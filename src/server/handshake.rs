@@ -8,30 +8,23 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, warn};
 
-use super::admission::{Attempt, Place};
-use super::connection::Connection;
+use super::admission::{Attempt, Place, RateLimiter};
+use super::connection::{Connection, Ending};
 use super::hub::Hub;
 use super::limits::{NICKNAME_ATTEMPTS, PASSWORD_WAIT_LONGEST};
+use super::member::Member;
 use crate::net::{Peer, Stream};
 use crate::protocol::{
     Framing, LINE_BYTES, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Password, Refusal,
 };
 use crate::room::MemberId;
 
-/// A connection that has become a member.
-pub(super) struct Admitted {
-    pub(super) id: MemberId,
-    /// The nickname it chose when it came, as it was typed: what the report's client will put in front
-    /// of its messages for ever, whatever normalisation and `/nick` have made of it.
-    pub(super) chosen: Arc<str>,
-}
-
-/// Makes the connection a member; otherwise tells it why not, and closes it.
+/// Makes the connection a member, or tells it why not.
 pub(super) async fn admit<S: Stream>(
     connection: &mut Connection<S>,
     hub: &Hub<S>,
     place: &mut Place<'_>,
-) -> Option<Admitted> {
+) -> Result<Member, Ending> {
     let deadline = Instant::now() + hub.limits().registration_timeout;
     let gives_way = place.gives_way();
     let awaited = Awaited::Nickname;
@@ -44,32 +37,31 @@ pub(super) async fn admit<S: Stream>(
     };
     let Handshake { connection, place, awaited, refused, .. } = handshake;
     match registered {
-        Ok(member) => Some(member),
+        Ok(member) => Ok(member),
         Err(unregistered) => {
             place.turn_away();
-            tokio::select! {
+            Err(tokio::select! {
                 biased;
-                () = place.gives_way() => {}
-                () = part(connection, hub, unregistered, awaited, refused) => {}
-            }
-            None
+                () = place.gives_way() => Ending::Broken,
+                ending = part(connection, hub, unregistered, awaited, refused) => ending,
+            })
         }
     }
 }
 
-/// Tells somebody why there is no place for it, and closes the connection.
+/// Tells somebody why there is no place for it.
 pub(super) async fn turn_away<S: Stream>(
     connection: &mut Connection<S>,
     hub: &Hub<S>,
     place: &Place<'_>,
     refusal: Refusal,
-) {
+) -> Ending {
     log_refusal(hub, connection.peer, "", refusal);
     let notice = Notice::NotConnected(refusal);
     tokio::select! {
         biased;
-        () = place.gives_way() => {}
-        () = tell_finally(connection, hub, &notice) => {}
+        () = place.gives_way() => Ending::Broken,
+        ending = tell_finally(connection, hub, &notice) => ending,
     }
 }
 
@@ -88,7 +80,7 @@ struct Handshake<'a, 'hub, S> {
 impl<S: Stream> Handshake<'_, '_, S> {
     /// Asks for a nickname until one is accepted, which also decides the framing; and after the first
     /// valid one for the password of the room.
-    async fn register(&mut self) -> Result<Admitted, Unregistered> {
+    async fn register(&mut self) -> Result<Member, Unregistered> {
         self.send(NICKNAME_REQUEST).await?;
         let mut password = self.hub.password();
         let mut attempts_left = NICKNAME_ATTEMPTS;
@@ -108,7 +100,7 @@ impl<S: Stream> Handshake<'_, '_, S> {
         answer: Result<String, Refusal>,
         password: &mut Option<&Password>,
         again: bool,
-    ) -> Result<Option<Admitted>, Unregistered> {
+    ) -> Result<Option<Member>, Unregistered> {
         let wanted: Box<str> = answer.as_ref().map_or("", |name| name.as_str()).into();
         let chosen = answer
             .map_err(|refusal| if refusal == Refusal::TooLong { Refusal::NicknameTooLong } else { refusal })
@@ -126,7 +118,9 @@ impl<S: Stream> Handshake<'_, '_, S> {
                 }
                 // Usually they are the same, and then the text is shared.
                 let chosen = Arc::from(nickname);
-                Ok(Some(Admitted { id, chosen: if *wanted == *chosen { chosen } else { wanted.into() } }))
+                let chosen = if *wanted == *chosen { chosen } else { wanted.into() };
+                let (peer, rate_limiter) = (self.connection.peer, RateLimiter::full(Instant::now()));
+                Ok(Some(Member { id, peer, chosen, pings: false, rate_limiter }))
             }
             Err(Refusal::Full) => Err(self.refuse("", Refusal::Full)),
             Err(refusal) => {
@@ -221,14 +215,14 @@ impl<S: Stream> Handshake<'_, '_, S> {
     }
 }
 
-/// Says why somebody was not let in, and closes the connection.
+/// Says why somebody was not let in.
 async fn part<S: Stream>(
     connection: &mut Connection<S>,
     hub: &Hub<S>,
     unregistered: Unregistered,
     awaited: Awaited,
     refused: bool,
-) {
+) -> Ending {
     let (peer, awaited) = (connection.peer, awaited.as_str());
     let notice = match unregistered {
         Unregistered::Refused { refusal, told_after } => {
@@ -253,24 +247,24 @@ async fn part<S: Stream>(
             if !refused {
                 warn!(event = "refusal", %peer, "{} left without a {awaited}", Peer(peer));
             }
-            return;
+            return Ending::Broken;
         }
     };
     // A client that has not even taken the request for its nickname, or has not come through the
     // handshake of an encrypted connection, would not take this either.
-    if connection.outgoing.flushed {
-        tell_finally(connection, hub, &notice).await;
-    }
+    if connection.outgoing.flushed { tell_finally(connection, hub, &notice).await } else { Ending::Broken }
 }
 
-/// Writes the last line for somebody who is no member, and closes the connection once it is taken.
-async fn tell_finally<S: Stream>(connection: &mut Connection<S>, hub: &Hub<S>, notice: &Notice<'_>) {
+/// Writes the last line for somebody who is no member.
+async fn tell_finally<S: Stream>(
+    connection: &mut Connection<S>,
+    hub: &Hub<S>,
+    notice: &Notice<'_>,
+) -> Ending {
     let end = if connection.outgoing.framing == Framing::Lines { "\n" } else { "" };
     let line = format!("{notice}{end}");
     let told = timeout(hub.limits().write_timeout, connection.outgoing.write_now(&line)).await;
-    if matches!(told, Ok(Ok(()))) {
-        connection.close().await;
-    }
+    if let Ok(Ok(())) = told { Ending::InOrder } else { Ending::Broken }
 }
 
 fn log_refusal<S: Stream>(hub: &Hub<S>, peer: SocketAddr, what: &str, refusal: Refusal) {

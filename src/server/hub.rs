@@ -21,8 +21,8 @@ use super::limits::{
     ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, DELIVERIES_AT_ONCE, HANDLED_IN_RETENTION,
     Limits, PRIVATE_BYTES, STALLED_PATIENCE,
 };
+use super::member::Member;
 use super::report::{report, report_refusal};
-use super::session::Member;
 use super::stats::{Counters, Observed, Statistics};
 use crate::net::Stream;
 use crate::protocol::{Decoder, Nickname, Notice, Password, Refusal};
@@ -126,7 +126,7 @@ impl<S: Stream> Hub<S> {
     }
 
     /// Does what the messages ask that have come from a member.
-    pub(super) fn handle_messages(&self, member: &mut Member<'_>, decoder: &mut Decoder) -> Handled {
+    pub(super) fn handle_messages(&self, member: &mut Member, decoder: &mut Decoder) -> Handled {
         let rate = self.limits().rate;
         let at_once_bytes = (self.limits().retention_bytes / HANDLED_IN_RETENTION) as u64;
         let now = Instant::now();
@@ -294,7 +294,7 @@ struct Quit;
 
 impl<S: Stream> State<S> {
     /// Does what one message asks.
-    fn handle(&mut self, member: &mut Member<'_>, message: Result<&str, Refusal>) -> Option<Quit> {
+    fn handle(&mut self, member: &mut Member, message: Result<&str, Refusal>) -> Option<Quit> {
         let may_be_told_more = |id| self.readers.may_be_told_more(id);
         match decide(&self.room, may_be_told_more, member.id, &member.chosen, message) {
             Decision::Ignore => {}
@@ -334,11 +334,11 @@ impl<S: Stream> State<S> {
         self.tell(*member, &Notice::WhisperTo(addressee, *text));
     }
 
-    fn refuse(&mut self, member: &Member<'_>, refusal: Refusal) {
+    fn refuse(&mut self, member: &Member, refusal: Refusal) {
         self.counters.count_refusal(refusal.cause());
         self.tell(member.id, &Notice::NotSent(refusal));
         if let Some(nickname) = self.room.nickname(member.id) {
-            report_refusal(nickname, *member.peer, refusal);
+            report_refusal(nickname, member.peer, refusal);
         }
     }
 

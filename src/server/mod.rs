@@ -10,6 +10,7 @@ mod decide;
 mod handshake;
 mod hub;
 pub mod limits;
+mod member;
 mod report;
 mod session;
 mod stats;

@@ -1,9 +1,8 @@
 //! One connection, from its first byte to its last.
 //!
-//! A connection registers ([`handshake`](super::handshake)), then runs two loops side by side until
-//! one of them ends: [`listen`] brings what the member sends to the room, [`deliver`] takes what
-//! the room has for the member to the socket. Neither waits for the other, and none of them for
-//! another session.
+//! A connection registers ([`handshake`](super::handshake)). Then [`listen`] brings what the member
+//! sends to the room, while [`delivered`] watches over what the room sends to the member: the hub
+//! writes, and the session waits for sockets that are full. Neither waits for the other.
 //!
 //! A session takes as much memory as its largest state, and most of its life it is idle. Whatever
 //! would be larger than that is therefore boxed while it lasts: answers to a nickname, timers, the
@@ -15,27 +14,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::admission::RateLimiter;
-use super::connection::{Connection, Incoming, Status, reason};
-use super::handshake::{self, Admitted};
+use super::connection::{Connection, Ending, Incoming, Status, reason};
+use super::handshake;
 use super::hub::{Handled, Hub};
+use super::member::Member;
 use crate::net::Stream;
 use crate::room::{DisconnectReason, MemberId};
-
-/// A member, as what it sends is handled.
-pub(super) struct Member<'a> {
-    pub(super) id: MemberId,
-    pub(super) peer: &'a SocketAddr,
-    /// See [`Admitted::chosen`].
-    pub(super) chosen: Arc<str>,
-    /// It has sent `/ping`, and so will go on sending something.
-    pub(super) pings: bool,
-    /// How fast it may send.
-    pub(super) rate_limiter: RateLimiter,
-}
 
 /// Serves a connection until it ends, for whatever reason.
 pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, hub: Arc<Hub<S>>) {
@@ -44,56 +31,52 @@ pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, hub: Arc<Hub<S>>
     // Counted here and not where it was accepted: by now every session that was started before has
     // noticed whether its peer is gone already.
     let (mut place, refusal) = hub.places.enter(peer.ip(), hub.limits());
-    if let Some(refusal) = refusal {
-        Box::pin(handshake::turn_away(&mut connection, &hub, &place, refusal)).await;
-    } else {
-        let admitted = Box::pin(handshake::admit(&mut connection, &hub, &mut place)).await;
-        if let Some(admitted) = admitted
-            && converse(&mut connection.incoming, &hub, admitted, &peer).await
-        {
-            Box::pin(connection.close()).await;
+    let ending = match refusal {
+        Some(refusal) => Box::pin(handshake::turn_away(&mut connection, &hub, &place, refusal)).await,
+        None => match Box::pin(handshake::admit(&mut connection, &hub, &mut place)).await {
+            Ok(member) => converse(&mut connection.incoming, &hub, member).await,
+            Err(ending) => ending,
+        },
+    };
+    if ending == Ending::InOrder {
+        tokio::select! {
+            biased;
+            () = place.gives_way() => {}
+            () = Box::pin(connection.close()) => {}
         }
     }
     debug!(%peer, "closed");
 }
 
-/// Lets a member talk until it leaves, and sees it off. Returns whether the connection can be closed
-/// in order.
-async fn converse<S: Stream>(
-    incoming: &mut Incoming<S>,
-    hub: &Hub<S>,
-    admitted: Admitted,
-    peer: &SocketAddr,
-) -> bool {
-    let Admitted { id, chosen } = admitted;
-    let rate_limiter = RateLimiter::full(Instant::now());
-    let mut member = Member { id, peer, chosen, pings: false, rate_limiter };
-    let place = Place { id, hub };
+/// Lets a member talk until it leaves, and sees it off.
+async fn converse<S: Stream>(incoming: &mut Incoming<S>, hub: &Hub<S>, mut member: Member) -> Ending {
+    let membership = Membership { id: member.id, hub };
     let reason = tokio::select! {
         biased;
         reason = listen(incoming, &mut member, hub) => reason,
-        delivered = delivered(&place) => match delivered {
+        delivered = delivered(&membership) => match delivered {
             Ok(()) => DisconnectReason::ServerStopped,
             Err(reason) => reason,
         },
     };
-    hub.leave(id, reason);
+    hub.leave(member.id, reason);
     match reason {
         DisconnectReason::Quit | DisconnectReason::ServerStopped => {
-            let rest = Box::pin(timeout(hub.limits().shutdown_grace, delivered(&place)));
-            matches!(rest.await, Ok(Ok(())))
+            let rest = Box::pin(timeout(hub.limits().shutdown_grace, delivered(&membership)));
+            if let Ok(Ok(())) = rest.await { Ending::InOrder } else { Ending::Broken }
         }
-        _ => false,
+        _ => Ending::Broken,
     }
 }
 
-/// A member's place in the room, which is free again when this is dropped, however the session ends.
-struct Place<'a, S: Stream> {
+/// Ends with the session, however that ends: then the member is gone from the room, and from its
+/// readers.
+struct Membership<'a, S: Stream> {
     id: MemberId,
     hub: &'a Hub<S>,
 }
 
-impl<S: Stream> Drop for Place<'_, S> {
+impl<S: Stream> Drop for Membership<'_, S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.hub.leave(self.id, DisconnectReason::InternalError);
@@ -105,7 +88,7 @@ impl<S: Stream> Drop for Place<'_, S> {
 /// Brings what a member sends to the room.
 async fn listen<S: Stream>(
     incoming: &mut Incoming<S>,
-    member: &mut Member<'_>,
+    member: &mut Member,
     hub: &Hub<S>,
 ) -> DisconnectReason {
     loop {
@@ -145,8 +128,8 @@ async fn listen<S: Stream>(
 /// Waits until everything is written that there will ever be for a member, or cannot be.
 ///
 /// Can be cancelled and called again: the cursor says what has been taken.
-async fn delivered<S: Stream>(place: &Place<'_, S>) -> Result<(), DisconnectReason> {
-    let poll = |context: &Context<'_>| place.hub.poll_deliveries(place.id, context);
+async fn delivered<S: Stream>(membership: &Membership<'_, S>) -> Result<(), DisconnectReason> {
+    let poll = |context: &Context<'_>| membership.hub.poll_deliveries(membership.id, context);
     loop {
         let status = poll_fn(|context| match poll(context) {
             Status::Ready => Poll::Pending,
@@ -160,7 +143,7 @@ async fn delivered<S: Stream>(place: &Place<'_, S>) -> Result<(), DisconnectReas
             Status::Blocked(_) => Poll::Pending,
             _ => Poll::Ready(()),
         });
-        if Box::pin(timeout(place.hub.limits().write_timeout, writable)).await.is_err() {
+        if Box::pin(timeout(membership.hub.limits().write_timeout, writable)).await.is_err() {
             return Err(DisconnectReason::Stalled);
         }
     }

@@ -38,7 +38,7 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "skips the drain",
         mistakes: &[Mistake {
-            right: "shutdown_grace, delivered(&place)",
+            right: "shutdown_grace, delivered(&membership)",
             wrong: "shutdown_grace, async { Ok::<(), DisconnectReason>(()) }",
         }],
         caught_by: CaughtBy {
@@ -135,12 +135,12 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps a member whose connection was reset",
         mistakes: &[Mistake {
-            right: "hub.leave(id, reason);",
+            right: "hub.leave(member.id, reason);",
             wrong: "if reason == DisconnectReason::Reset {
-        std::mem::forget(place);
-        return false;
+        std::mem::forget(membership);
+        return Ending::Broken;
     }
-    hub.leave(id, reason);",
+    hub.leave(member.id, reason);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "the roster equals the live members" },
     },
@@ -152,8 +152,8 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "never drops a member that takes nothing",
         mistakes: &[Mistake {
-            right: "place.hub.limits().write_timeout",
-            wrong: "place.hub.limits().write_timeout * 100",
+            right: "membership.hub.limits().write_timeout",
+            wrong: "membership.hub.limits().write_timeout * 100",
         }],
         caught_by: CaughtBy {
             test: SWEEP,

@@ -110,7 +110,9 @@ fn the_oldest_of_too_many_that_choose_no_nickname_gives_way() {
     let mut oldest = server.connect();
     oldest.expect_bytes("NICK");
     let mut silent: Vec<Peer> = (0..NEWCOMERS).map(|_| server.connect()).collect();
-    silent.iter_mut().for_each(|peer| peer.expect_bytes("NICK"));
+    for peer in &mut silent {
+        peer.expect_bytes("NICK");
+    }
     let mut dinesh = server.join("Dinesh");
     oldest.expect_next("-- Not joined: too many others are joining at the moment.");
     oldest.expect_end();
