@@ -89,3 +89,16 @@ impl Drop for Script {
         assert!(done, "the world has ended before the script of the host {}", self.host);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::world::{Physics, World, seconds};
+
+    #[test]
+    #[should_panic(expected = "before the script of the host Sleeper")]
+    fn a_script_that_does_not_end_fails_its_test() {
+        let mut world = World::with(Physics::default());
+        world.add_strangers("Sleeper", std::future::pending);
+        world.run_until(seconds(1));
+    }
+}
