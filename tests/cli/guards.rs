@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use commonroom::server::limits::NEWCOMERS;
+
 use super::support::{OnDrop, Peer, Server, wait_for};
 #[cfg(unix)]
 use super::support::{Running, command};
@@ -85,6 +87,40 @@ fn whoever_is_turned_away_takes_no_place_of_those_who_join() {
     let mut late = server.connect();
     late.expect_next("-- Not connected: the room is full.");
     drop(first);
+}
+
+#[test]
+fn a_client_that_is_refused_and_stays_does_not_count_against_its_address() {
+    let server = Server::start_with(&["--max-per-address", "3"]);
+    let _dinesh = server.join("Dinesh");
+    let refused = || {
+        let mut peer = server.connect();
+        peer.expect_bytes("NICK");
+        peer.send("Dinesh");
+        peer.expect_bytes("-- Not joined: somebody here has that nickname, or one like it.");
+        peer
+    };
+    let _refused: Vec<Peer> = (0..5).map(|_| refused()).collect();
+    let _members = [server.join("Alex"), server.join("Bo")];
+}
+
+#[test]
+fn the_oldest_of_too_many_that_choose_no_nickname_gives_way() {
+    let server = Server::start_with(&["--max-clients", "1", "--max-per-address", "0"]);
+    let mut oldest = server.connect();
+    oldest.expect_bytes("NICK");
+    let mut silent: Vec<Peer> = (0..NEWCOMERS).map(|_| server.connect()).collect();
+    for peer in &mut silent {
+        peer.expect_bytes("NICK");
+    }
+    let mut dinesh = server.join("Dinesh");
+    oldest.expect_next("-- Not joined: too many others are joining at the moment.");
+    oldest.expect_end();
+    server.wait_for_log("): too many others are joining at the moment\n");
+    silent[NEWCOMERS - 1].send("Alex\n");
+    silent[NEWCOMERS - 1].expect_next("-- Not joined: the room is full.");
+    dinesh.send("just me\n");
+    dinesh.expect_next("Dinesh: just me");
 }
 
 #[test]

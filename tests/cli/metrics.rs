@@ -4,6 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use commonroom::server::limits::TURNED_AWAY_CONNECTIONS;
+
 use super::support::{DEADLINE, Peer, Server, assert, wait_for};
 
 #[test]
@@ -55,6 +57,19 @@ fn the_metrics_are_what_has_happened() {
     ] {
         assert_eq!(value(&text, name), Some(expected), "{name}\n{text}");
     }
+}
+
+#[test]
+fn connections_that_are_turned_away_are_few_at_a_time() {
+    let (server, metrics) = start(&["--max-clients", "1", "--max-per-address", "0"]);
+    let _dinesh = server.join("Dinesh");
+    let mut turned_away: Vec<Peer> = (0..3 * TURNED_AWAY_CONNECTIONS).map(|_| server.connect()).collect();
+    for peer in &mut turned_away {
+        // Told, or closed to make room for the next.
+        let _ = peer.stream.read(&mut [0; 64]);
+    }
+    let open = value(&scrape(metrics), "chat_connections");
+    assert!(open <= Some(1 + TURNED_AWAY_CONNECTIONS), "{open:?}");
 }
 
 #[test]
