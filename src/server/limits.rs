@@ -18,110 +18,108 @@ pub const PASSWORD_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause before a wrong password is answered.
 pub const PASSWORD_PAUSE_LONGEST: Duration = Duration::from_secs(8);
 
-/// How many wrong passwords of one address are looked at at once.
+/// How many wrong passwords from one address are checked without a wait.
 pub const WRONG_PASSWORDS_AT_ONCE: u32 = 8;
 
-/// How many wrong passwords of one address are looked at in a second after that, on however many
-/// connections. Seen from the other side: how long the right one waits among so many guesses.
+/// How many wrong passwords a second from one address are checked after that, over all its connections.
+/// It also bounds how long the right password waits among guesses.
 pub const WRONG_PASSWORDS_PER_SECOND: u32 = 8;
 
-/// How many passwords of one address may wait for being looked at: one for each connection that an
-/// address may have.
+/// How many passwords from one address may wait to be checked: one for each connection that an address
+/// may have.
 pub const PASSWORDS_WAITING: usize = CONNECTIONS_PER_ADDRESS;
 
-/// How long a password waits at most until it is looked at: if all before it are wrong.
+/// How long a password waits to be checked, at most: when all before it are wrong.
 pub const PASSWORD_WAIT_LONGEST: Duration = Duration::from_secs(8);
 
-/// How long after its last password an address is known for the wrong ones.
+/// How long the wrong passwords of an address are remembered after its last one.
 pub const PASSWORD_PAUSES_FORGOTTEN: Duration = Duration::from_secs(600);
 
-/// How many addresses are known for their wrong passwords.
+/// How many addresses with wrong passwords are remembered.
 pub const GUESSING_ADDRESSES: usize = 1_024;
 
-/// How long no byte comes before what has come is taken to be all: the end of a nickname without
-/// a newline, which is what the report's client sends.
+/// The silence that ends a message without a newline, as the report's client sends it.
 pub const SILENCE: Duration = Duration::from_millis(250);
 
-/// How long no byte comes between two keys of somebody who types, and never between the pieces of what
-/// a program has written at once.
+/// A longer pause between two single bytes means that a person types. The pieces of one write follow
+/// each other faster.
 pub const TYPING_PAUSE: Duration = Duration::from_millis(100);
 
-/// How much longer no byte comes after one character alone before that is taken to be a whole
-/// nickname, and not the first key of one.
+/// The further silence after a single character that makes it a whole nickname, and not the first key
+/// of one.
 pub const TYPING_SILENCE: Duration = Duration::from_millis(1_900);
 
-/// How long a member that has once sent `/ping` may send nothing at all. Who pings goes on pinging,
-/// so its silence means that its host is gone, which TCP alone finds out much later, or never.
+/// How long a member that has once sent `/ping` may send nothing at all. Clients that ping go on
+/// pinging, so silence means that the host is gone. TCP alone would find out much later, or never.
 pub const PING_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a member's socket may take nothing of what waits for it.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much of the room's log is kept for those who are behind.
+/// How much of the transcript is kept for members that are behind, and as history.
 pub const RETENTION_BYTES: usize = 8 * 1_024 * 1_024;
 
-/// How many bytes of lines for one member alone may wait, beside one more answer.
+/// How many bytes of private lines may wait for one member, apart from one more answer.
 pub const PRIVATE_BYTES: usize = 16 * 1_024;
 
-/// How long a member's messages wait before it is looked again whether it has taken the answers to the
-/// earlier ones.
+/// How often a member that does not take its answers is looked at again before its next messages are
+/// handled.
 pub const ANSWERS_PAUSE: Duration = Duration::from_millis(5);
 
-/// How much of the log is offered to a socket at once. It costs no memory; it is how long one member is
-/// served before the next one's turn.
+/// How much of the transcript is offered to a socket at once, before the next member has its turn. It
+/// costs no memory.
 pub const WRITE_BYTES: usize = 256 * 1_024;
 
-/// How many members are written to before others have their turn: those who send, those who come.
+/// How many members are written to before reading and accepting have their turn.
 pub const DELIVERIES_AT_ONCE: usize = 1_024;
 
-/// How much is read at once, and so how much of one member's input is handled before another's.
+/// How much of one member's input is read at once, before the next member has its turn.
 pub const READ_BYTES: usize = 64 * 1_024;
 
-/// What part of the retention the messages of one member may fill before those who listen have their turn:
+/// The messages of one read may fill this part of the retention before the listeners have their turn:
 /// two bytes that are read can become a line of 132.
 pub const HANDLED_IN_RETENTION: usize = 16;
 
 /// How many members there may be at once.
 pub const CONNECTIONS: usize = 10_000;
 
-/// How many connections one address may have at once: a class that shares one.
+/// How many connections one address may have at once: enough for a class behind one NAT.
 pub const CONNECTIONS_PER_ADDRESS: usize = 64;
 
-/// How many newcomers may choose a nickname at the same time, besides one for each free place of a
-/// member: most of those who are refused never become members. Beyond that the oldest gives way.
+/// How many newcomers may choose a nickname at the same time, besides one for each free place: most
+/// that are refused never become members. Beyond that the oldest gives way.
 pub const NEWCOMERS: usize = 64;
 
-/// How many connections may be told at the same time why they are turned away; the oldest gives way to
-/// the next.
+/// How many connections at a time are told why they are turned away. The oldest gives way to the next.
 pub const TURNED_AWAY_CONNECTIONS: usize = 64;
 
 /// How many names `/who` lists; the number is always told.
 pub const NAMES_LISTED: usize = 100;
 
-/// How many messages a member may send at once before it is slowed down: a page that is pasted.
+/// How many messages a member may send at once before it is slowed down: a pasted page.
 pub const BURST_MESSAGES: u32 = 200;
 
-/// How many messages a second of a member are read behind that: faster than anybody reads.
+/// How many messages a second of one member are read after that: faster than anybody reads.
 pub const MESSAGES_PER_SECOND: u32 = 100;
 
-/// How long a sender is slowed down at a time while somebody is behind by more than half of the
-/// retention, before it looks again.
+/// How long a sender pauses at a time while somebody is more than half of the retention behind.
 pub const BACK_PRESSURE_PAUSE: Duration = Duration::from_millis(5);
 
-/// How often it looks before it may send once more in any case.
+/// How many such pauses there are before its next messages are handled in any case.
 pub const BACK_PRESSURE_PAUSES: usize = 50;
 
-/// How long a member's socket may take nothing before nobody is slowed down for its sake any more.
+/// After a socket has taken nothing for this long, senders are no longer slowed down for it.
 pub const STALLED_PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long what is pending is still written when a connection or the server ends.
+/// How long pending lines are still written when a connection or the server ends.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// How long a closed connection is read from, so that what was written last is not lost to a reset.
+/// How long a connection is still read after it was closed, so that a reset does not overtake what was
+/// written last.
 pub const LINGER: Duration = Duration::from_secs(1);
 
-/// How many connections in a row may be gone before they are accepted until accepting pauses as if the
-/// operating system refused: as many as can wait at once. A listener that is broken says the same for ever.
+/// How many connections in a row may be gone before they are accepted, without a pause: as many as can
+/// wait to be accepted. A broken listener would report the same for ever.
 pub const ACCEPT_ERRORS_WITHOUT_PAUSE: usize = 4_096;
 
 /// How long accepting pauses at first when the operating system refuses, as when it has no more
