@@ -12,7 +12,7 @@
 //! | [`room`] | pure state: the log, and who is here |
 //! | [`net`] | the seam between the chat and the network, and the operating system's TCP |
 //! | [`server`] | the shell around the room: accept loop, sessions, limits, shutdown |
-//! | [`client`] | the client without a terminal: connect, hear, speak |
+//! | [`client`] | the client without a terminal: a session without input or output, and its connection |
 //! | [`journal`] | `server.log`, in the report's format, from `tracing` events; the file it is in |
 //! | [`terminal`] | what a person or a script sees |
 //! | [`tools`] | `chat-check`, the report's test table for any server; `chat-load`, a load generator |
@@ -24,34 +24,32 @@
 //! A whole chat in a few lines, on any [`Network`](net::Network):
 //!
 //! ```
-//! use commonroom::client::{Event, connect};
+//! use commonroom::client::{self, Event};
 //! use commonroom::net::{Listener, Network, Tcp};
-//! use commonroom::protocol::{Framing, Nickname};
-//! use commonroom::server::{Config, serve};
+//! use commonroom::protocol::{Nickname, Text};
+//! use commonroom::server::{self, serve};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> std::io::Result<()> {
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let listener = Tcp.bind("127.0.0.1:0").await?;
 //! let address = listener.local_address()?.to_string();
 //! let conversation = async {
-//!     let (mut receiver, mut sender) = connect(&Tcp, &address, Framing::Lines).await?;
-//!     let mut lines = Vec::new();
-//!     while let Some(event) = receiver.next().await? {
+//!     let nickname = Nickname::parse("Dinesh")?;
+//!     let mut dinesh = client::join(&Tcp, &address, client::Config::new(nickname)).await?;
+//!     dinesh.say(Text::parse("Hello everyone").expect("a text"))?;
+//!     while let Some(event) = dinesh.next().await {
 //!         match event {
-//!             Event::NicknameRequest => sender.name(&Nickname::parse("Dinesh").expect("a valid nickname")),
-//!             Event::Line(line) if line == "Connected to server!" => sender.line("Hello everyone"),
-//!             Event::Line(line) if line == "Dinesh: Hello everyone" => sender.line("/quit"),
-//!             other => lines.push(other),
+//!             Event::Line(line) if line == "Dinesh: Hello everyone" => break,
+//!             event => println!("{event:?}"),
 //!         }
-//!         sender.flush().await?;
 //!     }
-//!     assert_eq!(lines, [Event::Line("Dinesh joined the chat!".to_owned())]);
-//!     std::io::Result::Ok(())
+//!     dinesh.leave().await;
+//!     Ok(())
 //! };
 //! tokio::select! {
 //!     biased;
 //!     ended = conversation => ended,
-//!     () = serve(listener, Config::default(), std::future::pending()) => Ok(()),
+//!     () = serve(listener, server::Config::default(), std::future::pending()) => Ok(()),
 //! }
 //! # }
 //! ```

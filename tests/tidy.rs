@@ -29,6 +29,15 @@ fn protocol_and_room_know_no_runtime_no_socket_and_no_clock() {
 }
 
 #[test]
+fn the_clients_session_knows_no_runtime_no_socket_and_no_clock() {
+    for file in rust_files("src/client/session") {
+        for forbidden in ["tokio", "std::net", "std::io", "Instant", "jiff", "tracing", "async ", ".await"] {
+            file.must_not_contain(forbidden);
+        }
+    }
+}
+
+#[test]
 fn nothing_but_the_net_module_names_a_socket() {
     for file in rust_files("src").filter(|file| !file.is("src/net/mod.rs") && !file.is(GENERATOR_SOCKETS)) {
         for forbidden in ["TcpStream", "TcpListener", "TcpSocket", "UdpSocket", "UnixStream", "tokio::net"] {

@@ -5,10 +5,10 @@ use std::io::Write as _;
 use rustyline_async::{Readline, ReadlineEvent, SharedWriter};
 
 use super::style::Painter;
-use super::{Failure, Progress};
-use crate::client::{Beat, Event, Heartbeat, Receiver, Sender, connect, leave};
-use crate::net::Network;
-use crate::protocol::{Framing, Heard, Nickname, Password, Sanitized};
+use super::{Failure, Shortfall};
+use crate::client::{Config, Connection, Event, SayError, connect};
+use crate::net::{Network, Stream};
+use crate::protocol::{Framing, Nickname, Password, Sanitized};
 
 /// What a nickname is asked for with, as in the report.
 pub const NICKNAME_PROMPT: &str = "Choose your nickname: ";
@@ -44,18 +44,17 @@ pub async fn run<N: Network>(
         },
     };
     screen.prompt(&format!("{nickname}: "))?;
-    let Some(connected) = unless_left(&mut screen, connect(network, address, framing)).await? else {
+    let config = Config::new(nickname).with_framing(framing).with_password(password);
+    let Some(connected) = unless_left(&mut screen, connect(network, address, config)).await? else {
         return Ok(());
     };
-    let (receiver, sender) =
+    let connection =
         connected.map_err(|error| Failure::CannotConnect { address: address.to_owned(), error })?;
-    let heartbeat = Heartbeat::new(framing);
-    let progress = Progress::Connected;
-    let mut chat = Chat { receiver, sender, heartbeat, framing, nickname, password, progress, refused: None };
+    let mut chat = Chat { connection, refused: None };
     let ended = chat.talk(&mut screen).await;
     drop(screen);
     if ended.is_ok() {
-        leave(chat.receiver, chat.sender).await;
+        chat.connection.leave().await;
     }
     ended
 }
@@ -170,45 +169,31 @@ impl Drop for Screen {
 
 /// The conversation.
 struct Chat<S> {
-    receiver: Receiver<S>,
-    sender: Sender<S>,
-    heartbeat: Heartbeat,
-    framing: Framing,
-    nickname: Nickname,
-    password: Option<Password>,
-    progress: Progress,
-    /// Why the server did not take the nickname.
+    connection: Connection<S>,
+    /// Why the server did not let the client in.
     refused: Option<String>,
 }
 
-impl<S: crate::net::Stream> Chat<S> {
+impl<S: Stream> Chat<S> {
     async fn talk(&mut self, screen: &mut Screen) -> Result<(), Failure> {
         loop {
             tokio::select! {
                 biased;
-                // Before anything that is typed, so that the first answer is the one to the ping.
-                beat = self.heartbeat.beat() => match beat {
-                    Beat::Ping(line) => self.sender.line(&line),
-                    Beat::Lost => return Err(self.lost()),
-                },
                 line = screen.line() => match line? {
                     None => return Ok(()),
-                    Some(_) if self.progress != Progress::Joined => screen.warn(NOT_JOINED_YET),
-                    Some(line) => {
-                        self.sender.line(&line);
-                        self.heartbeat.said();
-                    }
+                    Some(line) => match self.connection.send_line(&line) {
+                        Ok(()) => {}
+                        Err(SayError::NotJoined) => screen.warn(NOT_JOINED_YET),
+                        Err(error) => screen.warn(&format!("Not sent: {error}. The Up key brings the line back.")),
+                    },
                 },
-                flushed = self.sender.flush(), if !self.sender.is_flushed() => {
-                    flushed.map_err(|_| self.lost())?;
-                }
-                event = self.receiver.next() => {
-                    let Ok(Some(event)) = event else { return Err(self.lost()) };
+                event = self.connection.next() => {
+                    let Some(event) = event else { return Err(self.lost()) };
                     if !self.hear(event, screen).await? {
                         return Ok(());
                     }
                     // Everything else that has come is shown before the terminal is looked at.
-                    while let Some(event) = self.receiver.next_received() {
+                    while let Some(event) = self.connection.poll_event() {
                         if !self.hear(event, screen).await? {
                             return Ok(());
                         }
@@ -221,61 +206,33 @@ impl<S: crate::net::Stream> Chat<S> {
     /// Returns false when the person wants to leave instead of choosing a nickname.
     async fn hear(&mut self, event: Event, screen: &mut Screen) -> Result<bool, Failure> {
         match event {
-            Event::NicknameRequest => {
-                if std::mem::replace(&mut self.progress, Progress::Named) != Progress::Connected {
-                    let Some(nickname) = screen.ask_nickname().await? else { return Ok(false) };
-                    self.nickname = nickname;
-                    screen.prompt(&format!("{}: ", self.nickname))?;
-                }
-                self.sender.name(&self.nickname);
+            Event::NicknameWanted => {
+                let Some(nickname) = screen.ask_nickname().await? else { return Ok(false) };
+                screen.prompt(&format!("{nickname}: "))?;
+                self.connection.choose_nickname(nickname);
             }
-            Event::PasswordRequest => {
-                if self.password.is_none() {
-                    self.password = screen.ask_password().await?;
-                    screen.prompt(&format!("{}: ", self.nickname))?;
-                }
-                let Some(password) = &self.password else { return Ok(false) };
-                self.sender.password(password);
+            Event::PasswordWanted => {
+                let Some(password) = screen.ask_password().await? else { return Ok(false) };
+                screen.prompt(&format!("{}: ", self.connection.session().nickname()))?;
+                self.connection.give_password(password);
             }
+            Event::NotJoined(reason) => self.refused = Some(Sanitized(&reason).to_string()),
+            Event::Joined => self.refused = None,
+            Event::Renamed(nickname) => screen.prompt(&format!("{nickname}: "))?,
+            Event::Line(line) => screen.show(&line),
             Event::Unreadable(refusal) => {
                 screen.warn(&format!("Something came that cannot be shown: {refusal}."));
             }
-            Event::Line(line) if self.heartbeat.hear(&line) => {}
-            Event::Line(line) => {
-                let heard = Heard::parse(&line);
-                self.progress.hear(&heard, self.framing);
-                match heard {
-                    Heard::NotJoined(reason) => self.refused = Some(Sanitized(reason).to_string()),
-                    Heard::Connected => {
-                        self.refused = None;
-                        self.heartbeat.begin();
-                    }
-                    Heard::Everyone(line) => self.note_rename(line, screen)?,
-                    _ => {}
-                }
-                screen.show(&line);
-            }
+            Event::NotSent(_) => {}
+            Event::Disconnected(_) => return Err(self.lost()),
         }
         Ok(true)
-    }
-
-    fn note_rename(&mut self, line: &str, screen: &mut Screen) -> Result<(), Failure> {
-        let new = line
-            .strip_prefix(self.nickname.as_str())
-            .and_then(|rest| rest.strip_prefix(" is now known as ")?.strip_suffix('.'));
-        if let Some(Ok(nickname)) = new.map(Nickname::parse)
-            && self.framing == Framing::Lines
-        {
-            screen.prompt(&format!("{nickname}: "))?;
-            self.nickname = nickname;
-        }
-        Ok(())
     }
 
     fn lost(&mut self) -> Failure {
         match self.refused.take() {
             Some(reason) => Failure::NotJoined(reason),
-            None => Failure::ConnectionLost { unconfirmed: 0 },
+            None => Failure::ConnectionLost(Shortfall::default()),
         }
     }
 }
