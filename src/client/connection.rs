@@ -139,6 +139,12 @@ impl<S: Stream> Connection<S> {
         self.session.leave(at_most, self.begin.elapsed());
     }
 
+    /// See [`Session::silent_since`].
+    #[must_use]
+    pub fn silent_since(&self) -> Option<Instant> {
+        self.session.silent_since().map(|since| self.begin + since)
+    }
+
     /// The session.
     #[must_use]
     pub fn session(&self) -> &Session {

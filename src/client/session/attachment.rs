@@ -22,7 +22,7 @@ pub(super) struct Attachment {
     /// What was given last has been refused, and the session has said so.
     refused: bool,
     /// When something came last, or the server was given what it had asked for.
-    waiting_since: Duration,
+    pub(super) waiting_since: Duration,
     /// `<nickname>: `, which the report's client puts in front of everything it says. It stays as it was
     /// chosen, whatever `/nick` does: the server knows both.
     prefix: String,

@@ -27,6 +27,7 @@ pub(super) struct Heartbeat {
     server: Server,
     pings: u64,
     pongs: u64,
+    pinged: Duration,
     ping_due: Duration,
     last_heard: Duration,
 }
@@ -60,6 +61,7 @@ impl Heartbeat {
             server: Server::NotJoined,
             pings: 0,
             pongs: 0,
+            pinged: Duration::ZERO,
             ping_due: Duration::ZERO,
             last_heard: Duration::ZERO,
         }
@@ -127,8 +129,19 @@ impl Heartbeat {
             _ => {}
         }
         self.pings += 1;
+        self.pinged = now;
         self.ping_due = now + PING_INTERVAL;
         Some(Beat::Ping(format!("/ping {TOKEN}{}", self.pings)))
+    }
+
+    /// Whether the server is known to answer pings.
+    pub(super) fn is_answered(&self) -> bool {
+        self.server == Server::Answers
+    }
+
+    /// When the last ping was sent, if a server that answers pings owes the answer to one.
+    pub(super) fn owed_since(&self) -> Option<Duration> {
+        (self.is_answered() && self.pongs < self.pings).then_some(self.pinged)
     }
 
     /// When [`beat`](Self::beat) is to be asked next.

@@ -184,7 +184,7 @@ impl Session {
         } else {
             attachment.send(text);
         }
-        self.receipts.expect_text(text);
+        self.receipts.expect_text(text, now);
         Ok(())
     }
 
@@ -200,7 +200,7 @@ impl Session {
         if framing == Framing::Lines && Command::parse(line, &[]) == Ok(Command::Quit) {
             attachment.leave(false, now + LEAVE_TIMEOUT);
         }
-        self.receipts.expect_line(line);
+        self.receipts.expect_line(line, now);
         Ok(())
     }
 
@@ -244,6 +244,22 @@ impl Session {
     #[must_use]
     pub fn unconfirmed(&self) -> impl ExactSizeIterator<Item = &str> {
         self.receipts.unconfirmed()
+    }
+
+    /// Whether the server has confirmed anything that was said on this connection. A foreign server may never do so.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.receipts.confirms()
+    }
+
+    /// Since when the server owes an answer and nothing at all has come from it. It owes none of a kind that
+    /// it has never given.
+    #[must_use]
+    pub fn silent_since(&self) -> Option<Duration> {
+        let attachment = self.attachment.as_ref()?;
+        let answers_commands = attachment.heartbeat.is_answered();
+        let owed = [self.receipts.owed_since(answers_commands), attachment.heartbeat.owed_since()];
+        Some(owed.into_iter().flatten().min()?.max(attachment.waiting_since))
     }
 
     /// The connection to speak on, if this can be said now.

@@ -2,6 +2,7 @@
 //! has been taken when it comes back, or when the server answers it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::protocol::{Command, Framing, Heard};
 
@@ -12,6 +13,8 @@ pub(super) struct Receipts {
     unconfirmed: VecDeque<Sent>,
     /// How many bytes they take.
     bytes: usize,
+    /// The server has confirmed something.
+    confirms: bool,
     /// The end of what came in the report's framing, where messages are merged and cut.
     tail: String,
 }
@@ -25,6 +28,7 @@ struct Sent {
     /// As it was typed.
     line: String,
     answer: Answer,
+    at: Duration,
 }
 
 /// What the server answers to a line, unless it refuses it.
@@ -55,16 +59,16 @@ pub(super) enum Receipt {
 
 impl Receipts {
     pub(super) fn new(framing: Framing) -> Self {
-        Self { framing, unconfirmed: VecDeque::new(), bytes: 0, tail: String::new() }
+        Self { framing, unconfirmed: VecDeque::new(), bytes: 0, confirms: false, tail: String::new() }
     }
 
     /// A text is on its way, to be said as it stands.
-    pub(super) fn expect_text(&mut self, text: &str) {
-        self.push(text, Answer::Said);
+    pub(super) fn expect_text(&mut self, text: &str, now: Duration) {
+        self.push(text, Answer::Said, now);
     }
 
     /// A line is on its way as it was typed: a text or a command.
-    pub(super) fn expect_line(&mut self, line: &str) {
+    pub(super) fn expect_line(&mut self, line: &str, now: Duration) {
         // The report's own server takes a command for a text, ours does not: nothing can be expected.
         if self.framing == Framing::Report && line.starts_with('/') {
             return;
@@ -82,12 +86,24 @@ impl Receipts {
             Ok(Command::Help) => Answer::Told("-- /", String::new()),
             Err(_) => Answer::Refusal,
         };
-        self.push(line, answer);
+        self.push(line, answer, now);
     }
 
     /// The lines that have not been answered, the oldest first.
     pub(super) fn unconfirmed(&self) -> impl ExactSizeIterator<Item = &str> {
         self.unconfirmed.iter().map(|sent| sent.line.as_str())
+    }
+
+    /// When the oldest line was said that the server owes an answer to: to any of them, if it
+    /// `answers_commands`, and to a text, if it has confirmed anything.
+    pub(super) fn owed_since(&self, answers_commands: bool) -> Option<Duration> {
+        let is_owed = |sent: &&Sent| answers_commands || self.confirms && matches!(sent.answer, Answer::Said);
+        self.unconfirmed.iter().find(is_owed).map(|sent| sent.at)
+    }
+
+    /// Whether the server has confirmed anything.
+    pub(super) fn confirms(&self) -> bool {
+        self.confirms
     }
 
     /// How many bytes they take.
@@ -114,6 +130,7 @@ impl Receipts {
         for _ in 0..=position {
             self.pop();
         }
+        self.confirms = true;
         Receipt::Confirmed
     }
 
@@ -147,15 +164,16 @@ impl Receipts {
             };
             self.tail.drain(..position + echo.len());
             self.pop();
+            self.confirms = true;
             receipt = Receipt::Confirmed;
         }
         self.tail.clear();
         receipt
     }
 
-    fn push(&mut self, line: &str, answer: Answer) {
+    fn push(&mut self, line: &str, answer: Answer, at: Duration) {
         self.bytes += line.len() + SENT_BYTES;
-        self.unconfirmed.push_back(Sent { line: line.to_owned(), answer });
+        self.unconfirmed.push_back(Sent { line: line.to_owned(), answer, at });
     }
 
     fn pop(&mut self) -> Option<Sent> {
@@ -204,7 +222,7 @@ mod tests {
     fn receipts(framing: Framing, texts: &[&str]) -> Receipts {
         let mut receipts = Receipts::new(framing);
         for text in texts {
-            receipts.expect_text(text);
+            receipts.expect_text(text, Duration::ZERO);
         }
         receipts
     }
@@ -212,7 +230,7 @@ mod tests {
     fn typed(lines: &[&str]) -> Receipts {
         let mut receipts = Receipts::new(Framing::Lines);
         for line in lines {
-            receipts.expect_line(line);
+            receipts.expect_line(line, Duration::ZERO);
         }
         receipts
     }
@@ -296,7 +314,7 @@ mod tests {
     fn nothing_is_expected_of_what_is_never_answered() {
         assert_eq!(unconfirmed(&typed(&["", "  ", "/quit"])).len(), 0);
         let mut report = Receipts::new(Framing::Report);
-        report.expect_line("/who");
+        report.expect_line("/who", Duration::ZERO);
         assert_eq!(unconfirmed(&report).len(), 0);
     }
 }

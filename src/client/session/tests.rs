@@ -249,6 +249,34 @@ fn a_new_nickname_is_noticed_and_its_echoes_are_receipts() {
 }
 
 #[test]
+fn a_server_owes_only_answers_of_a_kind_that_it_has_given_before() {
+    let mut tested = Tested::connected(dinesh());
+    tested.receive("NICKConnected to server!\n");
+    tested.now += Duration::from_secs(1);
+    tested.say("hello").unwrap();
+    tested.send_line("/who").unwrap();
+    assert_eq!(tested.session.silent_since(), None, "it may be one that answers nothing");
+    tested.receive("Dinesh: hello\n");
+    assert!(tested.session.is_confirmed());
+    assert_eq!(tested.session.silent_since(), None, "it may know no commands");
+    tested.now += Duration::from_secs(1);
+    tested.say("again").unwrap();
+    let said = tested.now;
+    tested.now += Duration::from_secs(1);
+    assert_eq!(tested.session.silent_since(), Some(said));
+    tested.receive("Alex: hi\n");
+    assert_eq!(tested.session.silent_since(), Some(tested.now), "it is not silent");
+    tested.receive("Dinesh: again\n-- pong chat-client-1\n");
+    assert_eq!(tested.session.silent_since(), None);
+    tested.send_line("/who").unwrap();
+    assert_eq!(tested.session.silent_since(), Some(tested.now), "it knows pings, and so commands");
+    tested.receive("-- Here now (1): Dinesh\n");
+    assert_eq!(tested.session.silent_since(), None);
+    tested.wait(PING_INTERVAL);
+    assert_eq!(tested.session.silent_since(), Some(tested.now), "it owes a pong");
+}
+
+#[test]
 fn what_cannot_be_shown_is_told() {
     let mut tested = Tested::joined();
     tested.receive_bytes(b"Alex: \xff\nAlex: hi\n");
