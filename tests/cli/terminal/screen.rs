@@ -79,10 +79,14 @@ impl Screen {
         self.types(&format!("\x1b[200~{text}\x1b[201~"));
     }
 
+    /// Changes the size of the window, and waits until the client has drawn it anew.
+    #[track_caller]
     pub fn resize(&mut self, columns: u16, rows: u16) {
         self.cells.screen_mut().set_size(cells(rows), cells(columns));
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&self.terminal, size).expect("the terminal has a size");
+        let written = self.written.len();
+        self.wait_for("the window of another size", |screen| screen.written.len() > written);
     }
 
     /// Sends a signal to the client, and to the shell if that is still there.
