@@ -59,6 +59,8 @@ pub(super) struct Screen {
 /// The bottom as it stands on the terminal.
 #[derive(Debug, Default)]
 struct Drawn {
+    /// How wide the window was then.
+    columns: usize,
     /// How wide its rows are.
     rows: Vec<usize>,
     /// In which of them the cursor is, and in which column.
@@ -204,7 +206,7 @@ impl Screen {
         let mut layout = Layout::of(&self.prompt, line, columns);
         let status = self.status.as_ref().filter(|_| self.size.rows > 1);
         layout.keep_rows(self.size.rows - usize::from(status.is_some()));
-        let mut drawn = Drawn::default();
+        let mut drawn = Drawn { columns, ..Drawn::default() };
         if let Some(status) = status {
             let row = wrap(status, columns).swap_remove(0);
             out.push_str(&row.encode());
@@ -233,7 +235,8 @@ impl Screen {
         out.push_str(&layout.rows[row].text);
         out.push('\r');
         out.push_str(&layout.before_cursor);
-        self.drawn = Some(Drawn { rows: vec![layout.rows[row].columns], cursor: (0, 0) });
+        let rows = vec![layout.rows[row].columns];
+        self.drawn = Some(Drawn { rows, ..Drawn::default() });
     }
 }
 
@@ -244,10 +247,10 @@ impl Drawn {
     /// many rows as it needs, and have moved the cursor with the text.
     fn rows_above_cursor(&self, columns: usize, reflows: bool) -> usize {
         let (row, column) = self.cursor;
-        if !reflows {
+        if !reflows || columns >= self.columns {
             return row;
         }
-        let needed = |width: usize| width.div_ceil(columns).max(1);
+        let needed = |width: usize| width.min(self.columns).div_ceil(columns).max(1);
         self.rows[..row].iter().map(|&width| needed(width)).sum::<usize>() + column / columns
     }
 }

@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
 
 use super::Failure;
 use super::console::{Console, Happening};
@@ -10,6 +13,10 @@ use super::line::{Action, Line, Purpose, TYPED_BYTES};
 use super::screen::Screen;
 use super::style::Painter;
 use crate::protocol::Framing;
+
+/// How long to wait for the next size while a window is being resized. What is drawn for one size and
+/// arrives at another is not where it is expected, so only the last size is drawn for.
+const RESIZE_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a person wants.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +35,8 @@ pub(super) struct View {
     painter: Painter,
     typed: VecDeque<String>,
     leaving: bool,
+    /// The window was resized, and is to be drawn anew then.
+    resized: Option<Instant>,
 }
 
 impl View {
@@ -35,7 +44,8 @@ impl View {
         let console = Console::open().map_err(|error| unusable(&error))?;
         let screen = Screen::new(console.kind(), Console::size());
         let painter = Painter::for_stdout(framing);
-        Ok(Self { console, screen, line: Line::default(), painter, typed: VecDeque::new(), leaving: false })
+        let (line, typed) = (Line::default(), VecDeque::new());
+        Ok(Self { console, screen, line, painter, typed, leaving: false, resized: None })
     }
 
     /// Changes what the next line is for.
@@ -74,9 +84,17 @@ impl View {
             if let Some(line) = self.typed.pop_front() {
                 return Ok(Typed::Line(line));
             }
-            let text = self.screen.render(&self.line);
-            Console::write(&text).map_err(|error| unusable(&error))?;
-            match self.console.next().await.map_err(|error| unusable(&error))? {
+            let now = Instant::now();
+            let draw_at = self.resized.unwrap_or(now);
+            if draw_at <= now {
+                self.draw()?;
+            }
+            let happening = tokio::select! {
+                biased;
+                happening = self.console.next() => happening.map_err(|error| unusable(&error))?,
+                () = sleep_until(draw_at), if self.resized.is_some() => continue,
+            };
+            match happening {
                 Happening::Input(input) => self.take(input).await?,
                 Happening::End => self.leaving = true,
                 Happening::Continued => {
@@ -87,12 +105,20 @@ impl View {
         }
     }
 
+    fn draw(&mut self) -> Result<(), Failure> {
+        if self.resized.take().is_some() {
+            self.screen.resize(Console::size());
+        }
+        let text = self.screen.render(&self.line);
+        Console::write(&text).map_err(|error| unusable(&error))
+    }
+
     /// Takes an input, and whatever else is there already: a paste is drawn once, not once a key.
     async fn take(&mut self, input: Input) -> Result<(), Failure> {
         let mut next = Some(Ok(input));
         while let Some(input) = next {
             match input.map_err(|error| unusable(&error))? {
-                Input::Resized => self.screen.resize(Console::size()),
+                Input::Resized => self.resized = Some(Instant::now() + RESIZE_PAUSE),
                 Input::Paste(text) => {
                     for action in self.line.paste(&text) {
                         self.act(action).await?;

@@ -30,7 +30,7 @@ const EMOJI_PRESENTATION: char = '\u{fe0f}';
 ///
 /// Terminals do not agree about emoji that are joined of several: some show one of two columns, others
 /// all its parts. Taking the larger, a row may end early, but never runs over the edge.
-pub(super) fn clusters(text: &str) -> impl Iterator<Item = (&str, usize)> + Clone {
+pub(super) fn clusters(text: &str) -> impl Iterator<Item = (&str, usize)> {
     text.graphemes(true).flat_map(|cluster| {
         let columns = most_columns(cluster);
         let parts = if columns > CLUSTER_COLUMNS { cluster } else { "" };
@@ -57,17 +57,13 @@ pub(super) fn wrap(line: &Painted, columns: usize) -> Vec<Painted> {
     let columns = columns.max(LEAST_COLUMNS);
     let mut rows =
         Rows { columns, indent: indent(columns), done: Vec::new(), row: Painted::default(), used: 0 };
-    let mut clusters = painted_clusters(line).peekable();
-    while let Some(&first) = clusters.peek() {
-        let mut run = Vec::new();
-        while let Some(cluster) = clusters.next_if(|cluster| cluster.is_blank == first.is_blank) {
-            run.push(cluster);
-        }
-        if first.is_blank {
-            let word = clusters.clone().take_while(|cluster| !cluster.is_blank);
-            rows.blanks(&run, word.map(|cluster| cluster.columns).sum());
+    let clusters: Vec<Cluster<'_>> = painted_clusters(line).collect();
+    let mut runs = clusters.chunk_by(Cluster::joins).peekable();
+    while let Some(run) = runs.next() {
+        if run[0].is_blank {
+            rows.blanks(run, runs.peek().map_or(0, |word| width(word)));
         } else {
-            rows.word(&run);
+            rows.word(run);
         }
     }
     rows.done.push(rows.row);
@@ -86,7 +82,19 @@ struct Cluster<'a> {
     is_blank: bool,
 }
 
-fn painted_clusters(line: &Painted) -> impl Iterator<Item = Cluster<'_>> + Clone {
+impl Cluster<'_> {
+    /// Whether no row ends between them if that can be avoided. Chinese and Japanese know no blanks, and
+    /// are broken after any character.
+    fn joins(&self, next: &Self) -> bool {
+        self.is_blank == next.is_blank && (self.is_blank || self.columns < 2 && next.columns < 2)
+    }
+}
+
+fn width(run: &[Cluster<'_>]) -> usize {
+    run.iter().map(|cluster| cluster.columns).sum()
+}
+
+fn painted_clusters(line: &Painted) -> impl Iterator<Item = Cluster<'_>> {
     line.0.iter().flat_map(|(style, text)| {
         clusters(text).map(|(text, columns)| Cluster {
             style: *style,
@@ -108,11 +116,9 @@ struct Rows {
 impl Rows {
     /// Blanks, and how wide the word after them is.
     fn blanks(&mut self, blanks: &[Cluster<'_>], word: usize) {
-        let width: usize = blanks.iter().map(|cluster| cluster.columns).sum();
-        let room = self.columns - self.used;
         // A word that no row can hold is broken anyway, so it begins where it stands.
-        let needed = if word > self.columns - self.indent { 1 } else { word };
-        if width + needed <= room {
+        let needed = if self.is_too_long(word) { 1 } else { word };
+        if self.used + width(blanks) + needed <= self.columns {
             for &blank in blanks {
                 self.put(blank);
             }
@@ -122,12 +128,20 @@ impl Rows {
     }
 
     fn word(&mut self, word: &[Cluster<'_>]) {
+        let width = width(word);
+        if self.used + width > self.columns && !self.is_too_long(width) {
+            self.begin_row();
+        }
         for &cluster in word {
             if self.used + cluster.columns > self.columns {
                 self.begin_row();
             }
             self.put(cluster);
         }
+    }
+
+    fn is_too_long(&self, word: usize) -> bool {
+        word > self.columns - self.indent
     }
 
     fn put(&mut self, cluster: Cluster<'_>) {
@@ -170,6 +184,7 @@ mod tests {
     #[test]
     fn a_wide_character_is_not_cut_in_two() {
         assert_eq!(rows("Alex: 漢字漢字漢字", 11), ["Alex: 漢字", " 漢字漢字"]);
+        assert_eq!(rows("Alex: 漢字hello", 11), ["Alex: 漢字", " hello"]);
         // Where a terminal shows the parts of the family they take four columns.
         assert_eq!(rows("Alex: 👩\u{200d}👧 yes", 11), ["Alex: 👩\u{200d}👧", " yes"]);
     }

@@ -165,6 +165,17 @@ fn a_terminal_that_reflows_has_moved_the_typed_line_to_more_rows() {
 }
 
 #[test]
+fn a_window_that_is_too_narrow_for_any_row_is_not_taken_for_one_that_has_become_narrower() {
+    let mut screen = Screen::new(Terminal::Full { reflows: true }, Size { columns: 3, rows: 24 });
+    let mut line = Line::default();
+    line.paste("abcdef");
+    screen.render(&line);
+    screen.touch();
+    let text = screen.render(&line);
+    assert!(text.starts_with(&format!("{NO_WRAP}\x1b[1A\r")), "{text:?}");
+}
+
+#[test]
 fn a_dumb_terminal_is_sent_nothing_but_text() {
     let mut test = Test::new(Terminal::Dumb, 20, 6);
     let mut written = String::new();
