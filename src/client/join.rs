@@ -69,7 +69,7 @@ async fn hear_until_joined<S: Stream>(
             Some(Event::Joined) => return Ok(()),
             Some(Event::NotJoined(reason)) => return Err(JoinError::refused(reason)),
             Some(Event::PasswordWanted) => return Err(JoinError::PasswordNeeded),
-            Some(Event::Disconnected(Disconnected::Silent)) => return Err(JoinError::NotAnswered),
+            Some(Event::Disconnected(Disconnected::NotAnswered)) => return Err(JoinError::NotAnswered),
             Some(Event::Disconnected(_)) | None => return Err(JoinError::Lost),
             Some(event) => {
                 if earlier.len() == KEPT_EVENTS {

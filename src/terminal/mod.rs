@@ -1,14 +1,22 @@
 //! What a person, or a script, sees of the chat.
 //!
-//! [`editor`] is for a terminal: a line of input that arriving messages do not tear apart.
+//! [`interactive`] is for a terminal: a line of input that arriving messages do not tear apart.
 //! [`pipe`] is for everything else: each input line is a message, and the end of the input comes
 //! after the last receipt.
 
+mod console;
 pub mod descriptors;
-pub mod editor;
+mod history;
+pub mod interactive;
+mod key;
+mod line;
+mod outbox;
 pub mod password_file;
 pub mod pipe;
+mod screen;
 mod style;
+mod view;
+mod wrap;
 
 use std::fmt;
 use std::io;

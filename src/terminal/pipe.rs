@@ -129,12 +129,15 @@ where
                 mut event = self.connection.next() => {
                     // All of it, since the receipts know already what it says.
                     while let Some(happened) = event {
+                        // A server that only answers pings does not do what is due.
+                        if happened != Event::Pong {
+                            answer_due = Instant::now() + ANSWER_TIMEOUT;
+                        }
                         if let Some(ended) = self.hear(happened) {
                             return ended;
                         }
                         event = self.connection.poll_event();
                     }
-                    answer_due = Instant::now() + ANSWER_TIMEOUT;
                 }
                 read = self.streams.input.read(&mut buffer), if self.input.wants_more() => {
                     if let Err(failure) = self.input.take(read, &buffer) {
@@ -206,7 +209,7 @@ where
                 return Some(Ended::Failed(Failure::NotJoined(Sanitized(&reason).to_string())));
             }
             Event::PasswordWanted => return Some(Ended::Failed(Failure::NoPassword)),
-            Event::Disconnected(Disconnected::Silent) if !self.joined => return Some(Ended::NotAnswered),
+            Event::Disconnected(Disconnected::NotAnswered) => return Some(Ended::NotAnswered),
             Event::Disconnected(_) => return Some(Ended::Lost),
             Event::NotSent(text) => self.refuse(&format!("Refused: {text}")),
             Event::Unreadable(refusal) => {
@@ -218,7 +221,7 @@ where
                 Heard::Connected | Heard::NotJoined(_) => {}
             },
             // It is asked for only after a refusal, and the prefix of what is said stays the same.
-            Event::NicknameWanted | Event::Renamed(_) => {}
+            Event::NicknameWanted | Event::Renamed(_) | Event::Pong => {}
         }
         None
     }
@@ -267,7 +270,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
     use tokio::time::sleep;
 
     use super::*;
@@ -288,17 +291,28 @@ mod tests {
         input: impl AsyncRead + Unpin,
         interrupt_after: Duration,
     ) -> (Result<(), Failure>, Duration) {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
+        simulate(async {
             let (stream, mut server) = duplex(SOCKET_BYTES);
             server.write_all(server_says.as_bytes()).await.unwrap();
-            let streams =
-                Streams { input, output: Vec::new(), errors: Vec::new(), leave_when_unheard: false };
-            let connection = Connection::new(stream, Config::new(Nickname::parse("bot").unwrap()));
-            let begin = Instant::now();
-            let run = run(connection, streams, sleep(interrupt_after));
-            (timeout(FOR_EVER, run).await.expect("it ends"), begin.elapsed())
+            say(stream, input, interrupt_after).await
         })
+    }
+
+    fn simulate<T>(test: impl Future<Output = T>) -> T {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(test)
+    }
+
+    async fn say(
+        stream: DuplexStream,
+        input: impl AsyncRead + Unpin,
+        interrupt_after: Duration,
+    ) -> (Result<(), Failure>, Duration) {
+        let streams = Streams { input, output: Vec::new(), errors: Vec::new(), leave_when_unheard: false };
+        let connection = Connection::new(stream, Config::new(Nickname::parse("bot").unwrap()));
+        let begin = Instant::now();
+        let ended = timeout(FOR_EVER, run(connection, streams, sleep(interrupt_after))).await;
+        (ended.expect("it ends"), begin.elapsed())
     }
 
     #[track_caller]
@@ -340,6 +354,27 @@ mod tests {
         let (ended, took) = run_against("NICKConnected to server!\n", &b"one\ntwo\n"[..], FOR_EVER);
         assert_fails(ended, "The server does not answer; 2 lines were not confirmed.");
         assert_eq!(took, ANSWER_TIMEOUT);
+    }
+
+    #[test]
+    fn a_server_that_answers_pings_and_never_confirms_is_given_up() {
+        simulate(async {
+            let (stream, server) = duplex(SOCKET_BYTES);
+            let (reader, mut writer) = tokio::io::split(server);
+            writer.write_all(b"NICKConnected to server!\n").await.unwrap();
+            let answer_pings = async {
+                let mut lines = tokio::io::BufReader::new(reader).lines();
+                while let Some(line) = lines.next_line().await.unwrap() {
+                    if let Some(token) = line.strip_prefix("bot: /ping ") {
+                        writer.write_all(format!("-- pong {token}\n").as_bytes()).await.unwrap();
+                    }
+                }
+            };
+            let client = say(stream, &b"one\n"[..], FOR_EVER);
+            let ((ended, took), ()) = tokio::join!(client, answer_pings);
+            assert_fails(ended, "The server does not answer; 1 line was not confirmed.");
+            assert_eq!(took, ANSWER_TIMEOUT);
+        });
     }
 
     #[test]

@@ -9,7 +9,7 @@ use commonroom::client::{Config, connect};
 use commonroom::net::{Network, Tcp, Tls, Trust, explain, parse_address};
 use commonroom::protocol::{Framing, LINE_BYTES, Nickname, Password};
 use commonroom::terminal::Failure;
-use commonroom::terminal::editor::{self, NICKNAME_PROMPT};
+use commonroom::terminal::interactive::{self, NICKNAME_PROMPT};
 use commonroom::terminal::password_file;
 use commonroom::terminal::pipe::{self, Streams};
 
@@ -117,7 +117,7 @@ async fn talk<N: Network>(network: &N, arguments: Arguments) -> Result<(), Failu
     let password = password_file::load(arguments.password_file.as_deref()).map_err(Failure::Input)?;
     let Arguments { address, nickname, framing, .. } = arguments;
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        editor::run(network, &address, framing.into(), nickname, password).await
+        interactive::run(network, &address, framing.into(), nickname, password).await
     } else {
         run_pipe(network, address, framing.into(), nickname, password).await
     }

@@ -194,7 +194,7 @@ impl Attachment {
             }));
         }
         if self.handshake_timeout().is_some_and(|by| now >= by) {
-            return Some(Due::End(Disconnected::Silent));
+            return Some(Due::End(Disconnected::NotAnswered));
         }
         if !self.outgoing.is_empty() {
             // What is still to be sent says as much as a ping.

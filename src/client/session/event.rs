@@ -59,7 +59,7 @@ pub enum Event {
     /// The client is a member of the room.
     Joined,
     /// A line has come; [`Heard::parse`](crate::protocol::Heard::parse) tells whom it is for. Every line is handed out, also where another
-    /// event says what it means, but for the answers to the client's own pings.
+    /// event says what it means, apart from the answers to the client's own pings.
     Line(String),
     /// Something has come that cannot be shown.
     Unreadable(Refusal),
@@ -67,6 +67,8 @@ pub enum Event {
     NotSent(String),
     /// The client is called this from now on.
     Renamed(Nickname),
+    /// The server has answered a ping of the client's own, so it is still there.
+    Pong,
     /// The session has no connection any more.
     Disconnected(Disconnected),
 }
@@ -81,9 +83,11 @@ pub enum Disconnected {
     Closed,
     /// It broke.
     Broken,
-    /// The server has been silent for too long: for [`HANDSHAKE_TIMEOUT`](super::HANDSHAKE_TIMEOUT) before it let
-    /// the client in, for [`SILENCE_TIMEOUT`](super::SILENCE_TIMEOUT) after that, or for longer than a client
-    /// that leaves was ready to wait.
+    /// The server has not let the client in, and said nothing for
+    /// [`HANDSHAKE_TIMEOUT`](super::HANDSHAKE_TIMEOUT).
+    NotAnswered,
+    /// Nothing has come for [`SILENCE_TIMEOUT`](super::SILENCE_TIMEOUT) from a server that answers pings; or for
+    /// longer than a client that leaves was ready to wait.
     Silent,
 }
 

@@ -106,7 +106,10 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Duration) {
         let Some(attachment) = &mut self.attachment else { return };
         match attachment.due(now) {
-            Some(Due::Ping(line)) => attachment.send(&line),
+            Some(Due::Ping(line)) => {
+                attachment.send(&line);
+                self.receipts.pinged();
+            }
             Some(Due::End(how)) => self.disconnect(how),
             None => {}
         }
@@ -246,10 +249,19 @@ impl Session {
         self.receipts.unconfirmed()
     }
 
-    /// Whether the server has confirmed anything that was said on this connection. A foreign server may never do so.
+    /// How many lines are on their way: neither answered nor passed over by a server that has answered a
+    /// ping since. A server that has never answered anything may never do so.
     #[must_use]
-    pub fn is_confirmed(&self) -> bool {
-        self.receipts.confirms()
+    pub fn in_flight(&self) -> usize {
+        self.receipts.in_flight()
+    }
+
+    /// Whether the server has answered anything since the client has joined: a line or a ping.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        let answers_pings =
+            self.attachment.as_ref().is_some_and(|attachment| attachment.heartbeat.is_answered());
+        answers_pings || self.receipts.confirms()
     }
 
     /// Since when the server owes an answer and nothing at all has come from it. It owes none of a kind that
@@ -300,7 +312,12 @@ impl Session {
             Received::NicknameRequest => self.events.extend(attachment.nickname_requested(&self.config, now)),
             Received::PasswordRequest => self.events.extend(attachment.password_requested(&self.config, now)),
             Received::Unreadable(refusal) => self.events.push_back(Event::Unreadable(refusal)),
-            Received::Line(line) if attachment.heartbeat.hear(&line) => {}
+            Received::Line(line) if attachment.heartbeat.hear(&line) => {
+                if attachment.heartbeat.is_answered() {
+                    self.receipts.ponged();
+                    self.events.push_back(Event::Pong);
+                }
+            }
             Received::Line(line) => self.hear_line(line, now),
         }
     }

@@ -15,6 +15,10 @@ pub(super) struct Receipts {
     bytes: usize,
     /// The server has confirmed something.
     confirms: bool,
+    /// How many of them, the oldest, were said before the last ping.
+    before_ping: usize,
+    /// How many of them, the oldest, the server has passed over: it has answered a ping that came later.
+    passed_over: usize,
     /// The end of what came in the report's framing, where messages are merged and cut.
     tail: String,
 }
@@ -59,7 +63,15 @@ pub(super) enum Receipt {
 
 impl Receipts {
     pub(super) fn new(framing: Framing) -> Self {
-        Self { framing, unconfirmed: VecDeque::new(), bytes: 0, confirms: false, tail: String::new() }
+        Self {
+            framing,
+            unconfirmed: VecDeque::new(),
+            bytes: 0,
+            confirms: false,
+            before_ping: 0,
+            passed_over: 0,
+            tail: String::new(),
+        }
     }
 
     /// A text is on its way, to be said as it stands.
@@ -98,7 +110,22 @@ impl Receipts {
     /// `answers_commands`, and to a text, if it has confirmed anything.
     pub(super) fn owed_since(&self, answers_commands: bool) -> Option<Duration> {
         let is_owed = |sent: &&Sent| answers_commands || self.confirms && matches!(sent.answer, Answer::Said);
-        self.unconfirmed.iter().find(is_owed).map(|sent| sent.at)
+        self.unconfirmed.iter().skip(self.passed_over).find(is_owed).map(|sent| sent.at)
+    }
+
+    /// How many lines are on their way.
+    pub(super) fn in_flight(&self) -> usize {
+        self.unconfirmed.len() - self.passed_over
+    }
+
+    /// A ping is on its way.
+    pub(super) fn pinged(&mut self) {
+        self.before_ping = self.unconfirmed.len();
+    }
+
+    /// The last ping was answered.
+    pub(super) fn ponged(&mut self) {
+        self.passed_over = self.before_ping;
     }
 
     /// Whether the server has confirmed anything.
@@ -179,6 +206,8 @@ impl Receipts {
     fn pop(&mut self) -> Option<Sent> {
         let sent = self.unconfirmed.pop_front()?;
         self.bytes -= sent.line.len() + SENT_BYTES;
+        self.before_ping = self.before_ping.saturating_sub(1);
+        self.passed_over = self.passed_over.saturating_sub(1);
         Some(sent)
     }
 }
@@ -308,6 +337,19 @@ mod tests {
         assert_eq!(receipts.hear("bot: /me waves", NICKNAME), Receipt::Confirmed);
         assert_eq!(receipts.hear("bot: hello", NICKNAME), Receipt::Confirmed);
         assert_eq!(unconfirmed(&receipts), ["/help", "again"]);
+    }
+
+    #[test]
+    fn what_a_server_passes_over_is_not_on_its_way_but_not_confirmed_either() {
+        let mut receipts = receipts(Framing::Lines, &["one", "two"]);
+        receipts.pinged();
+        receipts.expect_text("three", Duration::ZERO);
+        assert_eq!(receipts.in_flight(), 3);
+        assert_eq!(receipts.hear("bot: one", NICKNAME), Receipt::Confirmed);
+        receipts.ponged();
+        assert_eq!((receipts.in_flight(), unconfirmed(&receipts)), (1, vec!["two", "three"]));
+        assert_eq!(receipts.hear("bot: two", NICKNAME), Receipt::Confirmed);
+        assert_eq!((receipts.in_flight(), unconfirmed(&receipts)), (1, vec!["three"]));
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn a_client_names_itself_and_pings_as_soon_as_it_has_joined() {
     assert_eq!(tested.take_sent(), "Dinesh: /ping chat-client-1\n");
     assert!(tested.session.is_joined());
     tested.receive("-- pong chat-client-1\n");
-    assert_eq!(tested.take_events(), [], "nobody's business");
+    assert_eq!(tested.take_events(), [Event::Pong]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_server_that_lets_nobody_in_is_given_up() {
         tested.events.clear();
         let begin = tested.now;
         tested.wait(FOR_EVER);
-        assert_eq!(tested.take_events(), disconnected(Disconnected::Silent));
+        assert_eq!(tested.take_events(), disconnected(Disconnected::NotAnswered));
         assert_eq!(tested.now, begin + HANDSHAKE_TIMEOUT);
     }
 }
@@ -256,8 +256,9 @@ fn a_server_owes_only_answers_of_a_kind_that_it_has_given_before() {
     tested.say("hello").unwrap();
     tested.send_line("/who").unwrap();
     assert_eq!(tested.session.silent_since(), None, "it may be one that answers nothing");
+    assert!(!tested.session.is_answered());
     tested.receive("Dinesh: hello\n");
-    assert!(tested.session.is_confirmed());
+    assert!(tested.session.is_answered());
     assert_eq!(tested.session.silent_since(), None, "it may know no commands");
     tested.now += Duration::from_secs(1);
     tested.say("again").unwrap();
@@ -274,6 +275,18 @@ fn a_server_owes_only_answers_of_a_kind_that_it_has_given_before() {
     assert_eq!(tested.session.silent_since(), None);
     tested.wait(PING_INTERVAL);
     assert_eq!(tested.session.silent_since(), Some(tested.now), "it owes a pong");
+}
+
+#[test]
+fn a_server_that_does_not_send_ones_own_lines_back_owes_nothing_after_a_pong() {
+    let mut tested = Tested::joined();
+    tested.say("hello").unwrap();
+    assert_eq!(tested.take_sent(), "Dinesh: hello\n");
+    assert_eq!((tested.session.in_flight(), tested.session.silent_since()), (1, Some(tested.now)));
+    tested.wait(PING_INTERVAL);
+    tested.receive("-- pong chat-client-2\n");
+    assert_eq!((tested.session.in_flight(), tested.session.silent_since()), (0, None));
+    assert_eq!(tested.unconfirmed(), ["hello"]);
 }
 
 #[test]
