@@ -25,6 +25,7 @@ pub(super) enum Happening {
     /// The process is told to end, or the terminal is gone.
     End,
     /// The process was stopped and goes on; the shell has used the terminal meanwhile.
+    #[cfg(unix)]
     Continued,
 }
 
@@ -79,11 +80,10 @@ impl Console {
         out.flush()
     }
 
-    /// Stops the process as the shell's Ctrl-Z does, and returns when it goes on.
-    pub(super) async fn suspend(&mut self) -> io::Result<()> {
+    /// Leaves the terminal to the shell, and stops the process as Ctrl-Z does.
+    pub(super) fn suspend() {
         leave();
-        self.signals.stop().await;
-        self.enter_again()
+        signals::stop();
     }
 
     /// The shell may have left the terminal in another mode than ours.
@@ -171,16 +171,11 @@ fn understands_escapes() -> bool {
 #[cfg(unix)]
 mod signals {
     use std::io;
-    use std::time::Duration;
 
     use rustix::process::{Signal as Sent, getpid, kill_process};
     use tokio::signal::unix::{Signal, SignalKind, signal};
-    use tokio::time::timeout;
 
     use super::Happening;
-
-    /// How long to wait for being stopped. A process that no shell looks after is not.
-    const STOP_TIMEOUT: Duration = Duration::from_millis(200);
 
     pub(super) struct Signals {
         terminate: Signal,
@@ -208,29 +203,41 @@ mod signals {
                 _ = self.proceed.recv() => Happening::Continued,
             }
         }
+    }
 
-        pub(super) async fn stop(&mut self) {
-            let _ = kill_process(getpid(), Sent::TSTP);
-            let _ = timeout(STOP_TIMEOUT, self.proceed.recv()).await;
-        }
+    pub(super) fn stop() {
+        // A process that no shell looks after is not stopped, and goes on.
+        let _ = kill_process(getpid(), Sent::TSTP);
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 mod signals {
+    use std::io;
+
+    use tokio::signal::windows::{CtrlBreak, CtrlClose, ctrl_break, ctrl_close};
+
     use super::Happening;
 
-    pub(super) struct Signals;
+    pub(super) struct Signals {
+        end: CtrlBreak,
+        close: CtrlClose,
+    }
 
     impl Signals {
-        pub(super) fn new() -> std::io::Result<Self> {
-            Ok(Self)
+        pub(super) fn new() -> io::Result<Self> {
+            Ok(Self { end: ctrl_break()?, close: ctrl_close()? })
         }
 
         pub(super) async fn next(&mut self) -> Happening {
-            std::future::pending().await
+            tokio::select! {
+                biased;
+                _ = self.end.recv() => Happening::End,
+                _ = self.close.recv() => Happening::End,
+            }
         }
-
-        pub(super) async fn stop(&mut self) {}
     }
+
+    /// Nothing stops a program here and has it go on later.
+    pub(super) fn stop() {}
 }

@@ -18,6 +18,9 @@ use crate::protocol::Framing;
 /// arrives at another is not where it is expected, so only the last size is drawn for.
 const RESIZE_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long to wait for being stopped after Ctrl-Z. A process that no shell looks after is not.
+const STOP_PAUSE: Duration = Duration::from_millis(200);
+
 /// What a person wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Typed {
@@ -35,8 +38,11 @@ pub(super) struct View {
     painter: Painter,
     typed: VecDeque<String>,
     leaving: bool,
-    /// The window was resized, and is to be drawn anew then.
-    resized: Option<Instant>,
+    /// The shell has the terminal, or has had it.
+    away: bool,
+    /// The window is to be drawn anew then, and nothing before that: its size is changing, or the
+    /// process about to be stopped.
+    redraw_at: Option<Instant>,
 }
 
 impl View {
@@ -45,7 +51,7 @@ impl View {
         let screen = Screen::new(console.kind(), Console::size());
         let painter = Painter::for_stdout(framing);
         let (line, typed) = (Line::default(), VecDeque::new());
-        Ok(Self { console, screen, line, painter, typed, leaving: false, resized: None })
+        Ok(Self { console, screen, line, painter, typed, leaving: false, away: false, redraw_at: None })
     }
 
     /// Changes what the next line is for.
@@ -85,28 +91,33 @@ impl View {
                 return Ok(Typed::Line(line));
             }
             let now = Instant::now();
-            let draw_at = self.resized.unwrap_or(now);
+            let draw_at = self.redraw_at.unwrap_or(now);
             if draw_at <= now {
                 self.draw()?;
             }
             let happening = tokio::select! {
                 biased;
                 happening = self.console.next() => happening.map_err(|error| unusable(&error))?,
-                () = sleep_until(draw_at), if self.resized.is_some() => continue,
+                () = sleep_until(draw_at), if self.redraw_at.is_some() => continue,
             };
             match happening {
-                Happening::Input(input) => self.take(input).await?,
+                Happening::Input(input) => self.take(input)?,
                 Happening::End => self.leaving = true,
+                #[cfg(unix)]
                 Happening::Continued => {
-                    self.console.enter_again().map_err(|error| unusable(&error))?;
-                    self.screen.forget_bottom();
+                    self.away = true;
+                    self.redraw_at = Some(Instant::now());
                 }
             }
         }
     }
 
     fn draw(&mut self) -> Result<(), Failure> {
-        if self.resized.take().is_some() {
+        if std::mem::take(&mut self.away) {
+            self.console.enter_again().map_err(|error| unusable(&error))?;
+            self.screen.forget_bottom();
+        }
+        if self.redraw_at.take().is_some() {
             self.screen.resize(Console::size());
         }
         let text = self.screen.render(&self.line);
@@ -114,19 +125,19 @@ impl View {
     }
 
     /// Takes an input, and whatever else is there already: a paste is drawn once, not once a key.
-    async fn take(&mut self, input: Input) -> Result<(), Failure> {
+    fn take(&mut self, input: Input) -> Result<(), Failure> {
         let mut next = Some(Ok(input));
         while let Some(input) = next {
             match input.map_err(|error| unusable(&error))? {
-                Input::Resized => self.resized = Some(Instant::now() + RESIZE_PAUSE),
+                Input::Resized => self.redraw_at = Some(Instant::now() + RESIZE_PAUSE),
                 Input::Paste(text) => {
                     for action in self.line.paste(&text) {
-                        self.act(action).await?;
+                        self.act(action)?;
                     }
                 }
                 Input::Key(key) => {
                     if let Some(action) = self.line.key(key) {
-                        self.act(action).await?;
+                        self.act(action)?;
                     }
                 }
             }
@@ -136,7 +147,7 @@ impl View {
         Ok(())
     }
 
-    async fn act(&mut self, action: Action) -> Result<(), Failure> {
+    fn act(&mut self, action: Action) -> Result<(), Failure> {
         match action {
             Action::Submit(line) => self.typed.push_back(line),
             Action::TooLong => self.warn(&format!("Not sent: more than {TYPED_BYTES} bytes in one line.")),
@@ -145,8 +156,9 @@ impl View {
             Action::Suspend => {
                 let text = self.screen.give_up();
                 Console::write(&text).map_err(|error| unusable(&error))?;
-                self.console.suspend().await.map_err(|error| unusable(&error))?;
-                self.screen.resize(Console::size());
+                Console::suspend();
+                self.away = true;
+                self.redraw_at = Some(Instant::now() + STOP_PAUSE);
             }
         }
         Ok(())

@@ -134,6 +134,8 @@ fn the_last_line_of_a_burst_is_shown_without_waiting_for_another() {
     server.send(&burst);
     screen.expect("Alex: 500.");
     screen.expect("Alex: 501.");
+    let drawn = String::from_utf8_lossy(&screen.written).matches("\rDinesh: ").count();
+    assert!(drawn < 50, "the prompt was drawn {drawn} times for one burst");
 }
 
 #[test]

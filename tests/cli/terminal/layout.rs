@@ -99,6 +99,20 @@ fn ctrl_l_leaves_nothing_but_the_line_that_is_typed() {
 }
 
 #[test]
+fn ctrl_z_where_no_shell_waits_changes_nothing() {
+    let server = Server::start();
+    let mut alex = server.join("Alex");
+    let mut screen = joined(&server, Window::default());
+    screen.types("half a se\u{1a}");
+    screen.wait_for("raw mode again", |screen| {
+        String::from_utf8_lossy(&screen.written).matches("\x1b[?2004h").count() == 2
+    });
+    screen.type_line("ntence");
+    alex.expect("Dinesh: half a sentence");
+    screen.expect_times(1, "half a se");
+}
+
+#[test]
 fn a_dumb_terminal_shows_plain_lines() {
     let server = Server::start();
     let mut alex = server.join("Alex");

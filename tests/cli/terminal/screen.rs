@@ -128,7 +128,7 @@ impl Screen {
         self.expect_times(1, wanted);
     }
 
-    /// Waits until this is seen so many times, each in a row of its own.
+    /// Waits until exactly this many rows contain the text.
     #[track_caller]
     pub fn expect_times(&mut self, times: usize, wanted: &str) {
         self.wait_for(&format!("{wanted:?}"), |screen| {
