@@ -222,6 +222,20 @@ fn a_server_that_lets_nobody_in_is_given_up() {
 }
 
 #[test]
+fn a_client_that_talks_does_not_ping() {
+    let mut tested = Tested::joined();
+    for _ in 0..10 {
+        tested.wait(PING_INTERVAL / 2);
+        tested.send_line("hello").unwrap();
+        tested.receive("Dinesh: hello\n");
+        tested.events.clear();
+    }
+    assert_eq!(tested.take_sent(), "Dinesh: hello\n".repeat(10));
+    tested.wait(PING_INTERVAL);
+    assert_eq!(tested.take_sent(), "Dinesh: /ping chat-client-2\n");
+}
+
+#[test]
 fn a_text_is_said_as_it_stands_and_a_line_as_it_was_typed() {
     let mut tested = Tested::joined();
     tested.say("/quit").unwrap();
