@@ -12,29 +12,27 @@
 //! A whole chat in a few lines, on any network (see [`net`]):
 //!
 //! ```
-//! use commonroom::client::{Event, connect};
+//! use commonroom::client::{self, Event};
 //! use commonroom::net::{Bind, Listener, Tcp};
-//! use commonroom::protocol::{Framing, Nickname};
+//! use commonroom::protocol::{Nickname, Text};
 //! use commonroom::server::{Config, Server};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> std::io::Result<()> {
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let listener = Tcp.bind("127.0.0.1:0").await?;
 //! let address = listener.local_address()?.to_string();
 //! let conversation = async {
-//!     let (mut receiver, mut sender) = connect(&Tcp, &address, Framing::Lines).await?;
-//!     let mut lines = Vec::new();
-//!     while let Some(event) = receiver.next().await? {
+//!     let nickname = Nickname::parse("Dinesh")?;
+//!     let mut dinesh = client::join(&Tcp, &address, client::Config::new(nickname)).await?;
+//!     dinesh.say(Text::parse("Hello everyone").expect("a text"))?;
+//!     while let Some(event) = dinesh.next().await {
 //!         match event {
-//!             Event::NicknameRequest => sender.name(&Nickname::parse("Dinesh").expect("a valid nickname")),
-//!             Event::Line(line) if line == "Connected to server!" => sender.line("Hello everyone"),
-//!             Event::Line(line) if line == "Dinesh: Hello everyone" => sender.line("/quit"),
-//!             other => lines.push(other),
+//!             Event::Line(line) if line == "Dinesh: Hello everyone" => break,
+//!             event => println!("{event:?}"),
 //!         }
-//!         sender.flush().await?;
 //!     }
-//!     assert_eq!(lines, [Event::Line("Dinesh joined the chat!".to_owned())]);
-//!     std::io::Result::Ok(())
+//!     dinesh.leave().await;
+//!     Ok(())
 //! };
 //! tokio::select! {
 //!     biased;

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io;
 
-use commonroom::client::{Event, Receiver, Sender, connect};
+use commonroom::client::{self, Connection, Event};
 use commonroom::journal::{self, BackgroundWriter, LogFormat};
 use commonroom::net::{Bind, Connect, Listener, Tcp};
 use commonroom::protocol::{Framing, Nickname};
@@ -81,36 +81,28 @@ async fn converse(address: &str, stop: oneshot::Sender<()>) -> io::Result<Vec<Sc
 
 struct Member {
     name: String,
-    receiver: Receiver<<Tcp as Connect>::Stream>,
-    sender: Sender<<Tcp as Connect>::Stream>,
+    connection: Connection<<Tcp as Connect>::Stream>,
     seen: Vec<String>,
 }
 
 impl Member {
     async fn join(address: &str, name: &str, framing: Framing) -> io::Result<Self> {
-        let (receiver, sender) = connect(&Tcp, address, framing).await?;
-        let title = if framing == Framing::Report {
-            format!("{name} (the report's client)")
-        } else {
-            name.to_owned()
-        };
-        let mut member = Self { name: title, receiver, sender, seen: Vec::new() };
-        if member.receiver.next().await? == Some(Event::NicknameRequest) {
-            member.sender.name(&Nickname::parse(name).map_err(io::Error::other)?);
-            member.sender.flush().await?;
-        }
+        let nickname = Nickname::parse(name).map_err(io::Error::other)?;
+        let config = client::Config::new(nickname).with_framing(framing);
+        let connection = client::join(&Tcp, address, config).await.map_err(io::Error::other)?;
+        let mut member = Self { name: name.to_owned(), connection, seen: Vec::new() };
         member.hear("Connected to server!").await?;
         Ok(member)
     }
 
     async fn say(&mut self, line: &str) -> io::Result<()> {
-        self.sender.line(line);
-        self.sender.flush().await
+        self.connection.send_line(line).map_err(io::Error::other)?;
+        self.connection.flush().await
     }
 
     /// Reads on until this line has come.
     async fn hear(&mut self, wanted: &str) -> io::Result<()> {
-        while let Some(event) = self.receiver.next().await? {
+        while let Some(event) = self.connection.next().await {
             if let Event::Line(line) = event {
                 self.seen.push(line);
                 if self.seen.last().is_some_and(|line| line == wanted) {

@@ -11,8 +11,8 @@ use mistakes::BROKEN;
 
 /// Longer files want a reason, which stands here.
 const LONG_FILES: [(&str, &str); 2] = [
+    ("src/client/session/tests.rs", "nothing but the tests of one state machine"),
     ("src/protocol/framing.rs", "two framings and the choice between them, and as many lines of tests"),
-    ("src/room/mod.rs", "the room is one thing; more than half of the file are its tests"),
 ];
 const LONG_LINES: usize = 400;
 
@@ -25,6 +25,15 @@ const GENERATOR_SOCKETS: [&str; 2] = ["src/tools/load/connection.rs", "src/tools
 fn protocol_and_room_know_no_runtime_no_socket_and_no_clock() {
     for file in rust_files("src/protocol").chain(rust_files("src/room")) {
         for forbidden in ["tokio", "net::Tcp", "std::time", "Instant", "jiff", "tracing", "async "] {
+            file.must_not_contain(forbidden);
+        }
+    }
+}
+
+#[test]
+fn the_clients_session_knows_no_runtime_no_socket_and_no_clock() {
+    for file in rust_files("src/client/session") {
+        for forbidden in ["tokio", "std::net", "std::io", "Instant", "jiff", "tracing", "async ", ".await"] {
             file.must_not_contain(forbidden);
         }
     }

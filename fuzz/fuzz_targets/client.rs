@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use commonroom::client::{Event, connect};
-use commonroom::net::Connect;
-use commonroom::protocol::{Framing, Sanitized, Nickname};
+use commonroom::client::{Config, Connection, Event, Session};
+use commonroom::protocol::{Framing, Nickname, Sanitized};
 use commonroom::terminal::pipe::{self, Streams};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -33,19 +33,19 @@ fuzz_target!(|input: &[u8]| {
     RUNTIME.with(|runtime| {
         runtime.block_on(async {
             what_is_printed_is_harmless(&pieces, framing).await;
-            let cut = events(&pieces, framing).await;
-            // Lines are the same lines however they arrive.
-            if framing == Framing::Lines {
-                let whole = events(&[pieces.concat()], framing).await;
-                assert!(cut == whole, "{cut:?}\nis not\n{whole:?}");
-            }
         });
     });
+    let cut = conversation(&pieces, framing);
+    // Lines are the same lines however they arrive.
+    if framing == Framing::Lines {
+        let whole = conversation(&[pieces.concat()], framing);
+        assert!(cut == whole, "{cut:?}\nis not\n{whole:?}");
+    }
 });
 
 /// Runs the client of scripts, which says a line and shows what it hears.
 async fn what_is_printed_is_harmless(pieces: &[Vec<u8>], framing: Framing) {
-    let connection = connect(&Scripted::of(pieces), "server:1", framing).await.expect("it always connects");
+    let connection = Connection::new(Scripted::of(pieces), bot(framing));
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let streams = Streams {
         input: &b"hello\n"[..],
@@ -53,8 +53,7 @@ async fn what_is_printed_is_harmless(pieces: &[Vec<u8>], framing: Framing) {
         errors: &mut errors,
         leave_when_unheard: false,
     };
-    let nickname = Nickname::parse("bot").expect("a nickname");
-    let ended = pipe::run(connection, &nickname, None, framing, streams, std::future::pending()).await;
+    let ended = pipe::run(connection, streams, std::future::pending()).await;
     let failure = ended.err().map(|failure| failure.to_string()).unwrap_or_default();
     for text in [String::from_utf8(output), String::from_utf8(errors), Ok(failure)] {
         for line in text.expect("what is printed is UTF-8").lines() {
@@ -63,33 +62,34 @@ async fn what_is_printed_is_harmless(pieces: &[Vec<u8>], framing: Framing) {
     }
 }
 
-/// Everything that the client makes of what comes.
-async fn events(pieces: &[Vec<u8>], framing: Framing) -> Vec<Event> {
-    let (mut receiver, _sender) =
-        connect(&Scripted::of(pieces), "server:1", framing).await.expect("it always connects");
-    let mut events = Vec::new();
-    while let Some(event) = receiver.next().await.expect("the connection does not break") {
-        events.push(event);
+/// Everything that a session makes of what comes, and everything that it sends.
+fn conversation(pieces: &[Vec<u8>], framing: Framing) -> (Vec<Event>, Vec<u8>) {
+    let now = Duration::ZERO;
+    let mut session = Session::new(bot(framing));
+    session.connected(now);
+    let (mut events, mut sent) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        session.receive(piece, now);
+        events.extend(std::iter::from_fn(|| session.poll_event()));
+        sent.extend_from_slice(session.transmit());
+        session.sent(session.transmit().len());
     }
-    events
+    session.connection_closed(now);
+    events.extend(std::iter::from_fn(|| session.poll_event()));
+    (events, sent)
 }
 
-/// A network on which a server says what the script has, and hears nothing.
-#[derive(Clone)]
+fn bot(framing: Framing) -> Config {
+    Config::new(Nickname::parse("bot").expect("a nickname")).with_framing(framing)
+}
+
+/// A connection on which a server says what the script has, and hears nothing.
 struct Scripted(VecDeque<Vec<u8>>);
 
 impl Scripted {
     fn of(pieces: &[Vec<u8>]) -> Self {
         // An empty read would be the end.
         Self(pieces.iter().filter(|piece| !piece.is_empty()).cloned().collect())
-    }
-}
-
-impl Connect for Scripted {
-    type Stream = Scripted;
-
-    async fn connect(&self, _: &str) -> io::Result<Scripted> {
-        Ok(self.clone())
     }
 }
 

@@ -1,43 +1,27 @@
 //! What a person, or a script, sees of the chat.
 //!
-//! [`editor`] is for a terminal: a line of input that arriving messages do not tear apart.
+//! [`interactive`] is for a terminal: a line of input that arriving messages do not tear apart.
 //! [`pipe`] is for everything else: each input line is a message, and the end of the input comes
 //! after the last receipt.
 
+mod console;
 pub mod descriptors;
-pub mod editor;
+mod history;
+pub mod interactive;
+mod key;
+mod line;
+mod outbox;
 pub mod password_file;
 pub mod pipe;
+mod screen;
 mod style;
+mod view;
+mod wrap;
 
 use std::fmt;
 use std::io;
 
 use crate::net::explain;
-use crate::protocol::{Framing, Heard};
-
-/// How far the client has come in the handshake. Until it has joined, the server takes whatever is
-/// sent for the nickname or the password, so nothing else may be.
-#[derive(Debug, PartialEq, Eq)]
-enum Progress {
-    Connected,
-    Named,
-    Joined,
-}
-
-impl Progress {
-    /// A line has come from the server.
-    fn hear(&mut self, heard: &Heard<'_>, framing: Framing) {
-        match heard {
-            Heard::Connected => *self = Self::Joined,
-            // The report's server merges its greeting into what it sends with it.
-            Heard::Everyone(_) | Heard::Whisper(_) if framing == Framing::Report && *self == Self::Named => {
-                *self = Self::Joined;
-            }
-            _ => {}
-        }
-    }
-}
 
 /// Why a client did not end as it should have.
 #[derive(Debug)]
@@ -54,14 +38,15 @@ pub enum Failure {
     /// The server did not let the client in.
     NotJoined(String),
     /// The connection ended before the client wanted it to.
-    ConnectionLost {
-        /// How many lines had been sent and had not come back.
-        unconfirmed: usize,
-    },
-    /// The server is there, but lines did not come back.
-    NotConfirmed(usize),
+    ConnectionLost(Shortfall),
+    /// The server is there, but does not answer.
+    NotAnswered(Shortfall),
+    /// Somebody wanted to leave before everything was said.
+    Interrupted(Shortfall),
     /// Lines were refused; each has been reported already.
     Refused(usize),
+    /// What was said in the room could not be written.
+    NotWritten(io::Error),
     /// The terminal or the input cannot be used.
     Input(String),
 }
@@ -83,14 +68,17 @@ impl fmt::Display for Failure {
                 )
             }
             Self::NotJoined(reason) => write!(formatter, "Not joined: {reason}"),
-            Self::ConnectionLost { unconfirmed: 0 } => write!(formatter, "Connection lost!"),
-            Self::ConnectionLost { unconfirmed } => {
-                write!(formatter, "Connection lost! {} not confirmed.", lines(*unconfirmed))
+            Self::ConnectionLost(shortfall) if shortfall.is_none() => write!(formatter, "Connection lost!"),
+            Self::ConnectionLost(shortfall) => write!(formatter, "Connection lost! {shortfall}."),
+            Self::NotAnswered(shortfall) if shortfall.is_none() => {
+                write!(formatter, "The server does not answer.")
             }
-            Self::NotConfirmed(unconfirmed) => {
-                write!(formatter, "The server does not answer; {} not confirmed.", lines(*unconfirmed))
+            Self::NotAnswered(shortfall) => write!(formatter, "The server does not answer; {shortfall}."),
+            Self::Interrupted(shortfall) => write!(formatter, "Interrupted; {shortfall}."),
+            Self::Refused(count) => write!(formatter, "{} not sent.", lines(*count, "")),
+            Self::NotWritten(error) => {
+                write!(formatter, "What was said could not be written: {}.", explain(error))
             }
-            Self::Refused(count) => write!(formatter, "{} not sent.", lines(*count)),
             Self::Input(reason) => formatter.write_str(reason),
         }
     }
@@ -98,6 +86,65 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-fn lines(count: usize) -> String {
-    if count == 1 { "1 line was".to_owned() } else { format!("{count} lines were") }
+/// How many of the lines that were to be said have not been taken, as far as is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shortfall {
+    /// They were sent, and have not come back.
+    pub unconfirmed: usize,
+    /// They were not sent.
+    pub unsent: usize,
+    /// There may be more that were not sent.
+    pub or_more: bool,
+}
+
+impl Shortfall {
+    /// Whether no line is known that has not been taken.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        (self.unconfirmed, self.unsent) == (0, 0)
+    }
+}
+
+impl fmt::Display for Shortfall {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_more = if self.or_more { " or more" } else { "" };
+        match (self.unconfirmed, self.unsent) {
+            (0, unsent) => write!(formatter, "{} not sent", lines(unsent, or_more)),
+            (unconfirmed, 0) => write!(formatter, "{} not confirmed", lines(unconfirmed, "")),
+            (unconfirmed, unsent) => {
+                let were = if (unsent, self.or_more) == (1, false) { "was" } else { "were" };
+                let unconfirmed = lines(unconfirmed, "");
+                write!(formatter, "{unconfirmed} not confirmed, and {unsent}{or_more} {were} not sent")
+            }
+        }
+    }
+}
+
+fn lines(count: usize, or_more: &str) -> String {
+    if count == 1 && or_more.is_empty() {
+        "1 line was".to_owned()
+    } else {
+        format!("{count}{or_more} lines were")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_taken_is_said_in_a_sentence() {
+        for (unconfirmed, unsent, or_more, said) in [
+            (1, 0, false, "1 line was not confirmed"),
+            (2, 0, true, "2 lines were not confirmed"),
+            (0, 1, false, "1 line was not sent"),
+            (0, 1, true, "1 or more lines were not sent"),
+            (0, 7, true, "7 or more lines were not sent"),
+            (1, 1, false, "1 line was not confirmed, and 1 was not sent"),
+            (3, 1, true, "3 lines were not confirmed, and 1 or more were not sent"),
+            (3, 8, false, "3 lines were not confirmed, and 8 were not sent"),
+        ] {
+            assert_eq!(Shortfall { unconfirmed, unsent, or_more }.to_string(), said);
+        }
+    }
 }

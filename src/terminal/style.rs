@@ -16,6 +16,35 @@ const NICKNAME_COLORS: [AnsiColor; 6] = [
     AnsiColor::Red,
 ];
 
+/// A line or a row of it: stretches of text, each in a style of its own. The texts are sanitized, so
+/// whoever breaks the line into rows measures only what is seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Painted(pub(super) Vec<(Style, String)>);
+
+impl Painted {
+    /// A text in no style.
+    pub(super) fn plain(text: &str) -> Self {
+        Self(vec![(Style::new(), text.to_owned())])
+    }
+
+    /// Adds to the end of a row that is being built.
+    pub(super) fn push(&mut self, style: Style, text: &str) {
+        match self.0.last_mut() {
+            Some((last, stretch)) if *last == style => stretch.push_str(text),
+            _ => self.0.push((style, text.to_owned())),
+        }
+    }
+
+    /// What a terminal is sent for it.
+    pub(super) fn encode(&self) -> String {
+        let mut encoded = String::new();
+        for (style, text) in &self.0 {
+            let _ = write!(encoded, "{style}{text}{style:#}");
+        }
+        encoded
+    }
+}
+
 /// How lines are shown to a person.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Painter {
@@ -31,38 +60,39 @@ impl Painter {
     }
 
     /// A line from the server: its sender in a colour of its own, what is not talk dimmed.
-    pub(super) fn line(self, line: &str) -> String {
+    pub(super) fn line(self, line: &str) -> Painted {
         let harmless = Sanitized(line).to_string();
-        if !self.colored {
-            return harmless;
-        }
-        let dimmed = Style::new().dimmed();
         match Heard::parse(&harmless) {
             Heard::Everyone(talk) => match talk.split_once(": ") {
                 Some((nickname, text)) if !nickname.contains(' ') => {
-                    let color = Style::new().bold().fg_color(Some(color_of(nickname)));
-                    format!("{color}{nickname}:{color:#} {text}")
+                    let color = self.style(Style::new().bold().fg_color(Some(color_of(nickname))));
+                    Painted(vec![(color, format!("{nickname}:")), (Style::new(), format!(" {text}"))])
                 }
-                _ if self.framing == Framing::Report || talk.starts_with("* ") => harmless,
-                _ => format!("{dimmed}{harmless}{dimmed:#}"),
+                _ if self.framing == Framing::Report || talk.starts_with("* ") => Painted::plain(&harmless),
+                _ => self.dim(&harmless),
             },
-            Heard::Whisper(_) => format!("{}{harmless}{:#}", Style::new().italic(), Style::new().italic()),
+            Heard::Whisper(_) => self.paint(Style::new().italic(), &harmless),
             Heard::NotSent(_) | Heard::NotJoined(_) => self.warning(&harmless),
-            Heard::Connected | Heard::Told(_) => format!("{dimmed}{harmless}{dimmed:#}"),
+            Heard::Connected | Heard::Told(_) => self.dim(&harmless),
         }
     }
 
     /// Something that did not go well.
-    pub(super) fn warning(self, text: &str) -> String {
-        let mut painted = String::new();
-        let style = Style::new().fg_color(Some(AnsiColor::Red.into()));
-        let harmless = Sanitized(text);
-        let _ = if self.colored {
-            write!(painted, "{style}{harmless}{style:#}")
-        } else {
-            write!(painted, "{harmless}")
-        };
-        painted
+    pub(super) fn warning(self, text: &str) -> Painted {
+        self.paint(Style::new().fg_color(Some(AnsiColor::Red.into())), text)
+    }
+
+    /// Something that matters less than what is said.
+    pub(super) fn dim(self, text: &str) -> Painted {
+        self.paint(Style::new().dimmed(), text)
+    }
+
+    fn paint(self, style: Style, text: &str) -> Painted {
+        Painted(vec![(self.style(style), Sanitized(text).to_string())])
+    }
+
+    fn style(self, style: Style) -> Style {
+        if self.colored { style } else { Style::new() }
     }
 }
 
@@ -79,8 +109,8 @@ mod tests {
     #[test]
     fn without_colour_a_line_is_itself_and_harmless() {
         let painter = Painter { colored: false, framing: Framing::Lines };
-        assert_eq!(painter.line("Alex: hi"), "Alex: hi");
-        assert_eq!(painter.line("Alex: \u{1b}[2J"), "Alex: \\u{1b}[2J");
+        assert_eq!(painter.line("Alex: hi").encode(), "Alex: hi");
+        assert_eq!(painter.line("Alex: \u{1b}[2J").encode(), "Alex: \\u{1b}[2J");
     }
 
     #[test]
@@ -89,9 +119,9 @@ mod tests {
         for line in
             ["Alex: hi", "Alex joined the chat!", "-- Not sent: why.", "-- Bo to you: psst", "* Bo waves"]
         {
-            let colored = painter.line(line);
+            let colored = painter.line(line).encode();
             assert_eq!(anstream::adapter::strip_str(&colored).to_string(), line);
         }
-        assert_ne!(painter.line("Alex: hi"), "Alex: hi");
+        assert_ne!(painter.line("Alex: hi").encode(), "Alex: hi");
     }
 }

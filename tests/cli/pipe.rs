@@ -2,6 +2,9 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::process::Stdio;
+
+use commonroom::terminal::pipe::WINDOW_LINES;
 
 use super::support::{Running, Server, UNLIMITED, assert, command};
 
@@ -112,6 +115,90 @@ fn a_connection_lost_before_the_last_echo_tells_how_many_lines_are_open() {
         .stdout("bot joined the chat!\nbot: one\n")
         .stderr("chat-client: Connection lost! 2 lines were not confirmed.\n");
     server.join().unwrap();
+}
+
+#[test]
+fn a_connection_lost_before_joining_tells_how_many_lines_were_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        // One that is closed at once, and one that is closed when it has named itself.
+        drop(listener.accept().unwrap());
+        let mut bot = super::support::Peer { stream: std::io::BufReader::new(listener.accept().unwrap().0) };
+        bot.send("NICK");
+        assert_eq!(bot.line().as_deref(), Some("bot"));
+    });
+    for (input, said) in [("hello\n", "1 line was not sent"), ("one\n\ntwo\nthree", "3 lines were not sent")]
+    {
+        assert("chat-client")
+            .args([&address, "--nickname", "bot"])
+            .write_stdin(input)
+            .assert()
+            .code(1)
+            .stdout("")
+            .stderr(format!("chat-client: Connection lost! {said}.\n"));
+    }
+    server.join().unwrap();
+}
+
+#[test]
+fn a_connection_lost_in_the_middle_tells_what_was_not_confirmed_and_what_was_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = std::thread::spawn(move || {
+        let mut bot = super::support::Peer { stream: std::io::BufReader::new(listener.accept().unwrap().0) };
+        bot.send("NICK");
+        assert_eq!(bot.line().as_deref(), Some("bot"));
+        bot.send("Connected to server!\n");
+        assert!(bot.line().unwrap().starts_with("bot: /ping "));
+        for number in 1..=WINDOW_LINES {
+            assert_eq!(bot.line().unwrap(), format!("bot: {number}"));
+        }
+    });
+    let lines: Vec<String> = (1..=1_000).map(|number| number.to_string()).collect();
+    assert("chat-client")
+        .args([&address, "--nickname", "bot"])
+        .write_stdin(lines.join("\n"))
+        .assert()
+        .code(1)
+        .stderr("chat-client: Connection lost! 256 lines were not confirmed, and 744 were not sent.\n");
+    server.join().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_said_and_cannot_be_written_is_a_failure_after_everything_was_sent() {
+    let server = Server::start();
+    let mut dinesh = server.join("Dinesh");
+    let mut bot = command("chat-client");
+    bot.args([&server.address.to_string(), "--nickname", "bot"]);
+    bot.stdin(Stdio::piped()).stderr(Stdio::piped());
+    bot.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let mut bot = bot.spawn().unwrap();
+    bot.stdin.take().unwrap().write_all(b"one\ntwo\n").unwrap();
+    dinesh.expect("bot: one");
+    dinesh.expect("bot: two");
+    let ended = bot.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(ended.stderr).unwrap(),
+        "chat-client: What was said could not be written: no space left on device.\n"
+    );
+}
+
+#[test]
+fn an_output_that_nobody_reads_any_more_is_no_failure() {
+    let server = Server::start();
+    let mut dinesh = server.join("Dinesh");
+    let mut bot = command("chat-client");
+    bot.args([&server.address.to_string(), "--nickname", "bot"]);
+    let mut bot = bot.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(bot.stdout.take());
+    bot.stdin.take().unwrap().write_all(b"one\ntwo\n").unwrap();
+    dinesh.expect("bot: one");
+    dinesh.expect("bot: two");
+    let ended = bot.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), ended.stderr.len()), (Some(0), 0));
 }
 
 #[test]

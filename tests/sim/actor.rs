@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use commonroom::client::{Event, Receiver, Sender, connect};
+use commonroom::client::{Config, Connection, Disconnected, Event, connect};
 use commonroom::net::{Connect, Stream, TlsClient};
 use commonroom::protocol::{Framing, Heard, Nickname};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -125,7 +125,14 @@ impl Actor {
 
     /// The same over the simulated network, or another one that is over it.
     async fn visit_over<N: Connect>(&mut self, network: &N, simulated: &Simulated) -> io::Result<Ending> {
-        let (mut receiver, mut sender) = connect(network, &address(), self.member.framing).await?;
+        let nickname = self.next_nickname();
+        // It says by itself what is to be said, and when.
+        let config = Config::new(nickname.clone())
+            .with_framing(self.member.framing)
+            .with_password(self.member.password.clone())
+            .without_heartbeat();
+        let mut connection = connect(network, &address(), config).await?;
+        self.names_tried += 1;
         let from = simulated.last_local.lock().unwrap().expect("it has just connected");
         self.witness.connected(Membership {
             host: self.member.host.clone(),
@@ -137,115 +144,99 @@ impl Actor {
                 .acts
                 .iter()
                 .any(|(_, act)| matches!(act, Act::Ignore(_) | Act::IgnoreAndLeave(_))),
-            nicknames: Vec::new(),
+            nicknames: vec![nickname.to_string()],
             heard: Vec::new(),
             said: Vec::new(),
             ended: None,
         });
-        self.hear_until_joined(&mut receiver, &mut sender).await?;
+        self.hear_until_joined(&mut connection).await?;
         while let Some((at, act)) = self.member.acts.get(self.acts_done).cloned() {
-            self.hear_until(&mut receiver, &mut sender, self.begin + at).await?;
+            self.hear_until(&mut connection, self.begin + at).await?;
             self.acts_done += 1;
             match act {
-                Act::Say(text) => self.say(&mut sender, text).await?,
-                Act::Talk { lines, padding } => self.talk(&mut sender, lines, padding).await?,
+                Act::Say(text) => self.say(&mut connection, text).await?,
+                Act::Talk { lines, padding } => self.talk(&mut connection, lines, padding).await?,
                 Act::TalkAndLeave(lines) => {
-                    self.talk(&mut sender, lines, 0).await?;
-                    timeout(DEAD_AFTER, sender.end()).await??;
-                    return self.hear_the_rest(&mut receiver, &mut sender).await;
+                    self.talk(&mut connection, lines, 0).await?;
+                    return self.leave(connection).await;
                 }
                 Act::Ignore(duration) => sleep(duration).await,
                 Act::Probe(bytes) => probe(bytes).await,
                 Act::IgnoreAndLeave(duration) => {
                     sleep(duration).await;
-                    timeout(DEAD_AFTER, sender.end()).await??;
-                    return self.hear_the_rest(&mut receiver, &mut sender).await;
+                    return self.leave(connection).await;
                 }
-                Act::Leave => {
-                    timeout(DEAD_AFTER, sender.end()).await??;
-                    return self.hear_the_rest(&mut receiver, &mut sender).await;
-                }
+                Act::Leave => return self.leave(connection).await,
                 Act::Vanish => return Ok(Ending::Vanished),
             }
         }
         let fresh = self.member.fresh.unwrap_or(Fresh { begin: FOR_EVER, every: FOR_EVER });
         let mut next = (self.begin + fresh.begin).max(Instant::now());
         loop {
-            self.hear_until(&mut receiver, &mut sender, next).await?;
+            self.hear_until(&mut connection, next).await?;
             self.lines_said += 1;
             let text = format!("fresh {} of {}", self.lines_said, self.member.host);
-            self.say(&mut sender, text).await?;
+            self.say(&mut connection, text).await?;
             next += fresh.every;
         }
     }
 
-    /// Who leaves in order is still sent what was said before.
-    async fn hear_the_rest<S: Stream>(
-        &mut self,
-        receiver: &mut Receiver<S>,
-        sender: &mut Sender<S>,
-    ) -> io::Result<Ending> {
-        let rest = async {
-            while let Some(event) = receiver.next().await? {
-                self.hear(event, sender).await?;
+    /// Leaves in order, and is still sent what was said before.
+    async fn leave<S: Stream>(&mut self, mut connection: Connection<S>) -> io::Result<Ending> {
+        connection.begin_leaving(DEAD_AFTER);
+        loop {
+            match connection.next().await {
+                Some(Event::Disconnected(Disconnected::Left)) => return Ok(Ending::Left),
+                event => self.hear(event, &mut connection)?,
             }
-            Ok(Ending::Left)
-        };
-        timeout(DEAD_AFTER, rest).await?
+        }
     }
 
-    /// Nothing is said before the member has been let in: in the report's framing it would become
-    /// part of the nickname.
-    async fn hear_until_joined<S: Stream>(
-        &mut self,
-        receiver: &mut Receiver<S>,
-        sender: &mut Sender<S>,
-    ) -> io::Result<()> {
+    async fn hear_until_joined<S: Stream>(&mut self, connection: &mut Connection<S>) -> io::Result<()> {
         let deadline = Instant::now() + DEAD_AFTER;
         loop {
             let event = tokio::select! {
                 biased;
-                event = receiver.next() => event?.ok_or(io::ErrorKind::UnexpectedEof)?,
+                event = connection.next() => event,
                 () = sleep_until(deadline) => return Err(io::ErrorKind::TimedOut.into()),
             };
-            let joined = matches!(&event, Event::Line(line) if line.contains("Connected to server!"));
-            self.hear(event, sender).await?;
-            if joined {
+            if event == Some(Event::Joined) {
                 return Ok(());
             }
+            self.hear(event, connection)?;
         }
     }
 
     async fn talk<S: Stream>(
         &mut self,
-        sender: &mut Sender<S>,
+        connection: &mut Connection<S>,
         lines: usize,
         padding: usize,
     ) -> io::Result<()> {
         for _ in 0..lines {
             self.lines_said += 1;
             let text = format!("{} of {} {}", self.lines_said, self.member.host, "é".repeat(padding));
-            self.say(sender, text.trim_end().to_owned()).await?;
+            self.say(connection, text.trim_end().to_owned()).await?;
         }
         Ok(())
     }
 
-    async fn say<S: Stream>(&mut self, sender: &mut Sender<S>, text: String) -> io::Result<()> {
-        sender.line(&text);
+    /// Says something, and does nothing else until the connection has taken it.
+    async fn say<S: Stream>(&mut self, connection: &mut Connection<S>, text: String) -> io::Result<()> {
+        connection.send_line(&text).map_err(io::Error::other)?;
         let at = self.elapsed();
         self.witness.now(|membership| membership.said.push((at, text)));
-        match timeout(DEAD_AFTER, sender.flush()).await {
+        match timeout(DEAD_AFTER, connection.flush()).await {
             Ok(flushed) => flushed,
             Err(_) if self.member.returns => Err(io::ErrorKind::TimedOut.into()),
-            Err(_) => sender.flush().await,
+            Err(_) => connection.flush().await,
         }
     }
 
     /// Keeps what comes until it is time for something else.
     async fn hear_until<S: Stream>(
         &mut self,
-        receiver: &mut Receiver<S>,
-        sender: &mut Sender<S>,
+        connection: &mut Connection<S>,
         until: Instant,
     ) -> io::Result<()> {
         let mut last_heard = Instant::now();
@@ -254,12 +245,9 @@ impl Actor {
             tokio::select! {
                 biased;
                 () = sleep_until(until) => return Ok(()),
-                event = receiver.next() => {
+                event = connection.next() => {
                     last_heard = Instant::now();
-                    match event? {
-                        Some(event) => self.hear(event, sender).await?,
-                        None => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    }
+                    self.hear(event, connection)?;
                 }
                 () = sleep_until(next_ping), if self.member.returns => {
                     if last_heard.elapsed() > DEAD_AFTER {
@@ -267,39 +255,42 @@ impl Actor {
                     }
                     next_ping += PING_EVERY;
                     if self.member.framing == Framing::Lines {
-                        sender.line("/ping still there?");
+                        connection.send_line("/ping still there?").map_err(io::Error::other)?;
                     }
                 }
-                flushed = sender.flush(), if !sender.is_flushed() => flushed?,
             }
         }
     }
 
-    async fn hear<S: Stream>(&mut self, event: Event, sender: &mut Sender<S>) -> io::Result<()> {
+    fn hear<S: Stream>(&mut self, event: Option<Event>, connection: &mut Connection<S>) -> io::Result<()> {
         match event {
-            Event::NicknameRequest => {
+            Some(Event::NicknameWanted) => {
+                let nickname = self.next_nickname();
                 self.names_tried += 1;
-                let name = match self.names_tried {
-                    1 => self.member.nickname.clone(),
-                    again => format!("{}{again}", self.member.nickname),
-                };
-                sender.name(&Nickname::parse(&name).expect("the plan has valid nicknames"));
-                self.witness.now(|membership| membership.nicknames.push(name));
-                sender.flush().await
+                self.witness.now(|membership| membership.nicknames.push(nickname.to_string()));
+                connection.choose_nickname(nickname);
             }
-            Event::PasswordRequest => {
-                sender.password(self.member.password.as_ref().ok_or(io::ErrorKind::PermissionDenied)?);
-                sender.flush().await
-            }
-            Event::Line(line) => {
+            Some(Event::PasswordWanted) => return Err(io::ErrorKind::PermissionDenied.into()),
+            Some(Event::Line(line)) => {
                 let at = self.elapsed();
                 if !matches!(Heard::parse(&line), Heard::Told(pong) if pong.starts_with("-- pong")) {
                     self.witness.now(|membership| membership.heard.push((at, line)));
                 }
-                Ok(())
             }
-            Event::Unreadable(refusal) => panic!("the server sent what cannot be shown: {refusal}"),
+            Some(Event::Unreadable(refusal)) => panic!("the server sent what cannot be shown: {refusal}"),
+            Some(Event::Disconnected(_)) | None => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Some(_) => {}
         }
+        Ok(())
+    }
+
+    /// Another one each time.
+    fn next_nickname(&self) -> Nickname {
+        let name = match self.names_tried {
+            0 => self.member.nickname.clone(),
+            before => format!("{}{}", self.member.nickname, before + 1),
+        };
+        Nickname::parse(&name).expect("the plan has valid nicknames")
     }
 
     fn elapsed(&self) -> Duration {

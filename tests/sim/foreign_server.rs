@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use commonroom::client::connect;
+use commonroom::client::{self, connect};
 use commonroom::net::{Bind as _, Listener as _};
-use commonroom::protocol::{Framing, Nickname};
+use commonroom::protocol::Nickname;
 use commonroom::terminal::pipe::{self, Streams};
 use tokio::io::AsyncWriteExt as _;
 
@@ -33,15 +33,14 @@ fn what_a_foreign_server_sends_is_harmless_on_the_way_out() {
         sim.host("Dinesh", move || {
             let shown = Arc::clone(&shown);
             async move {
-                let connection = connect(&Simulated::default(), &address(), Framing::Lines).await?;
-                let nickname = Nickname::parse("Dinesh").expect("a valid nickname");
+                let config = client::Config::new(Nickname::parse("Dinesh").expect("a valid nickname"));
+                let connection = connect(&Simulated::default(), &address(), config).await?;
                 // Nothing is typed.
                 let (_keyboard, input) = tokio::io::duplex(1);
                 let (mut output, mut errors) = (Vec::new(), Vec::new());
                 let streams =
                     Streams { input, output: &mut output, errors: &mut errors, leave_when_unheard: false };
-                let never = std::future::pending();
-                let ended = pipe::run(connection, &nickname, None, Framing::Lines, streams, never).await;
+                let ended = pipe::run(connection, streams, std::future::pending()).await;
                 assert!(ended.is_err(), "the server has left");
                 shown.lock().unwrap().extend([output, errors].concat());
                 Ok(())

@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use assert_cmd::cargo::cargo_bin;
 use chronicle::Chronicle;
-use commonroom::client::{Event, Receiver, Sender, connect};
+use commonroom::client::{self, Config, Connection, Disconnected, Event, JoinError};
 use commonroom::net::{Connect, ResettingTcp};
-use commonroom::protocol::{Framing, Heard, Nickname};
+use commonroom::protocol::{Heard, Nickname};
 use commonroom::tools::usage::resident_bytes;
 use rustix::process::Signal;
 use socket2::{Domain, Socket, Type};
@@ -65,8 +65,10 @@ const BURST_LINES: usize = 200;
 const BEGIN: &str = "the soak begins";
 const END: &str = "the soak ends";
 
-type Hearing = Receiver<<ResettingTcp as Connect>::Stream>;
-type Speaking = Sender<<ResettingTcp as Connect>::Stream>;
+/// How long one that leaves waits for the server, which is busy.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(30);
+
+type Client = Connection<<ResettingTcp as Connect>::Stream>;
 
 #[test]
 fn a_crowd_comes_and_goes_and_nothing_is_lost_or_left_behind() {
@@ -180,19 +182,18 @@ struct Common {
 /// One that stays: it hears everything, says something now and then, and leaves at the end.
 async fn stay(common: Arc<Common>, index: usize, mut dice: Dice) {
     let name = format!("stays{index}");
-    let (mut receiver, mut sender) = join(&common.server, &name).await.expect("the server lets it in");
+    let mut client = join(&common.server, &name).await.expect("the server lets it in");
     common.together.wait().await;
     if index == 0 {
-        sender.line(BEGIN);
+        say(&mut client, BEGIN);
     }
     let (mut said, mut place, mut next_talk) = (0, None, Instant::now());
     let (begin_line, end_line) = (format!("stays0: {BEGIN}"), format!("stays0: {END}"));
     loop {
         tokio::select! {
             biased;
-            event = receiver.next() => {
-                let event = event.expect("the connection lives").expect("the server lives");
-                let Event::Line(line) = event else { continue };
+            event = client.next() => {
+                let Event::Line(line) = event.expect("the connection lives") else { continue };
                 let Heard::Everyone(line) = Heard::parse(&line) else { continue };
                 if line == end_line {
                     break;
@@ -204,28 +205,26 @@ async fn stay(common: Arc<Common>, index: usize, mut dice: Dice) {
                     common.begun.notify_one();
                 }
             }
-            flushed = sender.flush(), if !sender.is_flushed() => flushed.expect("the connection lives"),
-            () = common.over.notified(), if index == 0 => sender.line(END),
+            () = common.over.notified(), if index == 0 => say(&mut client, END),
             () = sleep_until(next_talk), if place.is_some() && next_talk < common.end => {
                 said += 1;
-                sender.line(&dice.talk(said, false));
+                say(&mut client, &dice.talk(said, false));
                 next_talk = Instant::now() + dice.pause(5_000);
             }
         }
     }
     common.chronicle.lock().unwrap().said.insert(name, said);
     if index == 0 {
-        check_roster(&mut receiver, &mut sender, common.staying).await;
+        check_roster(&mut client, common.staying).await;
     }
     // Nobody goes before the roster has been looked at.
     common.together.wait().await;
-    leave(receiver, sender).await.expect("the connection lives");
+    leave(client).await.expect("the connection lives");
 }
 
-async fn check_roster(receiver: &mut Hearing, sender: &mut Speaking, staying: usize) {
-    sender.line("/who");
-    sender.flush().await.expect("the connection lives");
-    while let Ok(Some(event)) = receiver.next().await {
+async fn check_roster(client: &mut Client, staying: usize) {
+    say(client, "/who");
+    while let Some(event) = client.next().await {
         if let Event::Line(line) = event
             && let Some(names) = line.strip_prefix(&format!("-- Here now ({staying}): "))
         {
@@ -258,45 +257,44 @@ async fn come_and_go(common: Arc<Common>, index: usize, mut dice: Dice) {
 }
 
 async fn visit_for_a_while(server: &str, name: &str, dice: &mut Dice) -> io::Result<()> {
-    let (mut receiver, mut sender) = join(server, name).await?;
+    let mut client = join(server, name).await.map_err(io::Error::other)?;
     let mut said = 0;
     for _ in 0..dice.below(6) {
         // Now and then somebody has much to say, so that who reads nothing is found to be stalled.
         let lines = if dice.below(50) == 0 { BURST_LINES } else { 1 };
-        hear_for(&mut receiver, dice.pause(3_000)).await?;
+        hear_for(&mut client, dice.pause(3_000)).await?;
         match dice.below(10) {
             // It looks elsewhere for a while.
             0 => sleep(dice.pause(1_500)).await,
-            1 => sender.line("one\u{7}bell"),
-            2 => sender.line(&"long".repeat(2_000)),
-            3 => sender.line("/who"),
+            1 => say(&mut client, "one\u{7}bell"),
+            2 => say(&mut client, &"long".repeat(2_000)),
+            3 => say(&mut client, "/who"),
             _ => {
                 for _ in 0..lines {
                     said += 1;
-                    sender.line(&dice.talk(said, lines > 1));
+                    say(&mut client, &dice.talk(said, lines > 1));
                 }
             }
         }
-        sender.flush().await?;
+        client.flush().await?;
     }
     match dice.below(4) {
         // It vanishes: the connection is reset.
         0 => Ok(()),
         // It pings once, and is missed.
         1 => {
-            sender.line("/ping still there?");
-            sender.flush().await?;
-            while let Ok(Some(_)) = receiver.next().await {}
+            say(&mut client, "/ping still there?");
+            while client.next().await.is_some() {}
             Ok(())
         }
-        _ => leave(receiver, sender).await,
+        _ => leave(client).await,
     }
 }
 
-async fn hear_for(receiver: &mut Hearing, duration: Duration) -> io::Result<()> {
+async fn hear_for(client: &mut Client, duration: Duration) -> io::Result<()> {
     let hearing = async {
         loop {
-            if receiver.next().await?.is_none() {
+            if let Some(Event::Disconnected(_)) | None = client.next().await {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -331,25 +329,26 @@ async fn read_nothing(common: &Common, name: &str, dice: &mut Dice) -> io::Resul
     Ok(())
 }
 
-async fn join(server: &str, name: &str) -> io::Result<(Hearing, Speaking)> {
-    let (mut receiver, mut sender) = connect(&ResettingTcp, server, Framing::Lines).await?;
-    while let Some(event) = receiver.next().await? {
-        match event {
-            Event::NicknameRequest => {
-                sender.name(&Nickname::parse(name).expect("a valid nickname"));
-                sender.flush().await?;
-            }
-            Event::Line(line) if Heard::parse(&line) == Heard::Connected => return Ok((receiver, sender)),
-            _ => {}
-        }
-    }
-    Err(io::ErrorKind::UnexpectedEof.into())
+/// Joins as one that pings only when it is told to.
+async fn join(server: &str, name: &str) -> Result<Client, JoinError> {
+    let nickname = Nickname::parse(name).expect("a valid nickname");
+    client::join(&ResettingTcp, server, Config::new(nickname).without_heartbeat()).await
 }
 
-async fn leave(receiver: Hearing, mut sender: Speaking) -> io::Result<()> {
-    sender.end().await?;
-    receiver.drain().await;
-    Ok(())
+fn say(client: &mut Client, line: &str) {
+    client.send_line(line).expect("it is in the room, and what it has to say fits");
+}
+
+async fn leave(mut client: Client) -> io::Result<()> {
+    client.begin_leaving(LEAVE_TIMEOUT);
+    loop {
+        match client.next().await {
+            Some(Event::Disconnected(Disconnected::Left)) => return Ok(()),
+            Some(Event::Disconnected(how)) => return Err(io::Error::other(format!("{how:?}"))),
+            Some(_) => {}
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
 }
 
 /// What a member leaves to chance.

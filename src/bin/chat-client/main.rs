@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use commonroom::client::connect;
+use commonroom::client::{Config, connect};
 use commonroom::net::{Connect, Tcp, TlsClient, Trust, explain, parse_address};
 use commonroom::protocol::{Framing, LINE_BYTES, Nickname, Password};
 use commonroom::terminal::Failure;
-use commonroom::terminal::editor::{self, NICKNAME_PROMPT};
+use commonroom::terminal::interactive::{self, NICKNAME_PROMPT};
 use commonroom::terminal::password_file;
 use commonroom::terminal::pipe::{self, Streams};
 
@@ -117,9 +117,9 @@ async fn talk<N: Connect>(network: &N, arguments: Arguments) -> Result<(), Failu
     let password = password_file::load(arguments.password_file.as_deref()).map_err(Failure::Input)?;
     let Arguments { address, nickname, framing, .. } = arguments;
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        editor::run(network, &address, framing.into(), nickname, password).await
+        interactive::run(network, &address, framing.into(), nickname, password).await
     } else {
-        run_pipe(network, address, framing.into(), nickname, password.as_ref()).await
+        run_pipe(network, address, framing.into(), nickname, password).await
     }
 }
 
@@ -128,10 +128,11 @@ async fn run_pipe<N: Connect>(
     address: String,
     framing: Framing,
     nickname: Option<Nickname>,
-    password: Option<&Password>,
+    password: Option<Password>,
 ) -> Result<(), Failure> {
     let nickname = nickname.map_or_else(read_nickname, Ok)?;
-    let connection = connect(network, &address, framing)
+    let config = Config::new(nickname).with_framing(framing).with_password(password);
+    let connection = connect(network, &address, config)
         .await
         .map_err(|error| Failure::CannotConnect { address, error })?;
     let streams = Streams {
@@ -146,7 +147,7 @@ async fn run_pipe<N: Connect>(
             std::future::pending::<()>().await;
         }
     };
-    pipe::run(connection, &nickname, password, framing, streams, interrupt).await
+    pipe::run(connection, streams, interrupt).await
 }
 
 /// The first line of the input is the nickname, as with the report's client; the rest is left.

@@ -3,10 +3,9 @@
 use std::future::pending;
 use std::io::{self, Write};
 
-use commonroom::client::{PING_INTERVAL, SILENCE_TIMEOUT, connect};
+use commonroom::client::{Config, PING_INTERVAL, SILENCE_TIMEOUT, connect};
 use commonroom::protocol::{Framing, Nickname};
-use commonroom::server::Config;
-use commonroom::server::limits::PING_TIMEOUT;
+use commonroom::server::{self, limits::PING_TIMEOUT};
 use commonroom::terminal::Failure;
 use commonroom::terminal::pipe::{self, Streams};
 
@@ -21,7 +20,7 @@ use crate::world::{address, seconds};
 #[test]
 fn a_member_whose_host_vanishes_is_missed_by_the_server_and_misses_it() {
     let mut world = scenario::begin();
-    world.start_server(Config::default());
+    world.start_server(server::Config::default());
     world.add(Member::new("Dinesh").connects(seconds(1)));
     world.add_program("Alex", |witness| chat_client("Alex", witness));
     // Alex pings when it has joined, and then whenever it has been silent for so long.
@@ -45,7 +44,8 @@ fn a_member_whose_host_vanishes_is_missed_by_the_server_and_misses_it() {
 async fn chat_client(name: &str, witness: Witness) -> io::Result<()> {
     let begin = Instant::now();
     let network = Simulated::default();
-    let connection = connect(&network, &address(), Framing::Lines).await?;
+    let nickname = Nickname::parse(name).expect("a valid nickname");
+    let connection = connect(&network, &address(), Config::new(nickname)).await?;
     let from = network.last_local.lock().unwrap().expect("it has just connected");
     witness.connected(Membership {
         host: name.to_owned(),
@@ -61,9 +61,8 @@ async fn chat_client(name: &str, witness: Witness) -> io::Result<()> {
     let (_nobody, input) = tokio::io::duplex(1);
     let screen = || Screen { witness: witness.clone(), begin, line: Vec::new() };
     let streams = Streams { input, output: screen(), errors: screen(), leave_when_unheard: false };
-    let nickname = Nickname::parse(name).expect("a valid nickname");
-    let ended = pipe::run(connection, &nickname, None, Framing::Lines, streams, pending()).await;
-    assert!(matches!(ended, Err(Failure::ConnectionLost { unconfirmed: 0 })), "{ended:?}");
+    let ended = pipe::run(connection, streams, pending()).await;
+    assert!(matches!(ended, Err(Failure::ConnectionLost(lines)) if lines.is_none()));
     witness.now(|membership| membership.ended = Some((begin.elapsed(), Ending::Lost)));
     Ok(())
 }

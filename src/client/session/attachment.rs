@@ -1,0 +1,228 @@
+//! What belongs to one connection of a session, and is gone with it.
+
+use std::time::Duration;
+
+use super::event::{Config, Disconnected, Event};
+use super::heartbeat::{Beat, Heartbeat};
+use super::incoming::Incoming;
+use super::outgoing::Outgoing;
+use super::{HANDSHAKE_TIMEOUT, LEAVE_TIMEOUT};
+use crate::protocol::{Framing, Heard, Nickname, Password};
+
+#[derive(Debug)]
+pub(super) struct Attachment {
+    pub(super) phase: Phase,
+    pub(super) ending: Option<Ending>,
+    pub(super) incoming: Incoming,
+    pub(super) outgoing: Outgoing,
+    pub(super) heartbeat: Heartbeat,
+    framing: Framing,
+    /// The password has been given.
+    authenticated: bool,
+    /// What was given last has been refused, and the session has said so.
+    refused: bool,
+    /// When something came last, or the server was given what it had asked for.
+    pub(super) waiting_since: Duration,
+    /// `<nickname>: `, which the report's client puts in front of everything it says. It stays as it was
+    /// chosen, whatever `/nick` does: the server knows both.
+    prefix: String,
+}
+
+/// How far the handshake is. Until the client has joined, the server takes whatever is sent for a
+/// nickname or a password, so nothing else may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The server has not asked for a nickname yet.
+    Connected,
+    /// It has been told what it had asked for.
+    Answered,
+    /// It wants another nickname, which is not chosen yet.
+    NicknameWanted,
+    /// It wants a password, which is not given yet.
+    PasswordWanted,
+    Joined,
+}
+
+/// The connection is coming to its end: nothing more is said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    /// How long it is waited for.
+    by: Duration,
+    /// Why, which is what it has been when the server closes the connection.
+    pub(super) how: Disconnected,
+    /// The server is to be told, once everything is sent.
+    shutdown: bool,
+}
+
+/// Something that is to be done now.
+pub(super) enum Due {
+    /// Send this line.
+    Ping(String),
+    /// Give the connection up.
+    End(Disconnected),
+}
+
+impl Attachment {
+    pub(super) fn new(config: &Config, now: Duration) -> Self {
+        let framing = config.framing;
+        let has_heartbeat = config.heartbeat && framing == Framing::Lines;
+        Self {
+            phase: Phase::Connected,
+            ending: None,
+            incoming: Incoming::new(framing),
+            outgoing: Outgoing::new(framing),
+            heartbeat: if has_heartbeat { Heartbeat::new() } else { Heartbeat::none() },
+            framing,
+            authenticated: false,
+            refused: false,
+            waiting_since: now,
+            prefix: String::new(),
+        }
+    }
+
+    pub(super) fn received(&mut self, bytes: &[u8], now: Duration) {
+        self.waiting_since = now;
+        self.heartbeat.received(now);
+        self.incoming.push(bytes);
+    }
+
+    pub(super) fn nickname_requested(&mut self, config: &Config, now: Duration) -> Vec<Event> {
+        match self.phase {
+            _ if self.ending.is_some() => Vec::new(),
+            Phase::Connected => {
+                self.send_nickname(&config.nickname, now);
+                Vec::new()
+            }
+            Phase::Answered | Phase::PasswordWanted => {
+                self.phase = Phase::NicknameWanted;
+                self.refused("the server wants another nickname.")
+                    .into_iter()
+                    .chain([Event::NicknameWanted])
+                    .collect()
+            }
+            // It has been asked already, or lets the client in all the same.
+            Phase::NicknameWanted | Phase::Joined => Vec::new(),
+        }
+    }
+
+    pub(super) fn password_requested(&mut self, config: &Config, now: Duration) -> Vec<Event> {
+        if self.phase != Phase::Answered || self.ending.is_some() {
+            return Vec::new();
+        }
+        if self.authenticated {
+            self.phase = Phase::PasswordWanted;
+            return self
+                .refused("the password is wrong.")
+                .into_iter()
+                .chain([Event::PasswordWanted])
+                .collect();
+        }
+        if let Some(password) = &config.password {
+            self.send_password(password, now);
+            return Vec::new();
+        }
+        self.phase = Phase::PasswordWanted;
+        vec![Event::PasswordWanted]
+    }
+
+    /// The server does not let the client in, for this reason; unless it has said why already.
+    pub(super) fn refused(&mut self, reason: &str) -> Option<Event> {
+        let is_news = self.phase != Phase::Joined && !std::mem::replace(&mut self.refused, true);
+        is_news.then(|| Event::NotJoined(reason.to_owned()))
+    }
+
+    pub(super) fn send_nickname(&mut self, nickname: &Nickname, now: Duration) {
+        self.prefix = format!("{nickname}: ");
+        self.answer(nickname.as_str(), now);
+    }
+
+    pub(super) fn send_password(&mut self, password: &Password, now: Duration) {
+        self.authenticated = true;
+        self.answer(password.secret(), now);
+    }
+
+    /// Queues a line of a member.
+    pub(super) fn send(&mut self, line: &str) {
+        self.outgoing.push(&[&self.prefix, line]);
+    }
+
+    /// Whether the client has joined by hearing this.
+    pub(super) fn joins(&mut self, heard: Heard<'_>, now: Duration) -> bool {
+        let joins = self.phase != Phase::Joined
+            && match heard {
+                Heard::Connected => true,
+                // The report's server merges its greeting into what it sends with it.
+                Heard::Everyone(_) | Heard::Whisper(_) => {
+                    self.framing == Framing::Report && self.phase == Phase::Answered
+                }
+                _ => false,
+            };
+        if joins {
+            self.phase = Phase::Joined;
+            self.heartbeat.begin(now);
+        }
+        joins
+    }
+
+    /// The client leaves; the server is to be told so by a `shutdown`, unless it is by a command.
+    pub(super) fn leave(&mut self, shutdown: bool, by: Duration) {
+        if self.ending.is_none_or(|ending| ending.how == Disconnected::Left) {
+            self.end(Ending { by, how: Disconnected::Left, shutdown });
+        }
+    }
+
+    /// Nothing more can be sent.
+    pub(super) fn cannot_send(&mut self, now: Duration) {
+        self.outgoing.clear();
+        self.end(Ending { by: now + LEAVE_TIMEOUT, how: Disconnected::Broken, shutdown: false });
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.heartbeat = Heartbeat::none();
+        self.ending = Some(ending);
+    }
+
+    pub(super) fn wants_shutdown(&self) -> bool {
+        self.ending.is_some_and(|ending| ending.shutdown) && self.outgoing.is_empty()
+    }
+
+    pub(super) fn due(&mut self, now: Duration) -> Option<Due> {
+        if let Some(ending) = self.ending {
+            return (now >= ending.by).then_some(Due::End(match ending.how {
+                Disconnected::Left => Disconnected::Silent,
+                how => how,
+            }));
+        }
+        if self.handshake_timeout().is_some_and(|by| now >= by) {
+            return Some(Due::End(Disconnected::NotAnswered));
+        }
+        if !self.outgoing.is_empty() {
+            // What is still to be sent says as much as a ping.
+            self.heartbeat.said(now);
+        }
+        self.heartbeat.beat(now).map(|beat| match beat {
+            Beat::Ping(line) => Due::Ping(line),
+            Beat::Lost => Due::End(Disconnected::Silent),
+        })
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
+        if let Some(ending) = self.ending {
+            return Some(ending.by);
+        }
+        self.handshake_timeout().or(self.heartbeat.next_timeout())
+    }
+
+    /// Until when the server has to answer. It waits for a person itself.
+    fn handshake_timeout(&self) -> Option<Duration> {
+        matches!(self.phase, Phase::Connected | Phase::Answered)
+            .then_some(self.waiting_since + HANDSHAKE_TIMEOUT)
+    }
+
+    fn answer(&mut self, answer: &str, now: Duration) {
+        self.phase = Phase::Answered;
+        self.refused = false;
+        self.waiting_since = now;
+        self.outgoing.push(&[answer]);
+    }
+}

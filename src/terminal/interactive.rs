@@ -1,0 +1,306 @@
+//! The client on a terminal: a person and a room, until one of them leaves.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::line::Purpose;
+use super::outbox::{Outbox, WAITING_BYTES};
+use super::view::{Typed, View};
+use super::{Failure, Shortfall, lines};
+use crate::client::{Config, Connection, Disconnected, Event, SayError, connect};
+use crate::net::{Connect, Stream};
+use crate::protocol::{Framing, Heard, Nickname, Password, Sanitized};
+
+/// What a nickname is asked for with, as in the report.
+pub const NICKNAME_PROMPT: &str = "Choose your nickname: ";
+
+/// How long the server may leave an answer outstanding before the person is told that it is silent.
+pub const SILENCE_NOTICE: Duration = Duration::from_secs(5);
+
+/// How many lines may be on their way at once to a server that is known to answer; the others wait, and
+/// the person can still change their mind.
+pub const WINDOW_LINES: usize = 32;
+
+/// How many of the lines that may be lost are named one by one.
+pub const NAMED_LINES: usize = 10;
+
+const PASSWORD_PROMPT: &str = "The room's password: ";
+
+/// The answer to a line that is typed before there is a room to say it in.
+const NOT_JOINED_YET: &str = "Not sent: you have not joined yet. The Up key brings the line back.";
+
+/// Talks with a person on the terminal until one of them leaves.
+///
+/// # Errors
+///
+/// See [`Failure`]. The terminal is as it was before when this returns.
+pub async fn run<N: Connect>(
+    network: &N,
+    address: &str,
+    framing: Framing,
+    nickname: Option<Nickname>,
+    password: Option<Password>,
+) -> Result<(), Failure> {
+    let mut view = View::open(framing)?;
+    let nickname = match nickname {
+        Some(nickname) => nickname,
+        None => match ask_nickname(&mut view).await? {
+            Some(nickname) => nickname,
+            None => return Ok(()),
+        },
+    };
+    view.ask(&prompt(&nickname), Purpose::Talk);
+    let config = Config::new(nickname).with_framing(framing).with_password(password);
+    let Some(connected) = unless_left(&mut view, connect(network, address, config)).await? else {
+        return Ok(());
+    };
+    let connection =
+        connected.map_err(|error| Failure::CannotConnect { address: address.to_owned(), error })?;
+    let mut chat = Chat { connection, outbox: Outbox::default(), asking: Asking::Nothing, refused: None };
+    let ended = chat.talk(&mut view).await;
+    chat.say_what_is_not_sent(&mut view, ended.is_err());
+    drop(view);
+    // A server that does not answer does not close the connection either.
+    if ended.is_ok() && !chat.is_silent() {
+        chat.connection.leave().await;
+    }
+    ended
+}
+
+/// Asks until there is a nickname; `None` if the person wants to leave instead.
+async fn ask_nickname(view: &mut View) -> Result<Option<Nickname>, Failure> {
+    view.ask(NICKNAME_PROMPT, Purpose::Answer);
+    while let Typed::Line(typed) = view.typed().await? {
+        match Nickname::parse(&typed) {
+            Ok(nickname) => return Ok(Some(nickname)),
+            Err(error) => view.warn(&format!("Not a nickname: {error}.")),
+        }
+    }
+    Ok(None)
+}
+
+/// Waits for something that may take long; `None` if the person leaves meanwhile.
+async fn unless_left<T>(view: &mut View, work: impl Future<Output = T>) -> Result<Option<T>, Failure> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(Some(done)),
+            typed = view.typed() => match typed? {
+                Typed::Line(line) if is_quit(&line) => return Ok(None),
+                Typed::Line(line) if is_blank(&line) => {}
+                Typed::Line(_) => view.warn(NOT_JOINED_YET),
+                Typed::Leave => return Ok(None),
+            },
+        }
+    }
+}
+
+/// The conversation.
+struct Chat<S> {
+    connection: Connection<S>,
+    outbox: Outbox,
+    asking: Asking,
+    /// Why the server has not let the client in. Shown when it asks again, or by whoever is told how the
+    /// client ended.
+    refused: Option<String>,
+}
+
+/// What the next line is the answer to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    Nothing,
+    Nickname,
+    Password,
+}
+
+/// Whether to go on.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Talk,
+    Leave,
+}
+
+impl<S: Stream> Chat<S> {
+    async fn talk(&mut self, view: &mut View) -> Result<(), Failure> {
+        loop {
+            self.send_lines(view);
+            let look_again = self.show_silence(view);
+            tokio::select! {
+                biased;
+                typed = view.typed() => {
+                    let Typed::Line(line) = typed? else { return Ok(()) };
+                    if self.take(line, view) == Next::Leave {
+                        return Ok(());
+                    }
+                }
+                mut event = self.connection.next() => {
+                    // Everything that has come is shown at once.
+                    while let Some(happened) = event {
+                        self.hear(happened, view)?;
+                        event = self.connection.poll_event();
+                    }
+                }
+                () = sleep_until(look_again.unwrap_or_else(Instant::now)), if look_again.is_some() => {}
+            }
+        }
+    }
+
+    fn send_lines(&mut self, view: &mut View) {
+        while let Some(line) = self.outbox.next() {
+            let session = self.connection.session();
+            if session.is_answered() && session.in_flight() >= WINDOW_LINES {
+                return;
+            }
+            match self.connection.send_line(line) {
+                // There will be room, or the end is heard next.
+                Err(SayError::Full | SayError::NotJoined) => return,
+                Err(SayError::NotALine) => view.warn("Not sent: it is too long for a line."),
+                Ok(()) => {}
+            }
+            self.outbox.pop();
+        }
+    }
+
+    /// Says for how long nothing has been heard of a server that owes an answer. Returns when that is
+    /// to be looked at again.
+    fn show_silence(&self, view: &mut View) -> Option<Instant> {
+        let since = self.connection.silent_since();
+        let silence = since.map(|since| since.elapsed()).unwrap_or_default();
+        if silence < SILENCE_NOTICE {
+            view.set_status(None);
+            return since.map(|since| since + SILENCE_NOTICE);
+        }
+        let seconds = silence.as_secs();
+        view.set_status(Some(&format!("Nothing has been heard from the server for {seconds} s…")));
+        since.map(|since| since + Duration::from_secs(seconds + 1))
+    }
+
+    fn is_silent(&self) -> bool {
+        self.connection.silent_since().is_some_and(|since| since.elapsed() >= SILENCE_NOTICE)
+    }
+
+    /// Takes what the person has typed.
+    fn take(&mut self, line: String, view: &mut View) -> Next {
+        match self.asking {
+            Asking::Nickname => match Nickname::parse(&line) {
+                Ok(nickname) => {
+                    self.connection.choose_nickname(nickname);
+                    self.ask(Asking::Nothing, view);
+                }
+                Err(error) => view.warn(&format!("Not a nickname: {error}.")),
+            },
+            Asking::Password => match Password::parse(&line) {
+                Ok(password) => {
+                    self.connection.give_password(password);
+                    self.ask(Asking::Nothing, view);
+                }
+                Err(error) => view.warn(&format!("Not a password: {error}.")),
+            },
+            Asking::Nothing if is_quit(&line) => return Next::Leave,
+            Asking::Nothing if is_blank(&line) => {}
+            Asking::Nothing if !self.connection.session().is_joined() => view.warn(NOT_JOINED_YET),
+            Asking::Nothing => {
+                if !self.outbox.put(line) {
+                    view.warn(&format!("Not sent: {WAITING_BYTES} bytes are waiting to be sent already."));
+                }
+            }
+        }
+        Next::Talk
+    }
+
+    fn ask(&mut self, asking: Asking, view: &mut View) {
+        self.asking = asking;
+        match asking {
+            Asking::Nothing => view.ask(&prompt(self.connection.session().nickname()), Purpose::Talk),
+            Asking::Nickname => view.ask(NICKNAME_PROMPT, Purpose::Answer),
+            Asking::Password => view.ask(PASSWORD_PROMPT, Purpose::Secret),
+        }
+    }
+
+    fn hear(&mut self, event: Event, view: &mut View) -> Result<(), Failure> {
+        match event {
+            Event::Line(line) => self.show(&line, view),
+            Event::Unreadable(refusal) => {
+                view.warn(&format!("Something came that cannot be shown: {refusal}."));
+            }
+            Event::NotJoined(reason) => self.refused = Some(reason),
+            Event::NicknameWanted => self.ask_again(Asking::Nickname, view),
+            Event::PasswordWanted => self.ask_again(Asking::Password, view),
+            Event::Joined => {
+                self.refused = None;
+                if self.asking != Asking::Nothing {
+                    self.ask(Asking::Nothing, view);
+                }
+            }
+            Event::Renamed(_) => self.ask(Asking::Nothing, view),
+            // The line that comes with it says so; and that the server is there is seen to elsewhere.
+            Event::NotSent(_) | Event::Pong => {}
+            Event::Disconnected(Disconnected::NotAnswered) => {
+                return Err(Failure::NotAnswered(Shortfall::default()));
+            }
+            Event::Disconnected(_) => return Err(self.lost()),
+        }
+        Ok(())
+    }
+
+    fn show(&self, line: &str, view: &mut View) {
+        let refuses = matches!(Heard::parse(line), Heard::NotJoined(_));
+        // A refusal is shown when the server asks again, or else at the end, but once.
+        if !refuses || self.connection.session().is_joined() {
+            view.show(line);
+        }
+    }
+
+    fn ask_again(&mut self, asking: Asking, view: &mut View) {
+        if let Some(reason) = self.refused.take() {
+            view.show(&format!("-- Not joined: {reason}"));
+        }
+        self.ask(asking, view);
+    }
+
+    /// Names the lines that may not have been taken, some one by one. Those who leave on purpose are
+    /// told only of what has not been sent at all.
+    fn say_what_is_not_sent(&self, view: &mut View, lost: bool) {
+        let waiting = self.outbox.waiting();
+        if !lost {
+            if waiting.len() > 0 {
+                view.remark(&format!("{} not sent.", lines(waiting.len(), "")));
+            }
+            return;
+        }
+        let unconfirmed = self.connection.session().unconfirmed();
+        let unconfirmed = unconfirmed.map(|line| format!("Not confirmed: {line}"));
+        let mut lost = unconfirmed.chain(waiting.map(|line| format!("Not sent: {line}")));
+        lost.by_ref().take(NAMED_LINES).for_each(|line| view.warn(&line));
+        match lost.count() {
+            0 => {}
+            more => view.warn(&format!("And {more} more.")),
+        }
+    }
+
+    fn lost(&mut self) -> Failure {
+        if let Some(reason) = self.refused.take() {
+            return Failure::NotJoined(Sanitized(&reason).to_string());
+        }
+        let unconfirmed = self.connection.session().unconfirmed().len();
+        Failure::ConnectionLost(Shortfall {
+            unconfirmed,
+            unsent: self.outbox.waiting().len(),
+            or_more: false,
+        })
+    }
+}
+
+fn prompt(nickname: &Nickname) -> String {
+    format!("{nickname}: ")
+}
+
+fn is_quit(line: &str) -> bool {
+    line.trim() == "/quit"
+}
+
+fn is_blank(line: &str) -> bool {
+    line.trim().is_empty()
+}
