@@ -2,6 +2,9 @@ export RUSTDOCFLAGS := "-D warnings"
 
 windows_target := "x86_64-pc-windows-gnu"
 
+# More than there are cores: most tests wait for a process or a socket.
+test_threads := "8"
+
 # List the recipes
 default:
     @just --list --unsorted
@@ -64,7 +67,7 @@ test:
     cargo clippy --locked --all-targets -- -D warnings
     cargo clippy --locked --no-default-features -- -D warnings
     cargo test --locked --test sim -- determinism::
-    cargo test --locked -- --skip determinism::
+    RUST_TEST_THREADS={{test_threads}} cargo test --locked -- --skip determinism::
     cargo run --locked --quiet --example demo
     cargo doc --locked --no-deps
 
