@@ -1,6 +1,8 @@
 //! The file of the journal: for one server alone, reopened on demand. When it fails nobody waits for it,
 //! and it says itself how many lines are missing.
 
+use std::error::Error;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -30,23 +32,21 @@ impl<F: FileSystem> LogFile<F> {
     ///
     /// # Errors
     ///
-    /// Says in one sentence why the file cannot be had, and what to do.
+    /// If the file cannot be opened, or another server writes to it.
     pub fn open(
         file_system: F,
         path: &Path,
         format: LogFormat,
         clock: impl Clock + Clone,
         say: impl Fn(&str) + Send + 'static,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, OpenLogError> {
         let note = move |lines: u64, reason: &str| {
             format::lines_of(format, clock.clone(), || {
                 warn!(event = "log", lines, "{} not written: {reason}", lines_were(lines));
             })
         };
         let name = path.display().to_string();
-        let file = file_system.open(path).map_err(|error| {
-            format!("cannot open the log {name}: {}; choose another with --log", explain(&error))
-        })?;
+        let file = file_system.open(path).map_err(|error| OpenLogError { path: path.to_owned(), error })?;
         let torn = file_system.is_torn(path);
         let gaps = Gaps { name, note: Box::new(note), say: Box::new(say), torn, missing: None };
         Ok(Self { file_system, path: path.to_owned(), file, gaps })
@@ -85,6 +85,25 @@ impl<F: FileSystem> Target for LogFile<F> {
             };
             (self.gaps.say)(&format!("cannot reopen the log {name}: {reason}; {consequence}"));
         }
+    }
+}
+
+/// A log that cannot be opened.
+#[derive(Debug)]
+pub struct OpenLogError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl fmt::Display for OpenLogError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "cannot open the log {}: {}", self.path.display(), explain(&self.error))
+    }
+}
+
+impl Error for OpenLogError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
     }
 }
 

@@ -13,7 +13,7 @@ mod style;
 use std::fmt;
 use std::io;
 
-use crate::net::explain;
+use crate::net::{HandshakeError, explain};
 use crate::protocol::{Framing, Heard};
 
 /// How far the client has come in the handshake. Until it has joined, the server takes whatever is
@@ -70,11 +70,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CannotConnect { address, error } => {
-                write!(formatter, "Cannot connect to {address}: {}", explain(error))?;
-                match error.kind() {
-                    io::ErrorKind::ConnectionRefused => write!(formatter, "; is the server running there?"),
-                    _ => Ok(()),
-                }
+                write!(formatter, "Cannot connect to {address}: {}{}", explain(error), advice(error))
             }
             Self::NoPassword => {
                 write!(
@@ -97,6 +93,18 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// What to do about a server that cannot be reached.
+fn advice(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        return "; is the server running there?";
+    }
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(HandshakeError::UntrustedAuthority) => "; --tls-ca names a file with the certificate of another",
+        Some(HandshakeError::NotTls) => "; without --tls everybody on the way could read along",
+        _ => "",
+    }
+}
 
 fn lines(count: usize) -> String {
     if count == 1 { "1 line was".to_owned() } else { format!("{count} lines were") }
