@@ -1,6 +1,8 @@
 //! The file of the journal: for one server alone, reopened on demand. When it fails nobody waits for it,
 //! and it says itself how many lines are missing.
 
+use std::error::Error;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -30,23 +32,21 @@ impl<F: FileSystem> LogFile<F> {
     ///
     /// # Errors
     ///
-    /// Says in one sentence why the file cannot be had, and what to do.
+    /// If the file cannot be opened, or another server writes to it.
     pub fn open(
         file_system: F,
         path: &Path,
         format: LogFormat,
         clock: impl Clock + Clone,
         say: impl Fn(&str) + Send + 'static,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, OpenLogError> {
         let note = move |lines: u64, reason: &str| {
             format::lines_of(format, clock.clone(), || {
                 warn!(event = "log", lines, "{} not written: {reason}", lines_were(lines));
             })
         };
         let name = path.display().to_string();
-        let file = file_system.open(path).map_err(|error| {
-            format!("cannot open the log {name}: {}; choose another with --log", explain(&error))
-        })?;
+        let file = file_system.open(path).map_err(|error| OpenLogError { path: path.to_owned(), error })?;
         let torn = file_system.is_torn(path);
         let gaps = Gaps { name, note: Box::new(note), say: Box::new(say), torn, missing: None };
         Ok(Self { file_system, path: path.to_owned(), file, gaps })
@@ -67,12 +67,12 @@ impl<F: FileSystem> Target for LogFile<F> {
         let opened = if self.file_system.is_removed(&self.file) { self.open_again() } else { Ok(()) };
         match opened {
             Ok(()) => self.gaps.write(&mut self.file, lines),
-            Err(reason) => self.gaps.miss(count(lines), reason),
+            Err(reason) => self.gaps.miss(count(lines), Reason::Failed(reason)),
         }
     }
 
     fn miss_lines(&mut self, count: u64) {
-        self.gaps.miss(count, "nothing was taken for too long".to_owned());
+        self.gaps.miss(count, Reason::TooFast);
     }
 
     fn reopen(&mut self) {
@@ -85,6 +85,25 @@ impl<F: FileSystem> Target for LogFile<F> {
             };
             (self.gaps.say)(&format!("cannot reopen the log {name}: {reason}; {consequence}"));
         }
+    }
+}
+
+/// A log that cannot be opened.
+#[derive(Debug)]
+pub struct OpenLogError {
+    path: PathBuf,
+    error: io::Error,
+}
+
+impl fmt::Display for OpenLogError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "cannot open the log {}: {}", self.path.display(), explain(&self.error))
+    }
+}
+
+impl Error for OpenLogError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
     }
 }
 
@@ -104,21 +123,47 @@ type Note = Box<dyn Fn(u64, &str) -> Vec<u8> + Send>;
 struct Missing {
     lines: u64,
     /// Why the first of them is.
-    reason: String,
+    reason: Reason,
+}
+
+/// Why lines are missing.
+enum Reason {
+    /// They could not be written.
+    Failed(String),
+    /// They were dropped, because too many were waiting.
+    TooFast,
+}
+
+impl Reason {
+    /// For a sentence that says so when it begins.
+    fn at_first(&self) -> &str {
+        match self {
+            Self::Failed(reason) => reason,
+            Self::TooFast => "lines come faster than they can be written",
+        }
+    }
+
+    /// For a sentence that says so afterwards, about the lines.
+    fn afterwards(&self) -> &str {
+        match self {
+            Self::Failed(reason) => reason,
+            Self::TooFast => "they came faster than they could be written",
+        }
+    }
 }
 
 impl Gaps {
     /// Writes lines, and before them a note about those that are missing.
     fn write(&mut self, file: &mut impl Write, lines: &[u8]) {
         if let Some(missing) = &self.missing {
-            let note = (self.note)(missing.lines, &missing.reason);
+            let note = (self.note)(missing.lines, missing.reason.afterwards());
             if let Err((_, reason)) = self.append(file, &note) {
-                return self.miss(count(lines), reason);
+                return self.miss(count(lines), Reason::Failed(reason));
             }
             self.tell();
         }
         if let Err((lines, reason)) = self.append(file, lines) {
-            self.miss(lines, reason);
+            self.miss(lines, Reason::Failed(reason));
         }
     }
 
@@ -141,19 +186,21 @@ impl Gaps {
     }
 
     /// Counts lines that are not written; the operator is told when it begins.
-    fn miss(&mut self, lines: u64, reason: String) {
+    fn miss(&mut self, lines: u64, reason: Reason) {
         if let Some(missing) = &mut self.missing {
             missing.lines += lines;
             return;
         }
-        (self.say)(&format!("cannot write the log {}: {reason}; the chat goes on without it", self.name));
+        let (name, reason_now) = (&self.name, reason.at_first());
+        (self.say)(&format!("cannot write the log {name}: {reason_now}; the chat goes on without it"));
         self.missing = Some(Missing { lines, reason });
     }
 
     /// Tells the operator how many lines are missing, if any are, and begins to count anew.
     fn tell(&mut self) {
         if let Some(Missing { lines, reason }) = self.missing.take() {
-            (self.say)(&format!("{} not written to the log {}: {reason}", lines_were(lines), self.name));
+            let (name, reason) = (&self.name, reason.afterwards());
+            (self.say)(&format!("{} not written to the log {name}: {reason}", lines_were(lines)));
         }
     }
 }

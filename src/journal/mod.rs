@@ -10,7 +10,7 @@ mod file_system;
 mod format;
 mod writer;
 
-pub use file::LogFile;
+pub use file::{LogFile, OpenLogError};
 pub use file_system::{Disk, FileSystem, in_use};
 pub use format::{Clock, LogFormat, layer, lines_of};
 pub use writer::{BackgroundWriter, GATHER_TIME, Handle, Target, WAITING_BYTES};

@@ -18,7 +18,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub use errors::{explain, is_of_one_connection};
 pub use tcp::{ResettingTcp, Tcp};
 #[cfg(feature = "tls")]
-pub use tls::{ENCRYPTED_AHEAD_BYTES, Identity, TlsClient, TlsListener, TlsServer, TlsStream, Trust};
+pub use tls::{
+    CredentialsError, ENCRYPTED_AHEAD_BYTES, HandshakeError, Identity, TlsClient, TlsListener, TlsServer,
+    TlsStream, Trust,
+};
 
 use crate::protocol::DEFAULT_PORT;
 
@@ -73,21 +76,32 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 ///
 /// # Errors
 ///
-/// A sentence that says what an address looks like.
-pub fn parse_address(input: &str) -> Result<String, String> {
-    const FORM: &str = "an address is HOST:PORT with a port from 0 to 65535, as in 127.0.0.1:5555";
+/// If it has no host, or a port that is not a number from 0 to 65535.
+pub fn parse_address(input: &str) -> Result<String, AddressError> {
     if let Ok(ip) = input.trim_matches(['[', ']']).parse() {
         return Ok(SocketAddr::new(ip, DEFAULT_PORT).to_string());
     }
     let (host, port) = match input.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse::<u16>().map_err(|_| FORM)?),
+        Some((host, port)) => (host, port.parse::<u16>().map_err(|_| AddressError)?),
         None => (input, DEFAULT_PORT),
     };
     if host.is_empty() || host.contains(char::is_whitespace) {
-        return Err(FORM.to_owned());
+        return Err(AddressError);
     }
     Ok(format!("{host}:{port}"))
 }
+
+/// What was typed is not an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressError;
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an address is HOST:PORT with a port from 0 to 65535, as in 127.0.0.1:5555")
+    }
+}
+
+impl std::error::Error for AddressError {}
 
 /// A peer's address as the report prints it, a Python tuple: `('127.0.0.1', 54380)`.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,7 @@ mod wrap;
 use std::fmt;
 use std::io;
 
-use crate::net::explain;
+use crate::net::{HandshakeError, explain};
 
 /// Why a client did not end as it should have.
 #[derive(Debug)]
@@ -55,11 +55,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CannotConnect { address, error } => {
-                write!(formatter, "Cannot connect to {address}: {}", explain(error))?;
-                match error.kind() {
-                    io::ErrorKind::ConnectionRefused => write!(formatter, "; is the server running there?"),
-                    _ => Ok(()),
-                }
+                write!(formatter, "Cannot connect to {address}: {}{}", explain(error), advice(error))
             }
             Self::NoPassword => {
                 write!(
@@ -85,6 +81,18 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// What to do about a server that cannot be reached.
+fn advice(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        return "; is the server running there?";
+    }
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(HandshakeError::UntrustedAuthority) => "; --tls-ca names a file with the certificate of another",
+        Some(HandshakeError::NotTls) => "; without --tls everybody on the way could read along",
+        _ => "",
+    }
+}
 
 /// How many of the lines that were to be said have not been taken, as far as is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -133,7 +133,7 @@ fn change(machine: &Machine, kind: Kind, begins: bool) {
 
 /// Why lines can be missing.
 const REASONS: [&str; 3] =
-    ["no space left on device", "No such file or directory", "nothing was taken for too long"];
+    ["no space left on device", "No such file or directory", "they came faster than they could be written"];
 
 /// What has become of the lines of a log, and in how many files.
 #[derive(Clone, Copy, Debug, Default)]

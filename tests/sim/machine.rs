@@ -65,7 +65,8 @@ impl Machine {
             LogFormat::Report,
             clock(Physics::default().begin),
             move |sentence| operator.say(sentence),
-        )?;
+        )
+        .map_err(|error| error.to_string())?;
         tokio::select! {
             biased;
             () = Server::new(config).run(listener, shutdown) => {}

@@ -104,10 +104,10 @@ impl Arguments {
     /// Whom to trust, if the connection is to be encrypted.
     fn trust(&self) -> Result<Option<Trust>, String> {
         match &self.tls_ca {
-            Some(authorities) => Trust::load(authorities).map(Some),
+            Some(authorities) => Trust::load(authorities).map(Some).map_err(|error| error.to_string()),
             None if self.tls => Trust::of_this_machine()
                 .map(Some)
-                .map_err(|reason| format!("{reason}; --tls-ca names a file with the certificate of one")),
+                .map_err(|error| format!("{error}; --tls-ca names a file with the certificate of one")),
             None => Ok(None),
         }
     }

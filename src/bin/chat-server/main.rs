@@ -130,7 +130,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let password = password_file::load(arguments.password_file.as_deref())?;
     match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(certificate), Some(key)) => {
-            let identity = Identity::load(certificate, key)?;
+            let identity = Identity::load(certificate, key).map_err(|error| error.to_string())?;
             if let Some(warning) = identity.warning(jiff::Timestamp::now()) {
                 say_on_stderr(&warning);
             }
@@ -211,7 +211,8 @@ async fn listen<N: Bind>(network: &N, address: &str) -> Result<(N::Listener, Soc
 fn open_log(arguments: &Arguments, stderr: Handle) -> Result<BackgroundWriter, String> {
     let format = arguments.log_format.into();
     let tell = move |sentence: &str| say(&stderr, sentence);
-    let file = LogFile::open(Disk, &arguments.log, format, jiff::Zoned::now, tell)?;
+    let file = LogFile::open(Disk, &arguments.log, format, jiff::Zoned::now, tell)
+        .map_err(|error| format!("{error}; choose another with --log"))?;
     Ok(BackgroundWriter::spawn(file))
 }
 

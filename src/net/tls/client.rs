@@ -7,12 +7,11 @@ use std::sync::Arc;
 
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::errors::explain_to_client;
 use super::stream::TlsStream;
-use super::{ENCRYPTED_AHEAD_BYTES, certificates, provider};
+use super::{CredentialsError, ENCRYPTED_AHEAD_BYTES, certificates, provider, versions};
 use crate::net::Connect;
 
 /// Connects over another network, encrypts, and sees that the server is who it says it is.
@@ -52,43 +51,42 @@ impl<N: Connect> Connect for TlsClient<N> {
 pub struct Trust(Arc<ClientConfig>);
 
 impl Trust {
-    /// Those of which the file holds the certificates, in PEM, and no others.
+    /// The authorities whose certificates the file holds, in PEM, and no others.
     ///
     /// # Errors
     ///
-    /// Says in words why the file cannot be used.
-    pub fn load(authorities: &Path) -> Result<Self, String> {
+    /// If the file cannot be used.
+    pub fn load(authorities: &Path) -> Result<Self, CredentialsError> {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(authorities)? {
-            roots.add(certificate).map_err(|error| {
-                format!("the certificate {} cannot be used: {error}", authorities.display())
+            roots.add(certificate).map_err(|error| CredentialsError::UnusableAuthority {
+                file: authorities.to_owned(),
+                error: error.into(),
             })?;
         }
-        Self::new(roots)
+        Ok(Self::new(roots))
     }
 
-    /// Those that this machine trusts.
+    /// The authorities that this machine trusts.
     ///
     /// # Errors
     ///
     /// If there are none.
-    pub fn of_this_machine() -> Result<Self, String> {
+    pub fn of_this_machine() -> Result<Self, CredentialsError> {
         let mut roots = RootCertStore::empty();
         // A certificate that cannot be used is one fewer to trust.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
-            return Err("this machine trusts no authorities".to_owned());
+            return Err(CredentialsError::NoAuthorities);
         }
-        Self::new(roots)
+        Ok(Self::new(roots))
     }
 
-    fn new(roots: RootCertStore) -> Result<Self, String> {
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&TLS13])
-            .map_err(|error| error.to_string())?
+    fn new(roots: RootCertStore) -> Self {
+        let config = versions(ClientConfig::builder_with_provider(provider()))
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self(Arc::new(config)))
+        Self(Arc::new(config))
     }
 }
 

@@ -1,7 +1,9 @@
 //! What is wrong with a TLS handshake, in words for people.
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use tokio_rustls::rustls::pki_types::UnixTime;
@@ -9,44 +11,178 @@ use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
 use crate::net::explain;
 
-/// For a person whose client does not get through to the server at `host`.
-pub(super) fn explain_to_client(error: io::Error, host: &str) -> io::Error {
-    let sentence = match tls_error(&error) {
-        Some(Error::InvalidCertificate(problem)) => explain_certificate(problem, host),
-        Some(Error::InvalidMessage(_) | Error::InappropriateMessage { .. }) => {
-            "it does not speak TLS; without --tls everybody on the way could read along".to_owned()
-        }
-        Some(Error::AlertReceived(AlertDescription::ProtocolVersion)) => "it knows no TLS 1.3".to_owned(),
-        Some(error) => format!("TLS failed: {error}"),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "it closed the connection in the TLS handshake".to_owned()
-        }
-        None => return error,
-    };
-    io::Error::new(io::ErrorKind::InvalidData, sentence)
+/// Why a certificate or a key cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CredentialsError {
+    /// A file cannot be read.
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// A file holds no certificate.
+    NoCertificate {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A file holds no private key, or one with a passphrase.
+    NoPrivateKey {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A private key is not that of the certificate.
+    WrongPrivateKey {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+    },
+    /// A certificate and its private key cannot be used for another reason.
+    Unusable {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// What the TLS library said.
+        error: Box<dyn StdError + Send + Sync>,
+    },
+    /// The certificate of an authority cannot be used.
+    UnusableAuthority {
+        /// The file of the certificate.
+        file: PathBuf,
+        /// What the TLS library said.
+        error: Box<dyn StdError + Send + Sync>,
+    },
+    /// This machine trusts no authorities.
+    NoAuthorities,
 }
 
-fn explain_certificate(problem: &CertificateError, host: &str) -> String {
+impl fmt::Display for CredentialsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { file, error } => {
+                write!(formatter, "cannot read {}: {}", file.display(), explain(error))
+            }
+            Self::NoCertificate { file } => {
+                write!(formatter, "{} holds no certificate in PEM", file.display())
+            }
+            Self::NoPrivateKey { file } => {
+                write!(formatter, "{} holds no private key in PEM, or one with a passphrase", file.display())
+            }
+            Self::WrongPrivateKey { certificate, key } => {
+                let (certificate, key) = (certificate.display(), key.display());
+                write!(formatter, "the key {key} is not that of the certificate {certificate}")
+            }
+            Self::Unusable { certificate, key, error } => {
+                let (certificate, key) = (certificate.display(), key.display());
+                write!(formatter, "the certificate {certificate} and the key {key} cannot be used: {error}")
+            }
+            Self::UnusableAuthority { file, error } => {
+                write!(formatter, "the certificate {} cannot be used: {error}", file.display())
+            }
+            Self::NoAuthorities => formatter.write_str("this machine trusts no authorities"),
+        }
+    }
+}
+
+impl StdError for CredentialsError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Unreadable { error, .. } => Some(error),
+            Self::Unusable { error, .. } | Self::UnusableAuthority { error, .. } => Some(error.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+/// Why a client does not get through to a server over TLS. [`TlsClient`](crate::net::TlsClient) returns it
+/// inside an [`io::Error`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The authority that issued the server's certificate is not trusted.
+    UntrustedAuthority,
+    /// The certificate has expired.
+    Expired,
+    /// The certificate is not valid yet.
+    NotYetValid,
+    /// The certificate is for another host than this one.
+    OtherHost(String),
+    /// The certificate is that of an authority, not of a server.
+    CertificateOfAuthority,
+    /// The certificate cannot be trusted for another reason, in the words of the TLS library.
+    Untrusted(String),
+    /// The server does not speak TLS.
+    NotTls,
+    /// The server does not speak TLS 1.3.
+    OldVersion,
+    /// The server closed the connection in the handshake.
+    Closed,
+    /// The handshake failed for another reason.
+    Failed(Box<dyn StdError + Send + Sync>),
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::UntrustedAuthority => "its certificate is from an authority that is not trusted here",
+            Self::Expired => "its certificate has expired",
+            Self::NotYetValid => "its certificate is not valid yet; is the clock of this machine right?",
+            Self::OtherHost(host) => {
+                return write!(formatter, "its certificate is for another host than {host}");
+            }
+            Self::CertificateOfAuthority => "its certificate is that of an authority, not of a server",
+            Self::Untrusted(problem) => {
+                return write!(formatter, "its certificate cannot be trusted: {problem}");
+            }
+            Self::NotTls => "it does not speak TLS",
+            Self::OldVersion => "it knows no TLS 1.3",
+            Self::Closed => "it closed the connection in the TLS handshake",
+            Self::Failed(error) => return write!(formatter, "TLS failed: {error}"),
+        })
+    }
+}
+
+impl StdError for HandshakeError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Failed(error) => Some(error.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+/// Makes a [`HandshakeError`] of what TLS said about the server at `host`; leaves errors of the network as
+/// they are.
+pub(super) fn explain_to_client(error: io::Error, host: &str) -> io::Error {
+    let explained = match tls_error(&error) {
+        Some(Error::InvalidCertificate(problem)) => explain_certificate(problem, host),
+        Some(Error::InvalidMessage(_) | Error::InappropriateMessage { .. }) => HandshakeError::NotTls,
+        Some(Error::AlertReceived(AlertDescription::ProtocolVersion)) => HandshakeError::OldVersion,
+        Some(error) => HandshakeError::Failed(error.clone().into()),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => HandshakeError::Closed,
+        None => return error,
+    };
+    io::Error::new(io::ErrorKind::InvalidData, explained)
+}
+
+fn explain_certificate(problem: &CertificateError, host: &str) -> HandshakeError {
     match problem {
-        // The second is what it looks like when two authorities have the same name.
+        // A bad signature is what two authorities of the same name look like.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "its certificate is from an authority that is not trusted here; \
-                                            --tls-ca names a file with the certificate of another"
-                .to_owned()
+            HandshakeError::UntrustedAuthority
         }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "its certificate has expired".to_owned()
-        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => HandshakeError::Expired,
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its certificate is not valid yet; is the clock of this machine right?".to_owned()
+            HandshakeError::NotYetValid
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("its certificate is for another host than {host}")
+            HandshakeError::OtherHost(host.to_owned())
         }
-        problem if is_of_an_authority(problem) => {
-            "its certificate is that of an authority, not of a server".to_owned()
-        }
-        problem => format!("its certificate cannot be trusted: {problem}"),
+        problem if is_of_an_authority(problem) => HandshakeError::CertificateOfAuthority,
+        problem => HandshakeError::Untrusted(problem.to_string()),
     }
 }
 

@@ -13,12 +13,11 @@ use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
-use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{Error, RootCertStore, ServerConfig};
 
 use super::errors::explain_to_operator;
 use super::stream::TlsStream;
-use super::{ENCRYPTED_AHEAD_BYTES, certificates, provider, read};
+use super::{CredentialsError, ENCRYPTED_AHEAD_BYTES, certificates, provider, read, versions};
 use crate::net::{Bind, Listener};
 
 /// Listens on another network, and encrypts its connections.
@@ -82,29 +81,21 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// Says in words which file cannot be used, and why.
-    pub fn load(certificate: &Path, key: &Path) -> Result<Self, String> {
+    /// If one of the files cannot be used, or they do not belong together.
+    pub fn load(certificate: &Path, key: &Path) -> Result<Self, CredentialsError> {
         let chain = certificates(certificate)?;
         let own = chain[0].clone();
-        let private_key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|_| {
-            format!("{} holds no private key in PEM, or one with a passphrase", key.display())
-        })?;
-        let config = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&TLS13])
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private_key))
-            .map_err(|error| match error {
-                Error::InconsistentKeys(_) => {
-                    format!(
-                        "the key {} is not that of the certificate {}",
-                        key.display(),
-                        certificate.display()
-                    )
+        let private_key = PrivateKeyDer::from_pem_slice(&read(key)?)
+            .map_err(|_| CredentialsError::NoPrivateKey { file: key.to_owned() })?;
+        let config = versions(ServerConfig::builder_with_provider(provider()))
+            .with_no_client_auth()
+            .with_single_cert(chain, private_key)
+            .map_err(|error| {
+                let (certificate, key) = (certificate.to_owned(), key.to_owned());
+                match error {
+                    Error::InconsistentKeys(_) => CredentialsError::WrongPrivateKey { certificate, key },
+                    error => CredentialsError::Unusable { certificate, key, error: error.into() },
                 }
-                error => format!(
-                    "the certificate {} and the key {} cannot be used: {error}",
-                    certificate.display(),
-                    key.display()
-                ),
             })?;
         Ok(Self { config: Arc::new(config), certificate: own, path: certificate.to_owned() })
     }
