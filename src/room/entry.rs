@@ -138,3 +138,24 @@ impl fmt::Display for DisconnectReason {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_a_name_for_machines_and_one_for_the_log() {
+        let names = [
+            (DisconnectReason::Quit, "quit", ""),
+            (DisconnectReason::Reset, "connection_reset", " (connection reset)"),
+            (DisconnectReason::TimedOut, "timed_out", " (timed out)"),
+            (DisconnectReason::Stalled, "stalled", " (stalled)"),
+            (DisconnectReason::TooSlow, "too_slow", " (too slow)"),
+            (DisconnectReason::ServerStopped, "server_stopped", " (server stopped)"),
+            (DisconnectReason::InternalError, "internal_error", " (internal error)"),
+        ];
+        for (reason, cause, shown) in names {
+            assert_eq!((reason.cause(), reason.to_string().as_str()), (cause, shown));
+        }
+    }
+}

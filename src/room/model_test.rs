@@ -244,6 +244,8 @@ impl Pair {
         self.readers.visit_one(member, |reader| match reader.read(transcript, at_most) {
             Ok(Read::Data { bytes, is_all }) => {
                 assert!(!bytes.is_empty());
+                // The last line of it may be a longer private one.
+                assert!(bytes.len() < at_most + PRIVATE_BYTES, "{} bytes of {at_most}", bytes.len());
                 assert!(expected.rest().starts_with(&bytes), "{:?}", String::from_utf8_lossy(&bytes));
                 assert_eq!(is_all, bytes.len() == expected.rest().len());
                 let taken = taken.min(bytes.len());
