@@ -17,51 +17,51 @@ run *arguments:
 client *arguments:
     cargo run --release --bin chat-client -- {{arguments}}
 
-# A server and three scripted members: their screens beside server.log
+# A server and three scripted members: their screens next to server.log
 demo:
     @cargo run --quiet --example demo
 
-# Simulated scenarios: all; one by its name; or one with another seed, and all that happens in it
+# Simulated scenarios: all of them, one by its name, or one with another seed and everything that happens in it
 sim scenario="" seed="":
     @{{ if scenario == "" { "cargo test --quiet --test sim -- --skip sweep:: --skip determinism::" } \
         else { (if seed == "" { "" } else { "SIM_SEED=" + seed + " " }) \
             + "cargo test --quiet --test sim -- --nocapture --test-threads 1 " + scenario + "::" } }}
 
-# Sweep so many seeds of simulated faults, of the network and of the disk
+# Sweep this many seeds of simulated faults, of the network and of the disk
 soak seeds="1000":
     SIM_SEEDS={{seeds}} cargo test --release --quiet --test sim -- --nocapture sweep:: log_faults::
 
-# A crowd on the real server, at random, for a minute: just soak-real 600 2000; SOAK_SEED=42 just soak-real
+# A random crowd on the real server, for a minute: just soak-real 600 2000; SOAK_SEED=42 just soak-real
 soak-real seconds="60" members="500":
     SOAK_SECONDS={{seconds}} SOAK_MEMBERS={{members}} cargo test --release --locked --quiet --test soak -- --nocapture
 
-# Draw the pictures of the named scenarios anew
+# Redraw the pictures of the named scenarios
 timelines:
     SIM_DRAW=1 cargo test --quiet --test sim -- --skip sweep:: --skip determinism::
 
-# Measure the server beside the peers on PATH and the floor: just bench --quick; just bench --only n1000
+# Compare the server with the peers on PATH and the floor: just bench --quick; just bench --only n1000
 bench *arguments:
     cargo build --release --locked --quiet --bins --target-dir target/bench
     BENCH_PROGRAMS=target/bench/release cargo bench --locked --quiet --bench peers -- {{arguments}}
 
-# CPU a delivery and memory a member at N=1,000, beside the floor and redis-server: two minutes
+# CPU a delivery and memory a member at N=1,000, compared with the floor and redis-server: two minutes
 compare *arguments: (bench "--only" "n1000-w" "--only" "n1000-idle" "--peer" "redis" "--rounds" "3" "--seconds" "1" arguments)
 
-# See that deliberately broken servers are caught
+# Check that deliberately broken servers are caught
 broken:
     cargo test --test broken -- --nocapture
 
-# Fuzz the room or the client, so many executions long; wants cargo-fuzz
+# Fuzz the room or the client for this many executions; needs cargo-fuzz
 fuzz target executions="1000000":
     mkdir -p fuzz/corpus/{{target}}
     RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none --no-trace-compares {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} -- \
         -runs={{executions}} -max_len=512
 
-# Licences, advisories, duplicate and foreign dependencies; wants cargo-deny
+# Check licences, advisories, duplicate and foreign dependencies; needs cargo-deny
 deny:
     cargo deny check
 
-# Formatting, lints, all tests, the demo, the documentation: all that CI checks but `broken` and `windows`
+# Formatting, lints, all tests, the demo, the documentation: everything that CI checks except `broken` and `windows`
 test:
     cargo fmt --all --check
     cargo clippy --locked --all-targets -- -D warnings
@@ -71,13 +71,13 @@ test:
     cargo run --locked --quiet --example demo
     cargo doc --locked --no-deps
 
-# Lints for Windows; wants the target x86_64-pc-windows-gnu of rustup and gcc-mingw-w64-x86-64
+# Lints for Windows; needs the target x86_64-pc-windows-gnu of rustup, and gcc-mingw-w64-x86-64
 windows:
     @if rustc --print target-libdir --target {{windows_target}} | xargs test -d && command -v x86_64-w64-mingw32-gcc >/dev/null; \
     then cargo clippy --locked --target {{windows_target}} --all-targets -- -D warnings; \
-    else echo "skipped: Windows, for want of the target {{windows_target}} or of x86_64-w64-mingw32-gcc"; fi
+    else echo "skipped: Windows, because the target {{windows_target}} or x86_64-w64-mingw32-gcc is missing"; fi
 
-# Look at snapshots that have changed, and accept or reject them
+# Review snapshots that have changed, and accept or reject them
 review:
     cargo install cargo-insta --locked
     cargo insta review
