@@ -205,7 +205,7 @@ impl Subject for SimulatedServer {
         log.await.map_err(|_| "the world has ended".to_owned())
     }
 
-    fn cpu_time(&self) -> Option<Duration> {
+    fn wanted_cpu_time(&self) -> Option<Duration> {
         None
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::subject::{Connection, Need, Observation, Subject};
 use crate::net::{Bind as _, Connect as _, ResettingTcp, Tcp, explain};
 use crate::protocol::{Framing, Sanitized};
-use crate::tools::usage::cpu_time;
+use crate::tools::usage::wanted_cpu_time;
 
 /// How long a server may take until it accepts.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -235,8 +235,8 @@ impl Subject for Process {
         self.read_log().map_err(|error| format!("the log cannot be read: {}", explain(&error)))
     }
 
-    fn cpu_time(&self) -> Option<Duration> {
-        cpu_time(self.running.as_ref()?.child.id()?)
+    fn wanted_cpu_time(&self) -> Option<Duration> {
+        wanted_cpu_time(self.running.as_ref()?.child.id()?)
     }
 
     fn take_first_connection(&mut self) -> Option<Connection<Self>> {

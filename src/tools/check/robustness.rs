@@ -18,7 +18,7 @@ const STALLED_TALKERS: usize = 30;
 const STALLED_MESSAGES: usize = 200;
 const STALLED_TEXT_BYTES: usize = 1_000;
 
-/// How long the processor is watched, and how much of that time an idle server may use.
+/// How long the server is watched, and for how much of that time an idle one may want a processor.
 const CPU_TIME_WATCHED: Duration = Duration::from_secs(1);
 const CPU_TIME_ALLOWED: Duration = Duration::from_millis(300);
 
@@ -66,13 +66,13 @@ pub async fn orderly_close<S: Subject>(subject: &mut S) -> Result<(), Observatio
     let mut clients = join_all(subject, "Closing", 2).await?;
     clients[1].end().await?;
     clients[1].listen().await;
-    let (watched, before) = (Instant::now(), subject.cpu_time());
+    let (watched, before) = (Instant::now(), subject.wanted_cpu_time());
     sleep(CPU_TIME_WATCHED).await;
-    let (elapsed, after) = (watched.elapsed(), subject.cpu_time());
-    let used = after.zip(before).map(|(after, before)| after.saturating_sub(before)).unwrap_or_default();
-    if used > CPU_TIME_ALLOWED {
+    let (elapsed, after) = (watched.elapsed(), subject.wanted_cpu_time());
+    let wanted = after.zip(before).map(|(after, before)| after.saturating_sub(before)).unwrap_or_default();
+    if wanted > CPU_TIME_ALLOWED {
         return Err(format!(
-            "while nobody said anything, the server used the processor for {used:.1?} of {elapsed:.1?}"
+            "while nobody said anything, the server wanted the processor for {wanted:.1?} of {elapsed:.1?}"
         ));
     }
     goes_on(subject, &mut clients[0]).await

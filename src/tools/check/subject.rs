@@ -17,7 +17,7 @@ pub enum Need {
     Control,
     /// To read its log.
     Log,
-    /// To be told how much of the processor it has used.
+    /// To know how much processor time it has used.
     CpuTime,
 }
 
@@ -62,8 +62,8 @@ pub trait Subject {
     /// What it has logged since it was last made ready.
     fn log(&mut self) -> impl Future<Output = Result<String, Observation>>;
 
-    /// How much of the processor it has used since it was started.
-    fn cpu_time(&self) -> Option<Duration>;
+    /// How much processor time it has used, or had to wait for, since it was started.
+    fn wanted_cpu_time(&self) -> Option<Duration>;
 
     /// The connection that showed that it accepts, for the first client of a case: where the
     /// accept loop names clients, as in the report, a connection that is opened only to see and
