@@ -1,6 +1,6 @@
 //! What is measured, and of whom.
 
-use crate::servers::Kind;
+use crate::kind::Kind;
 
 /// Receivers, senders and what they do, the length of a line.
 pub struct Case {

@@ -15,6 +15,7 @@ mod floor {
         Err(std::io::ErrorKind::Unsupported.into())
     }
 }
+mod kind;
 mod machine;
 mod results;
 mod servers;
@@ -28,8 +29,10 @@ use std::process::ExitCode;
 use cases::Case;
 use clap::Parser;
 use flood::Flood;
+use kind::{KINDS, Kind};
+use machine::{pinned, pins};
 use results::Results;
-use servers::{GENERATOR_CORE, KINDS, Kind, Running, ours, pinned, pins};
+use servers::{GENERATOR_CORE, Running, ours};
 
 const PAGE: &str = "docs/performance.md";
 const DATA: &str = "docs/performance.json";

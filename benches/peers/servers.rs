@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::cases::Case;
+use crate::kind::Kind;
+use crate::machine::pinned;
 
 /// What `chat-server` is given beside its address and its log, which is on, as users run it. One machine
 /// is all members here.
@@ -27,99 +29,6 @@ const START_INTERVAL: Duration = Duration::from_millis(10);
 pub const SERVER_CORE: &str = "0";
 pub const GENERATOR_CORE: &str = "1";
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Floor,
-    ChatServer,
-    Redis,
-    Nats,
-    Ngircd,
-    Inspircd,
-    Python,
-}
-
-/// In the order of the tables; the floor first, because the others are measured against it.
-pub const KINDS: [Kind; 7] =
-    [Kind::Floor, Kind::ChatServer, Kind::Redis, Kind::Nats, Kind::Ngircd, Kind::Inspircd, Kind::Python];
-
-impl Kind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Floor => "floor",
-            Self::ChatServer => "chat-server",
-            Self::Redis => "redis-server",
-            Self::Nats => "nats-server",
-            Self::Ngircd => "ngircd",
-            Self::Inspircd => "inspircd",
-            Self::Python => "server.py",
-        }
-    }
-
-    /// For `--protocol`.
-    pub fn protocol(self) -> &'static str {
-        match self {
-            Self::Floor | Self::ChatServer | Self::Python => "report",
-            Self::Redis => "redis",
-            Self::Nats => "nats",
-            Self::Ngircd | Self::Inspircd => "irc",
-        }
-    }
-
-    /// Whether it can be run on this machine.
-    pub fn is_here(self) -> bool {
-        match self {
-            Self::Floor => cfg!(target_os = "linux"),
-            Self::ChatServer => true,
-            Self::Python => on_path("python3").is_some(),
-            other => on_path(other.name()).is_some(),
-        }
-    }
-
-    fn command(self, case: &Case, address: SocketAddr, directory: &Path) -> io::Result<Command> {
-        let (ip, port) = (address.ip().to_string(), address.port().to_string());
-        let (program, arguments): (PathBuf, Vec<String>) = match self {
-            Self::Floor => (std::env::current_exe()?, strings(&["--floor", &address.to_string()])),
-            Self::ChatServer => {
-                let log = directory.join("server.log").display().to_string();
-                let mut arguments = strings(&["--listen", &address.to_string(), "--log", &log]);
-                arguments.extend(strings(&CHAT_SERVER_ARGUMENTS));
-                if !case.flooded {
-                    arguments.extend(strings(&WITHOUT_A_RATE));
-                }
-                (ours("chat-server"), arguments)
-            }
-            Self::Redis => (
-                self.name().into(),
-                strings(&["--bind", &ip, "--port", &port, "--save", "", "--maxclients", "20000"])
-                    .into_iter()
-                    // As we do not, it shall not drop anybody for a burst.
-                    .chain(strings(&["--client-output-buffer-limit", "pubsub 0 0 0"]))
-                    .collect(),
-            ),
-            Self::Nats => (self.name().into(), strings(&["--addr", &ip, "--port", &port])),
-            Self::Ngircd => {
-                let configuration = directory.join("ngircd.conf");
-                std::fs::write(&configuration, ngircd_configuration(&ip, &port))?;
-                (self.name().into(), strings(&["-n", "-f", &configuration.display().to_string()]))
-            }
-            Self::Inspircd => {
-                let configuration = directory.join("inspircd.conf");
-                std::fs::write(&configuration, inspircd_configuration(&ip, &port, directory))?;
-                let configuration = format!("--config={}", configuration.display());
-                (self.name().into(), strings(&["--nofork", "--nolog", "--runasroot", &configuration]))
-            }
-            Self::Python => {
-                let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/peers/server.py");
-                let log = directory.join("server.log").display().to_string();
-                ("python3".into(), strings(&[script, &port, &log]))
-            }
-        };
-        let mut command = pinned(&program, SERVER_CORE);
-        command.args(arguments).current_dir(directory);
-        Ok(command)
-    }
-}
-
 /// A server that runs, in a directory of its own; ends when this is dropped.
 pub struct Running {
     child: Child,
@@ -134,7 +43,7 @@ impl Running {
         let directory = tempfile::tempdir().map_err(cannot_start)?;
         let address = free_address().map_err(cannot_start)?;
         let output = File::create(directory.path().join("output")).map_err(cannot_start)?;
-        let mut command = kind.command(case, address, directory.path()).map_err(cannot_start)?;
+        let mut command = command(kind, case, address, directory.path()).map_err(cannot_start)?;
         command.stdin(Stdio::null()).stderr(output.try_clone().map_err(cannot_start)?).stdout(output);
         let child = command.spawn().map_err(cannot_start)?;
         let mut running = Self { child, address, directory };
@@ -179,31 +88,57 @@ impl Drop for Running {
     }
 }
 
+/// The command that starts a server, and the files that it needs in its directory.
+fn command(kind: Kind, case: &Case, address: SocketAddr, directory: &Path) -> io::Result<Command> {
+    let (ip, port) = (address.ip().to_string(), address.port().to_string());
+    let (program, arguments): (PathBuf, Vec<String>) = match kind {
+        Kind::Floor => (std::env::current_exe()?, strings(&["--floor", &address.to_string()])),
+        Kind::ChatServer => {
+            let log = directory.join("server.log").display().to_string();
+            let mut arguments = strings(&["--listen", &address.to_string(), "--log", &log]);
+            arguments.extend(strings(&CHAT_SERVER_ARGUMENTS));
+            if !case.flooded {
+                arguments.extend(strings(&WITHOUT_A_RATE));
+            }
+            (ours("chat-server"), arguments)
+        }
+        Kind::Redis => (
+            kind.name().into(),
+            strings(&["--bind", &ip, "--port", &port, "--save", "", "--maxclients", "20000"])
+                .into_iter()
+                // As we do not, it shall not drop anybody for a burst.
+                .chain(strings(&["--client-output-buffer-limit", "pubsub 0 0 0"]))
+                .collect(),
+        ),
+        Kind::Nats => (kind.name().into(), strings(&["--addr", &ip, "--port", &port])),
+        Kind::Ngircd => {
+            let configuration = directory.join("ngircd.conf");
+            std::fs::write(&configuration, ngircd_configuration(&ip, &port))?;
+            (kind.name().into(), strings(&["-n", "-f", &configuration.display().to_string()]))
+        }
+        Kind::Inspircd => {
+            let configuration = directory.join("inspircd.conf");
+            std::fs::write(&configuration, inspircd_configuration(&ip, &port, directory))?;
+            let configuration = format!("--config={}", configuration.display());
+            (kind.name().into(), strings(&["--nofork", "--nolog", "--runasroot", &configuration]))
+        }
+        Kind::Python => {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/peers/server.py");
+            let log = directory.join("server.log").display().to_string();
+            ("python3".into(), strings(&[script, &port, &log]))
+        }
+    };
+    let mut command = pinned(&program, SERVER_CORE);
+    command.args(arguments).current_dir(directory);
+    Ok(command)
+}
+
 /// One of our own programs, as users have it: cargo builds those beside a benchmark with what its tests
 /// ask of their dependencies, which costs a member 120 bytes. So `just bench` builds them by themselves
 /// and says where.
 pub fn ours(name: &str) -> PathBuf {
     let directory = std::env::var_os("BENCH_PROGRAMS").map_or_else(|| "target/release".into(), PathBuf::from);
     Path::new(env!("CARGO_MANIFEST_DIR")).join(directory).join(format!("{name}{EXE_SUFFIX}"))
-}
-
-/// The command for a program on one core, where `taskset` is there to see to it.
-pub fn pinned(program: &Path, core: &str) -> Command {
-    if !pins() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", core]).arg(program);
-    command
-}
-
-pub fn pins() -> bool {
-    on_path("taskset").is_some()
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
 fn free_address() -> io::Result<SocketAddr> {

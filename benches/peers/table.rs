@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::cases::{self, Case, Load};
+use crate::kind::{KINDS, Kind};
 use crate::results::Results;
-use crate::servers::{KINDS, Kind};
 
 const BEGIN: &str = "<!-- results -->";
 const END: &str = "<!-- end -->";
