@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_still_missing_at_the_end_is_told() {
+    fn lines_still_missing_at_the_end_are_told() {
         let (log, told) = write(&[FULL], &["one\n"]);
         assert_eq!(log, "");
         assert_eq!(told, [WARNING, "1 line was not written to the log server.log: no space left on device"]);

@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn what_accept_says_on_linux_is_known() {
+    fn errors_of_accept_on_linux_are_known() {
         let error = io::Error::from_raw_os_error;
         for code in [
             libc::ENETDOWN,

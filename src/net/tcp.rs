@@ -167,7 +167,7 @@ mod tests {
     /// The kernel alone says so only when a third of its buffer is free, which grows to megabytes: who reads
     /// slowly would look like who reads nothing.
     #[test]
-    fn who_reads_a_little_makes_room_for_more() {
+    fn a_peer_that_reads_a_little_makes_room_for_more() {
         use tokio::io::AsyncReadExt as _;
         use tokio::time::timeout;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
