@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The processor time of a process so far, in the unit of the scheduler's clock (10 ms as a rule).
+/// The processor time of a process so far, in ticks of the scheduler (usually 10 ms).
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn cpu_time(process: u32) -> Option<Duration> {
