@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Processor, cores, kernel, compiler, one after the other.
+/// The processor, cores, kernel and compiler.
 pub fn describe() -> String {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -20,7 +20,7 @@ pub fn describe() -> String {
     .join("; ")
 }
 
-/// The command for a program on one core, where `taskset` is there to see to it.
+/// The command for a program, pinned to a core if `taskset` exists.
 pub fn pinned(program: &Path, core: &str) -> Command {
     if !pins() {
         return Command::new(program);

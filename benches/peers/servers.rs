@@ -1,4 +1,4 @@
-//! The servers that are measured: how each is started, and that none outlives its measurement.
+//! The servers that are measured. Each is started for one measurement, and killed after it.
 
 use std::env::consts::EXE_SUFFIX;
 use std::fs::File;
@@ -15,11 +15,11 @@ use crate::cases::Case;
 use crate::kind::Kind;
 use crate::machine::pinned;
 
-/// What `chat-server` is given beside its address and its log, which is on, as users run it. One machine
-/// is all members here.
+/// The arguments of `chat-server` besides its address and its log, which is enabled as for users. All members
+/// share one address here.
 const CHAT_SERVER_ARGUMENTS: [&str; 3] = ["--quiet", "--max-per-address", "0"];
 
-/// And where each sends as fast as it can.
+/// Additional arguments for cases whose members send as fast as they can.
 const WITHOUT_A_RATE: [&str; 2] = ["--rate", "0"];
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ const START_INTERVAL: Duration = Duration::from_millis(10);
 pub const SERVER_CORE: &str = "0";
 pub const GENERATOR_CORE: &str = "1";
 
-/// A server that runs, in a directory of its own; ends when this is dropped.
+/// A running server in a directory of its own, killed when this is dropped.
 pub struct Running {
     child: Child,
     pub address: SocketAddr,
@@ -37,7 +37,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts such a server for a case.
+    /// Starts a server of this kind for a case.
     pub fn start(kind: Kind, case: &Case) -> Result<Self, String> {
         let cannot_start = |error: io::Error| format!("cannot start {}: {error}", kind.name());
         let directory = tempfile::tempdir().map_err(cannot_start)?;
@@ -72,7 +72,7 @@ impl Running {
 
     fn accepts(&self, kind: Kind) -> bool {
         if kind == Kind::Python {
-            // A connection that goes away would make the report's server spin.
+            // A dropped connection would make the report's server spin.
             let output = std::fs::read_to_string(self.directory.path().join("output"));
             return output.is_ok_and(|output| output.contains("Server running"));
         }
@@ -82,7 +82,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may already have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -106,7 +106,7 @@ fn command(kind: Kind, case: &Case, address: SocketAddr, directory: &Path) -> io
             kind.name().into(),
             strings(&["--bind", &ip, "--port", &port, "--save", "", "--maxclients", "20000"])
                 .into_iter()
-                // As we do not, it shall not drop anybody for a burst.
+                // Like our server, it must not drop anybody because of a burst.
                 .chain(strings(&["--client-output-buffer-limit", "pubsub 0 0 0"]))
                 .collect(),
         ),
@@ -133,9 +133,9 @@ fn command(kind: Kind, case: &Case, address: SocketAddr, directory: &Path) -> io
     Ok(command)
 }
 
-/// One of our own programs, as users have it: cargo builds those beside a benchmark with what its tests
-/// ask of their dependencies, which costs a member 120 bytes. So `just bench` builds them by themselves
-/// and says where.
+/// One of our own programs, built as for users. Together with a benchmark, cargo builds them with the features
+/// that tests enable in dependencies, which costs 120 bytes a member. So `just bench` builds them separately and
+/// passes their directory.
 pub fn ours(name: &str) -> PathBuf {
     let directory = std::env::var_os("BENCH_PROGRAMS").map_or_else(|| "target/release".into(), PathBuf::from);
     Path::new(env!("CARGO_MANIFEST_DIR")).join(directory).join(format!("{name}{EXE_SUFFIX}"))
@@ -149,7 +149,7 @@ fn strings(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
-/// Without its limits, and without looking anybody up.
+/// Without limits, and without DNS or ident lookups.
 fn ngircd_configuration(ip: &str, port: &str) -> String {
     format!(
         "[Global]\nName = irc.test\nInfo = bench\nListen = {ip}\nPorts = {port}\nMotdPhrase = hello\n\
@@ -160,7 +160,7 @@ fn ngircd_configuration(ip: &str, port: &str) -> String {
     )
 }
 
-/// Without its limits, and without looking anybody up.
+/// Without limits, and without DNS or ident lookups.
 fn inspircd_configuration(ip: &str, port: &str, directory: &Path) -> String {
     format!(
         "<config format=\"xml\">\n<server name=\"irc.test\" description=\"bench\" network=\"bench\">\n\
