@@ -1,9 +1,9 @@
 //! The floor: the least that fan-out can cost.
 //!
-//! It parses nothing, names nobody and logs nothing. It reads once from each socket that has
-//! something, and then writes all of it to each member, once. Two things are added for the generator:
-//! whoever sends its first bytes is told that it is connected, and no line is torn by another's.
-//! Sockets are asked for input only, level-triggered; only one that is full is asked for room.
+//! It parses nothing, names nobody and logs nothing. It reads once from each readable socket, and then
+//! writes everything to each member, once. Two things are added for the generator: a member is told that
+//! it is connected after its first bytes, and no line is torn by another. Sockets are watched for input only,
+//! level-triggered; only full ones are watched for room.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 const LISTENER: u64 = u64::MAX;
 const EVENTS: usize = 1_024;
 const READ_BYTES: usize = 256 * 1_024;
-/// A member that is further behind is dropped.
+/// Members that lag further are dropped.
 const PENDING_BYTES: usize = 64 * 1_024 * 1_024;
 
 struct Member {
@@ -24,7 +24,7 @@ struct Member {
     connected: bool,
     /// The beginning of a line whose end has not come.
     unfinished: Vec<u8>,
-    /// What its socket did not take.
+    /// The bytes that its socket has not taken.
     pending: Vec<u8>,
 }
 
@@ -66,7 +66,7 @@ pub fn serve(address: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// Does something with the member in this place, if there is one. An error means that it is gone.
+/// Calls a function with the member in this place, if any. An error means that the member is gone.
 fn keep(place: &mut Option<Member>, act: impl FnOnce(&mut Member) -> io::Result<()>) {
     if let Some(member) = place
         && act(member).is_err()
@@ -109,7 +109,7 @@ fn send_pending(member: &mut Member, epoll: &OwnedFd) -> io::Result<()> {
     send(member, epoll, &pending)
 }
 
-/// Writes once; what the socket does not take waits until it has room.
+/// Writes once. The rest waits until the socket has room.
 fn send(member: &mut Member, epoll: &OwnedFd, bytes: &[u8]) -> io::Result<()> {
     let was_full = !member.pending.is_empty();
     let mut written = 0;

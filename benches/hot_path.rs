@@ -11,7 +11,7 @@ use commonroom::server::limits::{READ_BYTES, RETENTION_BYTES, WRITE_BYTES};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// As it arrives, with its end: 64 bytes.
+/// As it arrives, with its newline: 64 bytes.
 const LINE: &str = "s00001: 10000000xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n";
 
 criterion_group!(hot_path, decode, append, read, log);
@@ -35,7 +35,7 @@ fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One line to a log that is as long as it gets.
+/// Appends one line to a log of full length.
 fn append(criterion: &mut Criterion) {
     let mut log = full_log();
     let line = LINE.trim_end();
@@ -45,7 +45,7 @@ fn append(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// As much as goes into one write, from the middle of the log.
+/// Reads as much as one write takes, from the middle of the log.
 fn read(criterion: &mut Criterion) {
     let log = full_log();
     let middle = log.end() - RETENTION_BYTES as u64 / 2;
@@ -57,7 +57,7 @@ fn read(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One message as an event, up to where the disk would begin.
+/// Logs one message as an event, up to the write to the disk.
 fn log(criterion: &mut Criterion) {
     let layer = journal::layer(LogFormat::Report, jiff::Zoned::now, io::sink);
     let text = &LINE.trim_end()["s00001: ".len()..];

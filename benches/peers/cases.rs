@@ -1,17 +1,17 @@
-//! What is measured, and of whom.
+//! The cases, and which servers they fit.
 
-use crate::servers::Kind;
+use crate::kind::Kind;
 
-/// Receivers, senders and what they do, the length of a line.
+/// A crowd and what it does.
 pub struct Case {
     pub name: String,
     pub receivers: u32,
     pub senders: u32,
     pub load: Load,
     pub line_bytes: u32,
-    /// How many members more never read.
+    /// How many additional members never read.
     pub stalled: u32,
-    /// One member more floods the server, which limits how fast each may send, as users run it.
+    /// Whether an additional member floods the server, which then limits the rate of senders as by default.
     pub flooded: bool,
 }
 
@@ -24,7 +24,7 @@ pub enum Load {
     Idle,
 }
 
-/// Several, so that the server always has something to read.
+/// More than one, so that the server always has something to read.
 const SENDERS: u32 = 4;
 
 /// The report's server writes to one client after the other, each on a thread of its own: beyond
@@ -34,14 +34,14 @@ const PYTHON_RECEIVERS: u32 = 100;
 /// Reading 1,024 bytes at a time, it tears lines of several senders unless each waits for its echo.
 const PYTHON_WINDOW: u32 = 1;
 
-/// The longest line that IRC has room for, in bytes.
+/// The longest line that fits into IRC, in bytes.
 const IRC_LINE_BYTES: u32 = 400;
 
-/// Ten can wait to be accepted by one, and the other lets everyone wait for a second: 1,000 take up to two
-/// minutes.
+/// One server has a backlog of ten connections, and the other delays each by a second: 1,000 take up to two
+/// minutes to join.
 const IRC_RECEIVERS: u32 = 100;
 
-/// From here on a crowd is large.
+/// A crowd of this size is large.
 const CROWD: u32 = 5_000;
 
 /// All cases, in the order of the tables.
@@ -61,7 +61,7 @@ pub fn all() -> Vec<Case> {
         cases.push(Case::new(format!("n1000-rate{rate}"), 1_000, Load::Rate(rate)));
     }
     cases.push(Case { stalled: 1, ..Case::new("n100-w64-stalled".to_owned(), 100, Load::Window(64)) });
-    // With the four senders, the one that stalls and the one that floods, they are a hundred.
+    // Together with four senders, a stalled member and a flooding one they are a hundred.
     let calm = || Case::new("n94-rate10000".to_owned(), 94, Load::Rate(10_000));
     cases.push(calm());
     cases.push(Case { name: "n94-rate10000-flooded".to_owned(), stalled: 1, flooded: true, ..calm() });
@@ -76,7 +76,7 @@ impl Case {
         Self { name, receivers, senders: SENDERS, load, line_bytes: 64, stalled: 0, flooded: false }
     }
 
-    /// Whether it can be asked of such a server.
+    /// Whether it can be measured on this kind of server.
     pub fn fits(&self, kind: Kind) -> bool {
         match kind {
             _ if self.flooded => kind == Kind::ChatServer,
@@ -88,8 +88,8 @@ impl Case {
         }
     }
 
-    /// How much longer it is measured: what a slow server takes for one window of so many members
-    /// must be short against it.
+    /// The factor by which it is measured longer. The measurement must be long compared to the time that a slow
+    /// server needs for one window of a large crowd.
     pub fn longer(&self) -> f64 {
         if self.receivers >= CROWD && self.load != Load::Idle { 2.0 } else { 1.0 }
     }

@@ -1,12 +1,12 @@
-//! A member that floods the server with what is for nobody else.
+//! A member that floods the server with commands that produce nothing for others.
 
 use std::io::{self, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
-/// Asks who is here, without a pause, as fast as the server reads it; ends when this is dropped.
+/// Sends `/who` without a pause, as fast as the server reads; ends when this is dropped.
 ///
-/// The server makes it wait, so it takes next to nothing of the processor on which it runs.
+/// The server slows it down, so it uses hardly any processor time.
 pub struct Flood(TcpStream);
 
 impl Flood {

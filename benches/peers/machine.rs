@@ -1,10 +1,9 @@
-//! The machine that the figures are from.
+//! The machine that the figures are from, and the programs on it.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::servers::pins;
-
-/// Processor, cores, kernel, compiler, one after the other.
+/// The processor, cores, kernel and compiler.
 pub fn describe() -> String {
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -19,6 +18,26 @@ pub fn describe() -> String {
         kept.to_owned(),
     ]
     .join("; ")
+}
+
+/// The command for a program, pinned to a core if `taskset` exists.
+pub fn pinned(program: &Path, core: &str) -> Command {
+    if !pins() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", core]).arg(program);
+    command
+}
+
+pub fn pins() -> bool {
+    on_path("taskset").is_some()
+}
+
+/// Where a program is on PATH, if it is.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
 fn said_by(program: &str, arguments: &[&str]) -> String {

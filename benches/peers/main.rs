@@ -1,8 +1,7 @@
-//! `just bench`: our server, its peers that are on this machine, and the floor, measured side by
-//! side by `chat-load`.
+//! `just bench`: our server, the peers installed on this machine, and the floor, measured by `chat-load`.
 //!
-//! Rounds are interleaved: every server is measured once before any is measured again, so that what
-//! else the machine does meets all of them. A ratio is the median of the rounds' ratios.
+//! Rounds are interleaved: every server is measured once before any is measured again, so that other
+//! load on the machine affects all of them. A ratio is the median of the rounds' ratios.
 
 mod cases;
 mod flood;
@@ -15,6 +14,7 @@ mod floor {
         Err(std::io::ErrorKind::Unsupported.into())
     }
 }
+mod kind;
 mod machine;
 mod results;
 mod servers;
@@ -28,13 +28,16 @@ use std::process::ExitCode;
 use cases::Case;
 use clap::Parser;
 use flood::Flood;
+use kind::{KINDS, Kind};
+use machine::{pinned, pins};
 use results::Results;
-use servers::{GENERATOR_CORE, KINDS, Kind, Running, ours, pinned, pins};
+use servers::{GENERATOR_CORE, Running, ours};
 
 const PAGE: &str = "docs/performance.md";
 const DATA: &str = "docs/performance.json";
 
-/// How long a run takes beside what it measures: start, joining, waiting, end; and a receiver more.
+/// How long a run takes in addition to the measurement, for starting, joining, waiting and ending; and for each
+/// receiver.
 const OVERHEAD_SECONDS: f64 = 0.8;
 const RECEIVER_SECONDS: f64 = 0.0008;
 
@@ -51,19 +54,19 @@ struct Arguments {
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
 
-    /// Only servers whose names contain this, beside the floor and ours; can be given several times
+    /// Only servers whose names contain this, besides the floor and ours; can be given several times
     #[arg(long, value_name = "PART")]
     peer: Vec<String>,
 
-    /// How often each is measured
+    /// How many times each case is measured
     #[arg(long, value_name = "ROUNDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: u32,
 
-    /// How long each is measured
+    /// How long each case is measured
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
 
-    /// How long each is run before that
+    /// How long each case runs before that
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
     warm_up: f64,
 
@@ -71,7 +74,7 @@ struct Arguments {
     #[arg(long)]
     level_triggered: bool,
 
-    /// Put what was measured into docs/performance.md and docs/performance.json; other cases stay
+    /// Write the results to docs/performance.md and docs/performance.json; other cases stay
     #[arg(long)]
     write: bool,
 
@@ -87,7 +90,7 @@ struct Arguments {
     #[arg(long, hide = true)]
     floor: Option<SocketAddr>,
 
-    /// What cargo adds by itself
+    /// Added by cargo
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -135,7 +138,7 @@ fn run(mut arguments: Arguments) -> Result<(), String> {
     Ok(())
 }
 
-/// What to type to measure the same again.
+/// The command that measures the same again.
 fn command() -> String {
     let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     std::iter::once("just bench".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
@@ -145,7 +148,7 @@ fn matches(name: &str, parts: &[String]) -> bool {
     parts.is_empty() || parts.iter().any(|part| name.contains(part))
 }
 
-/// The servers that there are and that are wanted; says which there are not.
+/// The wanted servers that are on this machine. Prints which are missing.
 fn kinds_here(wanted: &[String]) -> Vec<Kind> {
     let always = |kind| kind == Kind::Floor || kind == Kind::ChatServer;
     let (here, missing): (Vec<Kind>, Vec<Kind>) = KINDS
@@ -226,7 +229,7 @@ fn in_repository(path: &str) -> PathBuf {
 fn show_progress(text: &str) {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
-        // Who cannot be shown it goes without.
+        // Progress that cannot be shown is not worth an error.
         let _ = write!(stderr, "\r\u{1b}[K{text}").and_then(|()| stderr.flush());
     }
 }

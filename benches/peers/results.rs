@@ -1,4 +1,4 @@
-//! What has been measured: for each case and server the figures of every round.
+//! The results: for each case and server the figures of every round.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// Forgets what is known of the cases that are measured now.
+    /// Forgets previous results of the cases that are measured now.
     pub fn begin(&mut self, cases: &[Case], machine: String, command: &str) {
         for case in cases {
             self.cases.remove(&case.name);
@@ -52,7 +52,7 @@ impl Results {
         }
     }
 
-    /// Notes why there is nothing to add.
+    /// Records why there is no result.
     pub fn fail(&mut self, case: &str, server: &str, reason: &str) {
         eprintln!("{case}: {server}: {reason}");
         self.failures.entry(case.to_owned()).or_default().insert(server.to_owned(), reason.to_owned());
@@ -74,7 +74,7 @@ impl Results {
         median(of.iter().zip(to).map(|(of, to)| of / to).collect())
     }
 
-    /// What went wrong: case, server, reason.
+    /// The failures: case, server, reason.
     pub fn failures(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.failures.iter().flat_map(|(case, servers)| {
             servers.iter().map(|(server, reason)| (case.as_str(), server.as_str(), reason.as_str()))

@@ -1,4 +1,4 @@
-//! The servers that are measured: how each is started, and that none outlives its measurement.
+//! The servers that are measured. Each is started for one measurement, and killed after it.
 
 use std::env::consts::EXE_SUFFIX;
 use std::fs::File;
@@ -12,12 +12,14 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::cases::Case;
+use crate::kind::Kind;
+use crate::machine::pinned;
 
-/// What `chat-server` is given beside its address and its log, which is on, as users run it. One machine
-/// is all members here.
+/// The arguments of `chat-server` besides its address and its log, which is enabled as for users. All members
+/// share one address here.
 const CHAT_SERVER_ARGUMENTS: [&str; 3] = ["--quiet", "--max-per-address", "0"];
 
-/// And where each sends as fast as it can.
+/// Additional arguments for cases whose members send as fast as they can.
 const WITHOUT_A_RATE: [&str; 2] = ["--rate", "0"];
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,100 +29,7 @@ const START_INTERVAL: Duration = Duration::from_millis(10);
 pub const SERVER_CORE: &str = "0";
 pub const GENERATOR_CORE: &str = "1";
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Floor,
-    ChatServer,
-    Redis,
-    Nats,
-    Ngircd,
-    Inspircd,
-    Python,
-}
-
-/// In the order of the tables; the floor first, because the others are measured against it.
-pub const KINDS: [Kind; 7] =
-    [Kind::Floor, Kind::ChatServer, Kind::Redis, Kind::Nats, Kind::Ngircd, Kind::Inspircd, Kind::Python];
-
-impl Kind {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Floor => "floor",
-            Self::ChatServer => "chat-server",
-            Self::Redis => "redis-server",
-            Self::Nats => "nats-server",
-            Self::Ngircd => "ngircd",
-            Self::Inspircd => "inspircd",
-            Self::Python => "server.py",
-        }
-    }
-
-    /// For `--protocol`.
-    pub fn protocol(self) -> &'static str {
-        match self {
-            Self::Floor | Self::ChatServer | Self::Python => "report",
-            Self::Redis => "redis",
-            Self::Nats => "nats",
-            Self::Ngircd | Self::Inspircd => "irc",
-        }
-    }
-
-    /// Whether it can be run on this machine.
-    pub fn is_here(self) -> bool {
-        match self {
-            Self::Floor => cfg!(target_os = "linux"),
-            Self::ChatServer => true,
-            Self::Python => on_path("python3").is_some(),
-            other => on_path(other.name()).is_some(),
-        }
-    }
-
-    fn command(self, case: &Case, address: SocketAddr, directory: &Path) -> io::Result<Command> {
-        let (ip, port) = (address.ip().to_string(), address.port().to_string());
-        let (program, arguments): (PathBuf, Vec<String>) = match self {
-            Self::Floor => (std::env::current_exe()?, strings(&["--floor", &address.to_string()])),
-            Self::ChatServer => {
-                let log = directory.join("server.log").display().to_string();
-                let mut arguments = strings(&["--listen", &address.to_string(), "--log", &log]);
-                arguments.extend(strings(&CHAT_SERVER_ARGUMENTS));
-                if !case.flooded {
-                    arguments.extend(strings(&WITHOUT_A_RATE));
-                }
-                (ours("chat-server"), arguments)
-            }
-            Self::Redis => (
-                self.name().into(),
-                strings(&["--bind", &ip, "--port", &port, "--save", "", "--maxclients", "20000"])
-                    .into_iter()
-                    // As we do not, it shall not drop anybody for a burst.
-                    .chain(strings(&["--client-output-buffer-limit", "pubsub 0 0 0"]))
-                    .collect(),
-            ),
-            Self::Nats => (self.name().into(), strings(&["--addr", &ip, "--port", &port])),
-            Self::Ngircd => {
-                let configuration = directory.join("ngircd.conf");
-                std::fs::write(&configuration, ngircd_configuration(&ip, &port))?;
-                (self.name().into(), strings(&["-n", "-f", &configuration.display().to_string()]))
-            }
-            Self::Inspircd => {
-                let configuration = directory.join("inspircd.conf");
-                std::fs::write(&configuration, inspircd_configuration(&ip, &port, directory))?;
-                let configuration = format!("--config={}", configuration.display());
-                (self.name().into(), strings(&["--nofork", "--nolog", "--runasroot", &configuration]))
-            }
-            Self::Python => {
-                let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/peers/server.py");
-                let log = directory.join("server.log").display().to_string();
-                ("python3".into(), strings(&[script, &port, &log]))
-            }
-        };
-        let mut command = pinned(&program, SERVER_CORE);
-        command.args(arguments).current_dir(directory);
-        Ok(command)
-    }
-}
-
-/// A server that runs, in a directory of its own; ends when this is dropped.
+/// A running server in a directory of its own, killed when this is dropped.
 pub struct Running {
     child: Child,
     pub address: SocketAddr,
@@ -128,13 +37,13 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts such a server for a case.
+    /// Starts a server of this kind for a case.
     pub fn start(kind: Kind, case: &Case) -> Result<Self, String> {
         let cannot_start = |error: io::Error| format!("cannot start {}: {error}", kind.name());
         let directory = tempfile::tempdir().map_err(cannot_start)?;
         let address = free_address().map_err(cannot_start)?;
         let output = File::create(directory.path().join("output")).map_err(cannot_start)?;
-        let mut command = kind.command(case, address, directory.path()).map_err(cannot_start)?;
+        let mut command = command(kind, case, address, directory.path()).map_err(cannot_start)?;
         command.stdin(Stdio::null()).stderr(output.try_clone().map_err(cannot_start)?).stdout(output);
         let child = command.spawn().map_err(cannot_start)?;
         let mut running = Self { child, address, directory };
@@ -163,7 +72,7 @@ impl Running {
 
     fn accepts(&self, kind: Kind) -> bool {
         if kind == Kind::Python {
-            // A connection that goes away would make the report's server spin.
+            // A dropped connection would make the report's server spin.
             let output = std::fs::read_to_string(self.directory.path().join("output"));
             return output.is_ok_and(|output| output.contains("Server running"));
         }
@@ -173,37 +82,63 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may already have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// One of our own programs, as users have it: cargo builds those beside a benchmark with what its tests
-/// ask of their dependencies, which costs a member 120 bytes. So `just bench` builds them by themselves
-/// and says where.
+/// The command that starts a server, and the files that it needs in its directory.
+fn command(kind: Kind, case: &Case, address: SocketAddr, directory: &Path) -> io::Result<Command> {
+    let (ip, port) = (address.ip().to_string(), address.port().to_string());
+    let (program, arguments): (PathBuf, Vec<String>) = match kind {
+        Kind::Floor => (std::env::current_exe()?, strings(&["--floor", &address.to_string()])),
+        Kind::ChatServer => {
+            let log = directory.join("server.log").display().to_string();
+            let mut arguments = strings(&["--listen", &address.to_string(), "--log", &log]);
+            arguments.extend(strings(&CHAT_SERVER_ARGUMENTS));
+            if !case.flooded {
+                arguments.extend(strings(&WITHOUT_A_RATE));
+            }
+            (ours("chat-server"), arguments)
+        }
+        Kind::Redis => (
+            kind.name().into(),
+            strings(&["--bind", &ip, "--port", &port, "--save", "", "--maxclients", "20000"])
+                .into_iter()
+                // Like our server, it must not drop anybody because of a burst.
+                .chain(strings(&["--client-output-buffer-limit", "pubsub 0 0 0"]))
+                .collect(),
+        ),
+        Kind::Nats => (kind.name().into(), strings(&["--addr", &ip, "--port", &port])),
+        Kind::Ngircd => {
+            let configuration = directory.join("ngircd.conf");
+            std::fs::write(&configuration, ngircd_configuration(&ip, &port))?;
+            (kind.name().into(), strings(&["-n", "-f", &configuration.display().to_string()]))
+        }
+        Kind::Inspircd => {
+            let configuration = directory.join("inspircd.conf");
+            std::fs::write(&configuration, inspircd_configuration(&ip, &port, directory))?;
+            let configuration = format!("--config={}", configuration.display());
+            (kind.name().into(), strings(&["--nofork", "--nolog", "--runasroot", &configuration]))
+        }
+        Kind::Python => {
+            let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/peers/server.py");
+            let log = directory.join("server.log").display().to_string();
+            ("python3".into(), strings(&[script, &port, &log]))
+        }
+    };
+    let mut command = pinned(&program, SERVER_CORE);
+    command.args(arguments).current_dir(directory);
+    Ok(command)
+}
+
+/// One of our own programs, built as for users. Together with a benchmark, cargo builds them with the features
+/// that tests enable in dependencies, which costs 120 bytes a member. So `just bench` builds them separately and
+/// passes their directory.
 pub fn ours(name: &str) -> PathBuf {
     let directory = std::env::var_os("BENCH_PROGRAMS").map_or_else(|| "target/release".into(), PathBuf::from);
     Path::new(env!("CARGO_MANIFEST_DIR")).join(directory).join(format!("{name}{EXE_SUFFIX}"))
-}
-
-/// The command for a program on one core, where `taskset` is there to see to it.
-pub fn pinned(program: &Path, core: &str) -> Command {
-    if !pins() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", core]).arg(program);
-    command
-}
-
-pub fn pins() -> bool {
-    on_path("taskset").is_some()
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
 fn free_address() -> io::Result<SocketAddr> {
@@ -214,7 +149,7 @@ fn strings(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
-/// Without its limits, and without looking anybody up.
+/// Without limits, and without DNS or ident lookups.
 fn ngircd_configuration(ip: &str, port: &str) -> String {
     format!(
         "[Global]\nName = irc.test\nInfo = bench\nListen = {ip}\nPorts = {port}\nMotdPhrase = hello\n\
@@ -225,7 +160,7 @@ fn ngircd_configuration(ip: &str, port: &str) -> String {
     )
 }
 
-/// Without its limits, and without looking anybody up.
+/// Without limits, and without DNS or ident lookups.
 fn inspircd_configuration(ip: &str, port: &str, directory: &Path) -> String {
     format!(
         "<config format=\"xml\">\n<server name=\"irc.test\" description=\"bench\" network=\"bench\">\n\

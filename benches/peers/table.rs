@@ -1,26 +1,26 @@
-//! The results as one table in Markdown: a row for each case and server. Next to each figure stands
-//! its multiple of the floor's in brackets, because absolute figures are one machine's.
+//! The results as one table in Markdown: a row for each case and server. Figures are followed by their ratio
+//! to the floor's in brackets, because absolute figures depend on the machine.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::cases::{self, Case, Load};
+use crate::kind::{KINDS, Kind};
 use crate::results::Results;
-use crate::servers::{KINDS, Kind};
 
 const BEGIN: &str = "<!-- results -->";
 const END: &str = "<!-- end -->";
 
-/// From here on the generator may have been the limit.
+/// From this share of a core on, the generator may have been the limit.
 const GENERATOR_LIMIT: f64 = 0.95;
 const SERVER_LIMIT: f64 = 0.90;
 
 struct Column {
     title: &'static str,
     figure: &'static str,
-    /// Whether it says something of a crowd that is idle, or else of one that talks.
+    /// Whether it is about idle crowds instead of talking ones.
     idle: bool,
-    /// The unit of the column in that of the figure.
+    /// The unit of the column, in units of the figure.
     unit: f64,
     digits: usize,
 }
@@ -33,7 +33,7 @@ const COLUMNS: [Column; 5] = [
         unit: 1e6,
         digits: 3,
     },
-    // A second a million is a microsecond each.
+    // A second for a million is a microsecond for each.
     Column {
         title: "CPU a delivery, µs",
         figure: "cpu_seconds_per_million",
@@ -52,7 +52,7 @@ const COLUMNS: [Column; 5] = [
     Column { title: "CPU for joining, s", figure: "join_cpu_seconds", idle: true, unit: 1.0, digits: 2 },
 ];
 
-/// What was measured, of which machine, and what could not be.
+/// Renders the results, the machine, and what could not be measured.
 pub fn render(results: &Results) -> String {
     let mut text = format!("Measured by `{}` on: {}.\n\n| case | server |", results.command, results.machine);
     for column in &COLUMNS {
@@ -77,7 +77,7 @@ pub fn render(results: &Results) -> String {
     text
 }
 
-/// Puts the results between the markers of a page.
+/// Replaces the results between the markers of a page.
 pub fn write(path: &Path, results: &Results) -> Result<(), String> {
     let page =
         std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -104,7 +104,7 @@ fn cell(results: &Results, case: &Case, kind: Kind, column: &Column) -> String {
     cell
 }
 
-/// Whether the server could have done more than it was asked.
+/// Whether the server could have delivered more.
 fn generator_was_the_limit(results: &Results, case: &Case, kind: Kind) -> bool {
     let busy = |figure| results.figure(&case.name, kind.name(), figure);
     matches!(case.load, Load::Window(_))

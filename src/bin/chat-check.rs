@@ -11,8 +11,8 @@ use commonroom::tools::check::process::Process;
 use commonroom::tools::check::results::{Results, list};
 use commonroom::tools::check::{Case, cases, check};
 
-/// Run the report's test cases, its edge cases and some worse ones against a chat server, and print
-/// the report's own table of how they went.
+/// Run the report's test cases, its edge cases and some harder ones against a chat server, and print
+/// the results as the report's own table.
 #[derive(Parser)]
 #[command(
     version,
@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5555", value_parser = parse_address)]
     address: String,
 
-    /// The log that it writes; only what is added to it is looked at
+    /// The log that it writes; only lines added during the check count
     #[arg(long, value_name = "FILE", requires = "server")]
     log: Option<PathBuf>,
 
@@ -99,7 +99,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(message) => {
-            // Where stderr is closed, nobody wants to know.
+            // If stderr is closed, nobody is listening.
             let _ = writeln!(io::stderr(), "chat-check: {message}");
             ExitCode::FAILURE
         }
@@ -124,12 +124,12 @@ fn run(arguments: Arguments) -> Result<bool, String> {
     let results = runtime.block_on(async {
         tokio::select! {
             biased;
-            // The server that was started ends with this.
+            // This also ends the server that was started.
             _ = tokio::signal::ctrl_c() => Err("interrupted".to_owned()),
             results = check_all(arguments, cases) => results,
         }
     });
-    // What the server has started may have inherited its stderr and keep it open: reading it is not waited for.
+    // Children of the server may have inherited its stderr and keep it open, so the task that reads it is not awaited.
     runtime.shutdown_background();
     let results = results?;
     print(&match format {
@@ -157,11 +157,11 @@ async fn check_all(arguments: Arguments, cases: Vec<Case<Process>>) -> Result<Re
     Ok(results)
 }
 
-/// Shows on a terminal what is being done, in place of what was shown before.
+/// Shows progress on a terminal, in place of the previous one.
 fn show_progress(text: &str) {
     let mut stderr = io::stderr();
     if stderr.is_terminal() {
-        // Who cannot be shown it goes without.
+        // Progress that cannot be shown is not worth an error.
         let _ = write!(stderr, "\r\u{1b}[K{text}").and_then(|()| stderr.flush());
     }
 }

@@ -13,8 +13,8 @@ use commonroom::tools::load::{
     SHORTEST_LINE_BYTES, Trigger, WINDOW_LINES, run,
 };
 
-/// Let many members join a chat server, let some of them talk, and measure how what they say gets to
-/// all. Every delivery is checked: none lost, none twice, each sender's in order.
+/// Let many members join a chat server, let some of them talk, and measure how their lines reach
+/// everyone. Every delivery is checked: none lost, none twice, each sender's in order.
 #[derive(Parser)]
 #[command(
     version,
@@ -139,7 +139,7 @@ fn main() -> ExitCode {
     match measure(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            // Where stderr is closed, nobody wants to know.
+            // If stderr is closed, nobody is listening.
             let _ = writeln!(io::stderr(), "chat-load: {message}");
             ExitCode::FAILURE
         }
@@ -175,7 +175,7 @@ fn resolve(server: &str) -> Result<SocketAddr, String> {
 }
 
 fn plan(arguments: &Arguments, address: SocketAddr) -> Plan {
-    // The parsers of the arguments keep them far below what a machine can address.
+    // The parsers of the arguments keep them far below the size of the address space.
     let size = |count| usize::try_from(count).unwrap_or(usize::MAX);
     Plan {
         address,
@@ -196,11 +196,11 @@ fn plan(arguments: &Arguments, address: SocketAddr) -> Plan {
     }
 }
 
-/// Shows on a terminal what is being done, in place of what was shown before.
+/// Shows progress on a terminal, in place of the previous one.
 fn show_progress(text: &str) {
     let mut stderr = io::stderr();
     if stderr.is_terminal() {
-        // Who cannot be shown it goes without.
+        // Progress that cannot be shown is not worth an error.
         let _ = write!(stderr, "\r\u{1b}[K{text}").and_then(|()| stderr.flush());
     }
 }

@@ -1,5 +1,5 @@
-//! The file of the journal: for one server alone, reopened on demand. When it fails nobody waits for it,
-//! and it says itself how many lines are missing.
+//! The file of the journal, for one server alone, reopened on demand. Nobody waits for it when it fails, and
+//! it counts the lines that are missing.
 
 use std::error::Error;
 use std::fmt;
@@ -13,11 +13,11 @@ use super::format::{self, Clock, LogFormat};
 use super::writer::Target;
 use crate::net::explain;
 
-/// A log file that is open, and while it is, locked.
+/// An open log file, locked while it is open.
 ///
-/// Lines that cannot be written, as when the disk is full, are counted. The first failure of a
-/// series and then the count are said to the operator; the count stands in the log, too, where the
-/// lines are missing. A file that has been removed is created again.
+/// Lines that cannot be written, for example because the disk is full, are counted. The operator is told about
+/// the first failure of a series and then the count, which is also written to the log where the lines are
+/// missing. A file that has been removed is created again.
 pub struct LogFile<F: FileSystem> {
     file_system: F,
     path: PathBuf,
@@ -28,7 +28,7 @@ pub struct LogFile<F: FileSystem> {
 impl<F: FileSystem> LogFile<F> {
     /// Opens the file at `path` to append to it, and locks it: a second server is refused.
     ///
-    /// `format` and `clock` are those of the journal; `say` tells the operator a sentence.
+    /// `format` and `clock` are those of the journal; `say` shows the operator a sentence.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl<F: FileSystem> LogFile<F> {
         Ok(Self { file_system, path: path.to_owned(), file, gaps })
     }
 
-    /// Goes over to what is at the path now, which is created if it is not there.
+    /// Switches to the file that is at the path now, and creates it if there is none.
     fn open_again(&mut self) -> Result<(), String> {
         if !self.file_system.is_at(&self.file, &self.path) {
             self.file = self.file_system.open(&self.path).map_err(|error| explain(&error))?;
@@ -112,12 +112,12 @@ struct Gaps {
     name: String,
     note: Note,
     say: Box<dyn Fn(&str) + Send>,
-    /// The last line in the file is not whole.
+    /// Whether the last line in the file is incomplete.
     torn: bool,
     missing: Option<Missing>,
 }
 
-/// Makes the line of the log that says how many lines are missing, and why.
+/// Formats the line of the log that says how many lines are missing, and why.
 type Note = Box<dyn Fn(u64, &str) -> Vec<u8> + Send>;
 
 struct Missing {
@@ -135,7 +135,7 @@ enum Reason {
 }
 
 impl Reason {
-    /// For a sentence that says so when it begins.
+    /// For the sentence when lines begin to be missing.
     fn at_first(&self) -> &str {
         match self {
             Self::Failed(reason) => reason,
@@ -143,7 +143,7 @@ impl Reason {
         }
     }
 
-    /// For a sentence that says so afterwards, about the lines.
+    /// For the sentences that count the missing lines afterwards.
     fn afterwards(&self) -> &str {
         match self {
             Self::Failed(reason) => reason,
@@ -153,7 +153,7 @@ impl Reason {
 }
 
 impl Gaps {
-    /// Writes lines, and before them a note about those that are missing.
+    /// Writes lines, preceded by a note if earlier ones are missing.
     fn write(&mut self, file: &mut impl Write, lines: &[u8]) {
         if let Some(missing) = &self.missing {
             let note = (self.note)(missing.lines, missing.reason.afterwards());
@@ -167,8 +167,8 @@ impl Gaps {
         }
     }
 
-    /// Writes lines from the beginning of a line, or says how many are missing, and why. A line whose text
-    /// is not whole in the file is missing.
+    /// Writes lines, starting on a new line. The error says how many are missing, and why. A line counts as
+    /// missing if its text in the file is incomplete.
     fn append(&mut self, file: &mut impl Write, lines: &[u8]) -> Result<(), (u64, String)> {
         if self.torn {
             write_as_much(file, b"\n").1.map_err(|error| (count(lines), explain(&error)))?;
@@ -177,7 +177,7 @@ impl Gaps {
         let (length, result) = write_as_much(file, lines);
         let (written, rest) = lines.split_at(length);
         self.torn = written.last().is_some_and(|&last| last != b'\n');
-        // A text that lacks only its end is there: whatever comes next begins with that.
+        // A line that lacks only its newline is not missing: the next write begins with the newline.
         let missing = count(rest.strip_prefix(b"\n").unwrap_or(rest));
         if missing == 0 {
             return Ok(());
@@ -185,7 +185,7 @@ impl Gaps {
         result.map_err(|error| (missing, explain(&error)))
     }
 
-    /// Counts lines that are not written; the operator is told when it begins.
+    /// Counts lines that are not written, and tells the operator about the first of a series.
     fn miss(&mut self, lines: u64, reason: Reason) {
         if let Some(missing) = &mut self.missing {
             missing.lines += lines;
@@ -196,7 +196,7 @@ impl Gaps {
         self.missing = Some(Missing { lines, reason });
     }
 
-    /// Tells the operator how many lines are missing, if any are, and begins to count anew.
+    /// Tells the operator how many lines are missing, if any, and resets the count.
     fn tell(&mut self) {
         if let Some(Missing { lines, reason }) = self.missing.take() {
             let (name, reason) = (&self.name, reason.afterwards());
@@ -211,7 +211,7 @@ impl Drop for Gaps {
     }
 }
 
-/// Writes until all is written or nothing more is taken; how many bytes have been is known also then.
+/// Writes until everything is written or a write fails. Returns the number of bytes written in either case.
 fn write_as_much(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     while written < bytes.len() {
@@ -240,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    /// A disk that takes so many bytes of each write, or is full.
+    /// A disk that takes at most the given number of bytes of each write, or is full.
     #[derive(Default)]
     struct Disk {
         takes: VecDeque<Option<usize>>,
@@ -263,7 +263,7 @@ mod tests {
         }
     }
 
-    /// Writes batches to a disk, and returns what it holds then and what the operator was told.
+    /// Writes batches to a disk. Returns its content and what the operator was told.
     fn write(takes: &[Option<usize>], batches: &[&str]) -> (String, Vec<String>) {
         let (told, sentences) = mpsc::channel();
         let mut gaps = Gaps {
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_still_missing_at_the_end_is_told() {
+    fn lines_still_missing_at_the_end_are_told() {
         let (log, told) = write(&[FULL], &["one\n"]);
         assert_eq!(log, "");
         assert_eq!(told, [WARNING, "1 line was not written to the log server.log: no space left on device"]);

@@ -1,37 +1,37 @@
-//! The seam between the log and the file system: a [`LogFile`](crate::journal::LogFile) lies in any
+//! The seam between the log and the file system: a [`LogFile`](crate::journal::LogFile) works with any
 //! [`FileSystem`].
 //!
-//! Production is [`Disk`]; the simulation has one that fills, hangs and loses files when it is told to.
+//! Production uses [`Disk`]; the simulated file system fills up, hangs and loses files on request.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write};
 use std::path::Path;
 
-/// Where files are that one program at a time writes to.
+/// Files that only one program at a time writes to.
 pub trait FileSystem: Send + 'static {
-    /// A file that is open, and while it is, locked.
+    /// An open file, locked while it is open.
     type File: Write + Send;
 
-    /// Opens the file at `path` to append to it, creates it if it is not there, and locks it. What is
-    /// no regular file (a terminal, a pipe, `/dev/null`) is not locked, and where the file system
-    /// knows no locks nobody is refused.
+    /// Opens the file at `path` to append to it, creates it if it does not exist, and locks it. A terminal, a
+    /// pipe, `/dev/null` or anything else that is no regular file is not locked. On a file system without
+    /// locks nobody is refused.
     ///
     /// # Errors
     ///
-    /// [`in_use`] if somebody else writes to the file, or what the operating system says.
+    /// [`in_use`] if another program writes to the file, or the error of the operating system.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
 
-    /// Whether the file at `path` ends in the middle of a line, as when its disk was full.
+    /// Whether the file at `path` ends in the middle of a line, for example because its disk was full.
     fn is_torn(&self, path: &Path) -> bool;
 
-    /// Whether the file is the one that is at `path` now.
+    /// Whether the file is still the one at `path`.
     fn is_at(&self, file: &Self::File, path: &Path) -> bool;
 
-    /// Whether the file is in no directory any more, so that nobody will ever read it.
+    /// Whether the file has been removed from its directory, so that nobody will ever read it.
     fn is_removed(&self, file: &Self::File) -> bool;
 }
 
-/// The error for a file that somebody else writes to.
+/// The error for a file that another program writes to.
 #[must_use]
 pub fn in_use() -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, "another server writes to it")
@@ -76,7 +76,7 @@ impl FileSystem for Disk {
 impl FileSystem for Disk {
     type File = File;
 
-    /// A lock would keep others from reading the file as well, so it is opened for one writer instead.
+    /// A lock would keep readers out as well, so the file is opened for a single writer instead.
     fn open(&self, path: &Path) -> io::Result<File> {
         use std::os::windows::fs::OpenOptionsExt as _;
         const SHARE_READ_AND_DELETE: u32 = 1 | 4;
@@ -89,7 +89,7 @@ impl FileSystem for Disk {
         does_not_end_a_line(path)
     }
 
-    /// A file that is written to stays where it is.
+    /// A file stays where it is while it is written to.
     fn is_at(&self, _: &File, _: &Path) -> bool {
         true
     }
@@ -99,7 +99,7 @@ impl FileSystem for Disk {
     }
 }
 
-/// Where that cannot be seen, as in a pipe or a file that may only be written to, it ends as it should.
+/// If that cannot be seen, as for a pipe or a write-only file, it is assumed to be complete.
 fn does_not_end_a_line(path: &Path) -> bool {
     let last_byte = || {
         if !std::fs::metadata(path)?.is_file() {

@@ -4,10 +4,9 @@
 //! 2026-02-23 02:58:31,231 - INFO - Dinesh connected from ('127.0.0.1', 54380)
 //! ```
 //!
-//! The lines are made by a `tracing_subscriber` layer from the ordinary `tracing` events of the
-//! library, from `INFO` up; the same events, with their fields, can be written as JSON lines. The
-//! clock comes in from outside, so that a simulation owns the timestamps. Every event and its
-//! meaning: `docs/protocol.md`, "server.log".
+//! A `tracing_subscriber` layer formats the ordinary `tracing` events of the library, from `INFO` up. It can
+//! also write the same events with their fields as JSON lines. The clock is an argument, so that a simulation
+//! controls the timestamps. `docs/protocol.md`, "server.log", has every event and its meaning.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -27,7 +26,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::protocol::Sanitized;
 
-/// How the lines of the journal look.
+/// The format of the lines of the journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// `2026-02-23 02:58:31,231 - INFO - text`, as Python's `logging` was set up in the report.
@@ -37,7 +36,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What time it is, and in which zone. [`Zoned::now`] is one.
+/// Returns the time and the time zone, like [`Zoned::now`].
 pub trait Clock: Fn() -> Zoned + Send + Sync + 'static {}
 
 impl<F: Fn() -> Zoned + Send + Sync + 'static> Clock for F {}
@@ -49,7 +48,7 @@ where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(target);
-    // Only what this library says of itself belongs into the log of the chat.
+    // Events of other libraries do not belong in the log of the chat.
     let events = Targets::new().with_target(env!("CARGO_CRATE_NAME"), LevelFilter::INFO);
     match format {
         LogFormat::Report => {
@@ -67,8 +66,7 @@ where
     }
 }
 
-/// The lines that the journal makes of the events of `happening`, for whoever cannot send them the
-/// usual way.
+/// Formats the events that `happening` emits, bypassing the global subscriber.
 pub fn lines_of(format: LogFormat, clock: impl Clock, happening: impl FnOnce()) -> Vec<u8> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let target = Arc::clone(&lines);
@@ -77,7 +75,7 @@ pub fn lines_of(format: LogFormat, clock: impl Clock, happening: impl FnOnce()) 
     std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Lines that are kept.
+/// Collects lines in memory.
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
@@ -127,7 +125,7 @@ fn python_level(level: tracing::Level) -> &'static str {
     }
 }
 
-/// Takes the message of an event and leaves its other fields.
+/// Takes the message of an event and ignores its other fields.
 struct Message<'a, 'writer> {
     writer: OneLine<'a, 'writer>,
     result: fmt::Result,
@@ -141,8 +139,7 @@ impl Visit for Message<'_, '_> {
     }
 }
 
-/// Keeps an event on its line, so that nothing that comes from a client can forge one, even if a
-/// check elsewhere should fail.
+/// Keeps an event on one line, so that clients cannot forge lines even if a check elsewhere fails.
 struct OneLine<'a, 'writer>(&'a mut Writer<'writer>);
 
 impl fmt::Write for OneLine<'_, '_> {
@@ -175,7 +172,7 @@ mod tests {
 
     use super::*;
 
-    /// What the journal makes of the events of `happening`, at a fixed time in India.
+    /// Formats the events of `happening`, at a fixed time in India.
     fn journal(format: LogFormat, happening: impl FnOnce()) -> String {
         let now: Zoned = "2026-02-23T02:58:31.231999+05:30[+05:30]".parse().unwrap();
         String::from_utf8(lines_of(format, move || now.clone(), happening)).unwrap()

@@ -1,9 +1,9 @@
 //! `server.log`: what happened in the room, one event a line.
 //!
 //! The library reports what happens as `tracing` events. [`layer`] formats them as the report does,
-//! a [`BackgroundWriter`] keeps the room from ever waiting for a disk, and a [`LogFile`] in a
-//! [`FileSystem`] rotates, survives a full disk and counts the lines that this has cost.
-//! Every event and its meaning: `docs/protocol.md`, "server.log".
+//! a [`BackgroundWriter`] keeps the room from waiting for a disk, and a [`LogFile`] in a [`FileSystem`]
+//! rotates, survives a full disk and counts the lines that are missing because of it.
+//! `docs/protocol.md`, "server.log", has every event and its meaning.
 
 mod file;
 mod file_system;

@@ -1,4 +1,4 @@
-//! A writer that does not keep its users waiting for a disk or a pipe: a thread does.
+//! A writer that never keeps its users waiting for a disk or a pipe: a thread waits instead.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,47 +7,47 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How many bytes may wait to be written. Lines that come while so many wait are dropped and counted:
-/// nobody waits for a disk that hangs.
+/// How many bytes may wait to be written. Further lines are dropped and counted, so that nobody waits for a
+/// disk that hangs.
 pub const WAITING_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// How long a line waits for others, to be written together with them.
+/// How long a line waits for others that can be written together with it.
 pub const GATHER_TIME: Duration = Duration::from_millis(5);
 
-/// How many bytes are written without waiting for more.
+/// How many bytes are enough to be written without waiting for more.
 pub const GATHER_BYTES: usize = 256 * 1_024;
 
-/// How long the end waits for a target that takes nothing.
+/// How long [`BackgroundWriter::finish`] waits for a target that takes nothing.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where a [`BackgroundWriter`] writes to. It is called on the writer's thread only, which may wait.
+/// The destination of a [`BackgroundWriter`]. It is called on the writer's thread only, so it may block.
 pub trait Target: Send + 'static {
-    /// Takes whole lines. What becomes of those that cannot be written is the target's business.
+    /// Writes complete lines. The target itself handles those that it cannot write.
     fn write_lines(&mut self, lines: &[u8]);
 
-    /// The next `count` lines have been dropped, because too many were waiting.
+    /// The next `count` lines were dropped, because too many were waiting.
     fn miss_lines(&mut self, _count: u64) {}
 
-    /// Lines that come from now on belong to a new file, if the target is one.
+    /// Switches to a new file, if the target is a file.
     fn reopen(&mut self) {}
 }
 
-/// Everything that can be written to is a target; what fails to be written is gone.
+/// Every writer is a target, which discards lines that it cannot write.
 impl<W: Write + Send + 'static> Target for W {
     fn write_lines(&mut self, lines: &[u8]) {
-        // Later lines are tried again: a pipe stays broken, but a terminal may come back.
+        // Later lines are tried again: a broken pipe stays broken, but a terminal may come back.
         let _ = self.write_all(lines).and_then(|()| self.flush());
     }
 }
 
 /// Writes lines to a slow target on a thread of its own, in order, many at once if they come fast.
 ///
-/// Dropping it writes what is waiting, for at most `DRAIN_TIMEOUT`, then ends the thread; so does
-/// [`BackgroundWriter::finish`], which says what has become of it.
+/// Dropping it writes the waiting lines, for at most `DRAIN_TIMEOUT`, then ends the thread. So does
+/// [`BackgroundWriter::finish`], which also returns how many lines are left.
 #[derive(Debug)]
 pub struct BackgroundWriter(Handle);
 
-/// A handle to the lines that wait for a target; each `write` is kept whole.
+/// A handle to the queue of lines for a target; each `write` stays in one piece.
 ///
 /// A [`BackgroundWriter`] writes them on its thread. Without one, as in a simulation, they wait for
 /// [`Handle::write_waiting`].
@@ -57,23 +57,23 @@ pub struct Handle(Arc<Queue>);
 #[derive(Debug, Default)]
 struct Queue {
     state: Mutex<State>,
-    /// The thread waits for lines, and then whoever ends it for the thread.
+    /// Wakes the thread when there are lines, and [`BackgroundWriter::finish`] when the thread has ended.
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What nobody has written yet.
+    /// Not yet taken by the thread.
     batch: Batch,
-    /// How many lines the thread has taken, dropped ones included, and not yet passed on to the target.
+    /// How many lines, including dropped ones, the thread has taken and not yet passed on to the target.
     in_flight: u64,
     /// Nothing more will come.
     ended: bool,
-    /// The thread is over, and all that came is written.
+    /// The thread has ended, and everything is written.
     drained: bool,
 }
 
-/// What is written in one go.
+/// Lines that are written together.
 #[derive(Debug, Default)]
 struct Batch {
     lines: Vec<u8>,
@@ -100,7 +100,7 @@ impl BackgroundWriter {
         self.0.clone()
     }
 
-    /// Writes what is waiting, and ends. Returns how many lines may not have been written, since the target
+    /// Writes the waiting lines, and ends. Returns how many lines may not have been written, because the target
     /// took nothing for too long.
     #[must_use]
     pub fn finish(self) -> u64 {
@@ -111,7 +111,7 @@ impl BackgroundWriter {
         let queue = &self.0.0;
         let mut state = queue.lock();
         if std::mem::replace(&mut state.ended, true) {
-            // It has been waited for already.
+            // `finish` was called before the drop.
             return 0;
         }
         queue.changed.notify_one();
@@ -122,14 +122,14 @@ impl BackgroundWriter {
 }
 
 impl Handle {
-    /// Has the target reopened between the lines that have been written by now and those that will be.
+    /// Has the target reopened between the lines written before this call and those written after it.
     pub fn reopen(&self) {
         let mut state = self.0.lock();
         state.batch.reopen_at = Some(state.batch.lines.len());
         self.0.changed.notify_one();
     }
 
-    /// Writes to `target` whatever waits at this moment.
+    /// Writes everything that is waiting now to `target`.
     pub fn write_waiting(&self, target: &mut impl Target) {
         let batch = std::mem::take(&mut self.0.lock().batch);
         batch.write_to(target);
@@ -173,13 +173,13 @@ impl Queue {
         state.batch.count += 1;
         let is_enough = state.batch.is_enough();
         drop(state);
-        // Each notification is a system call, and a line a system call is what a batch is to avoid.
+        // Each notification is a system call, and batches exist to avoid one for every line.
         if was_empty || is_enough && !was_enough {
             self.changed.notify_one();
         }
     }
 
-    /// The thread: takes everything that waits and writes it in one piece, until the end.
+    /// The thread: takes everything that waits and writes it in one piece, until `finish`.
     fn write_until_the_end(&self, mut target: impl Target) {
         let mut batch = Batch::default();
         while self.take(&mut batch) {
@@ -197,14 +197,14 @@ impl Queue {
         let mut state = self.lock();
         state.in_flight = 0;
         if state.batch.is_empty() {
-            // While nothing is to be written it costs no memory.
+            // An idle queue keeps no memory.
             batch.lines = Vec::new();
             state.batch.lines = Vec::new();
         }
         while state.batch.is_empty() && !state.ended {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        // Woken by the first line of a burst, it lets the burst go on before it takes the processor.
+        // The first line of a burst wakes the thread, which then lets the burst continue for a moment.
         let more = |state: &mut State| !state.ended && !state.batch.is_enough();
         let gathered = self.changed.wait_timeout_while(state, GATHER_TIME, more);
         let mut state = gathered.unwrap_or_else(PoisonError::into_inner).0;
@@ -255,7 +255,7 @@ mod tests {
 
     use super::*;
 
-    /// A target that keeps what it is given.
+    /// A target that keeps its lines in memory.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
 
@@ -282,7 +282,7 @@ mod tests {
         assert!(written.lines().map(|line| line.parse::<usize>().unwrap()).eq(0..1_000));
     }
 
-    /// A target that tells what it is asked, and hangs in it until the test lets it go.
+    /// A target that reports each call, and hangs in it until the test releases it.
     struct Hanging {
         asked: mpsc::Sender<String>,
         freed: mpsc::Receiver<()>,

@@ -1,10 +1,10 @@
-//! What an error of the operating system means: in words for people, and to an accept loop.
+//! What an error of the operating system means, for people and for an accept loop.
 
 use std::io;
 
-/// Whether an error of an accept loop concerns only the connection that was to be accepted, as when its
-/// other end is already gone. Then the next one can be accepted at once. All other errors, such as having
-/// no more descriptors or memory, would only come again.
+/// Whether an error of `accept` concerns only one connection, for example because its other end is already
+/// gone. Then the next connection can be accepted at once. All other errors, such as a lack of descriptors or
+/// memory, would only be repeated.
 #[must_use]
 pub fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{
@@ -13,15 +13,15 @@ pub fn is_of_one_connection(error: &io::Error) -> bool {
     };
     let kind = matches!(
         error.kind(),
-        // Windows and macOS say the last two of a socket whose peer has reset it.
+        // Windows and macOS return the last two for a socket that its peer has reset.
         ConnectionAborted | ConnectionReset | NotConnected | InvalidInput
-            // accept(2) passes on what the network said of a connection that waited.
+            // accept(2) passes on pending network errors of the new connection.
             | NetworkDown | NetworkUnreachable | HostUnreachable | Interrupted
     );
     kind || error.raw_os_error().is_some_and(|code| CODES_OF_ONE_CONNECTION.contains(&code))
 }
 
-/// Errors of one connection that [`io::ErrorKind`] does not name.
+/// Errors of one connection that have no [`io::ErrorKind`].
 #[cfg(unix)]
 const CODES_OF_ONE_CONNECTION: &[i32] = &[
     libc::EPROTO,
@@ -36,7 +36,7 @@ const CODES_OF_ONE_CONNECTION: &[i32] = &[
 #[cfg(windows)]
 const CODES_OF_ONE_CONNECTION: &[i32] = &[10042, 10045, 10064];
 
-/// Says in words for people what went wrong with a socket or a file.
+/// Describes an error of a socket or a file in plain words.
 #[must_use]
 pub fn explain(error: &io::Error) -> String {
     let known = match error.kind() {
@@ -55,7 +55,7 @@ pub fn explain(error: &io::Error) -> String {
     known.to_owned()
 }
 
-/// The text of the operating system, if it is one, without the number that Rust appends.
+/// The operating system's description, without the number that Rust appends.
 fn explain_text(text: &str, code: Option<i32>) -> String {
     if text.starts_with("failed to lookup address information") {
         return "unknown host".to_owned();
@@ -66,15 +66,15 @@ fn explain_text(text: &str, code: Option<i32>) -> String {
         return known.to_owned();
     }
     let sentence = text.split(" (os error").next().unwrap_or_default();
-    // What Windows gives to an error that it has no text for.
+    // Windows has no text for some errors.
     if sentence.contains("FormatMessageW()") {
         return code.map_or_else(|| "an unknown error".to_owned(), |code| format!("system error {code}"));
     }
-    // Windows ends its sentences, and a reason stands inside one of ours.
+    // Windows ends its sentences with a full stop, but a reason is part of a sentence of ours.
     sentence.trim_end_matches('.').to_owned()
 }
 
-/// What [`io::ErrorKind`] has no name for, or Windows no words that help.
+/// Errors that have no [`io::ErrorKind`], or whose description by Windows does not help.
 fn explain_windows_code(code: i32) -> Option<&'static str> {
     Some(match code {
         // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_one_connection_are_told_from_those_that_would_come_again() {
+    fn errors_of_one_connection_are_told_from_those_that_would_be_repeated() {
         use io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, NotConnected};
         for kind in [ConnectionReset, ConnectionAborted, NotConnected, InvalidInput] {
             assert!(is_of_one_connection(&kind.into()), "{kind}");
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn what_accept_says_on_linux_is_known() {
+    fn errors_of_accept_on_linux_are_known() {
         let error = io::Error::from_raw_os_error;
         for code in [
             libc::ENETDOWN,
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     #[cfg(windows)]
-    fn the_errors_of_windows_are_said_in_plain_words() {
+    fn errors_of_windows_are_described_in_plain_words() {
         for (code, reason) in [
             (32, "another program has it open"),
             (10024, "too many open sockets"),

@@ -25,16 +25,16 @@ pub use tls::{
 
 use crate::protocol::DEFAULT_PORT;
 
-/// What a server can listen on.
+/// A network that a server can listen on.
 pub trait Bind: Send + Sync + 'static {
-    /// Where connections arrive.
+    /// The source of connections.
     type Listener: Listener;
 
     /// Listens on `address` (`host:port`; port 0 asks for a free one).
     fn bind(&self, address: &str) -> impl Future<Output = io::Result<Self::Listener>> + Send;
 }
 
-/// What a client can connect over.
+/// A network that a client can connect over.
 pub trait Connect: Send + Sync + 'static {
     /// One connection.
     type Stream: Stream;
@@ -43,36 +43,36 @@ pub trait Connect: Send + Sync + 'static {
     fn connect(&self, address: &str) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// Where connections arrive.
+/// A source of incoming connections.
 pub trait Listener: Send + 'static {
     /// One connection.
     type Stream: Stream;
 
-    /// Waits for the next connection, and does no work for it: whatever a stream still needs (a
-    /// handshake, encryption) happens when it is first used, so that nobody delays the next one.
+    /// Waits for the next connection, and does no work for it: a handshake happens when the stream is first
+    /// used, so that no client delays the next one.
     ///
     /// Cancelling this loses no connection.
     ///
     /// # Errors
     ///
-    /// What the operating system says. The listener is still good: [`is_of_one_connection`] tells whether
-    /// to go on at once or to wait for a while.
+    /// Those of the operating system. The listener stays usable: [`is_of_one_connection`] tells whether to
+    /// accept again at once or after a pause.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
-    /// The address that is listened on, with the real port where 0 was asked for.
+    /// The address of the listener, with the actual port if 0 was asked for.
     ///
     /// # Errors
     ///
-    /// If the operating system does not tell.
+    /// If the operating system does not provide it.
     fn local_address(&self) -> io::Result<SocketAddr>;
 }
 
-/// A connection: bytes both ways, in order.
+/// A connection: an ordered stream of bytes in each direction.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 
-/// Completes what a person typed for an address: without a port it is [`DEFAULT_PORT`].
+/// Completes an address that a person typed: the default port is [`DEFAULT_PORT`].
 ///
 /// # Errors
 ///
@@ -91,7 +91,7 @@ pub fn parse_address(input: &str) -> Result<String, AddressError> {
     Ok(format!("{host}:{port}"))
 }
 
-/// What was typed is not an address.
+/// The input is not an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressError;
 

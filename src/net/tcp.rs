@@ -9,26 +9,26 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::{Bind, Connect, Listener, is_of_one_connection};
 
-/// How many connections may wait to be accepted. A class that joins in the same second fits.
+/// How many connections may wait to be accepted. Enough for a class that joins in the same second.
 const ACCEPT_BACKLOG_CONNECTIONS: u32 = 4_096;
 
-/// How long a connection is silent before TCP asks whether the other machine is still there.
+/// How long a connection is silent before TCP probes whether the other machine is still there.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 
-/// How long it waits for the answer before it asks again.
+/// How long TCP waits for an answer before it sends another probe.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many times it asks in vain: the other machine is known to be gone after a minute.
+/// How many probes may go unanswered. The loss of the other machine is noticed within a minute.
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// How long what was sent may go without a sign that it has arrived, where TCP can be told: the same
-/// minute, for a connection on which something is on its way and which is therefore not asked.
+/// How long sent data may stay unacknowledged. This is the same minute for connections with data in flight,
+/// which TCP does not probe.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How much may wait unsent in a socket that takes more. The kernel would have a socket take more only when a
-/// third of its buffer is free, which grows to megabytes: who reads slowly would look like who reads nothing,
-/// and be behind by more than its cursor says.
+/// How much may wait unsent in a socket that is reported as writable. By default the kernel reports a socket
+/// only when a third of its buffer is free, and the buffer grows to megabytes. Slow readers would look like
+/// stalled ones, and lag further than their cursors say.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT_BYTES: u32 = 128 * 1_024;
 
@@ -61,10 +61,10 @@ impl Connect for Tcp {
     }
 }
 
-/// The operating system's TCP, but a connection that is dropped is reset, as when a machine fails.
+/// The operating system's TCP, except that dropped connections are reset, as when a machine fails.
 ///
-/// A program that plays vanishing clients as well as orderly ones needs to tell the two apart. And
-/// after a reset nothing of the connection is left that could keep a server from its port.
+/// This lets a program play vanishing clients as well as orderly ones. And a reset connection leaves
+/// nothing behind that could keep a server from its port.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResettingTcp;
 
@@ -73,7 +73,7 @@ impl Connect for ResettingTcp {
 
     async fn connect(&self, address: &str) -> io::Result<TcpStream> {
         let stream = Tcp.connect(address).await?;
-        // On a connection that has been reset already this fails, and is not needed.
+        // This fails on a connection that is already reset, which does not need it.
         stream.set_zero_linger().or_else(|error| is_of_one_connection(&error).then_some(()).ok_or(error))?;
         Ok(stream)
     }
@@ -93,13 +93,13 @@ impl Listener for TcpListener {
     }
 }
 
-/// Sets what both ends of a chat need, where the system can. A chat works without any of it; and of a
-/// connection that is already gone its session learns by itself.
+/// Sets the options that both ends of a chat want, as far as the system supports them. A chat works without
+/// them. Errors of a connection that is already gone are left to its session.
 fn set_options(stream: &TcpStream) {
-    // Without this a short line waits for the acknowledgement of the one before it.
+    // Otherwise a short line waits for the acknowledgement of the previous one.
     let _ = stream.set_nodelay(true);
-    // Without these a machine that has vanished without a word is never missed. Keepalive itself is switched
-    // on first, then its times are set, then the number of probes, which old versions of Windows lack.
+    // Otherwise a machine that vanishes without a word is never missed. This enables keepalive first, then sets
+    // its times, and last the number of probes, which old versions of Windows cannot set.
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_keepalive(&keepalive());
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -109,7 +109,7 @@ fn set_options(stream: &TcpStream) {
     }
 }
 
-/// Where TCP cannot be told how often to ask, it does as it is set up.
+/// Systems on which the interval cannot be set use their own.
 fn keepalive() -> TcpKeepalive {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE);
     #[cfg(any(
@@ -127,8 +127,8 @@ fn keepalive() -> TcpKeepalive {
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // On Unix this lets a restarted server have its port back at once. On Windows, where that is
-    // so anyway, it would let two servers share one port.
+    // On Unix this lets a restarted server have its port back at once. Windows does that anyway, and there
+    // this option would let two servers share one port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -151,7 +151,7 @@ mod tests {
             let mut listener = Tcp.bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_address().unwrap().to_string();
             let connected = Tcp.connect(&address).await.unwrap();
-            // What the server calls, and not the method of the same name that sets nothing.
+            // The trait's method, which sets the options; the listener's own method of this name does not.
             let (accepted, _) = Listener::accept(&mut listener).await.unwrap();
             for stream in [&connected, &accepted] {
                 let socket = SockRef::from(stream);
@@ -164,10 +164,10 @@ mod tests {
         });
     }
 
-    /// The kernel alone says so only when a third of its buffer is free, which grows to megabytes: who reads
-    /// slowly would look like who reads nothing.
+    /// By default the kernel reports room only when a third of its buffer is free, and the buffer grows to
+    /// megabytes: slow readers would look like stalled ones.
     #[test]
-    fn who_reads_a_little_makes_room_for_more() {
+    fn a_peer_that_reads_a_little_makes_room_for_more() {
         use tokio::io::AsyncReadExt as _;
         use tokio::time::timeout;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -178,7 +178,7 @@ mod tests {
             let (writer, _) = Listener::accept(&mut listener).await.unwrap();
             let mut buffer = vec![0; 64 * 1_024];
             let moment = Duration::from_millis(20);
-            // While somebody reads fast the kernel's buffers grow, to some megabytes at the end.
+            // A fast reader makes the kernel's buffers grow to some megabytes.
             let mut waiting = 0;
             for _ in 0..200 {
                 while let Ok(length) = writer.try_write(&buffer) {
@@ -192,7 +192,7 @@ mod tests {
             while timeout(moment, writer.writable()).await.is_ok() {
                 while writer.try_write(&buffer).is_ok() {}
             }
-            // On a busy machine the news of it may come late, but not each time.
+            // On a busy machine the report may come late, but not every time.
             let mut least = usize::MAX;
             for _ in 0..10 {
                 let mut read = 0;

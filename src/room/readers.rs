@@ -28,12 +28,17 @@ pub struct Reader<T> {
     /// Where the lines go.
     pub outlet: T,
     cursor: Position,
-    /// Where reading ends, for a reader that has left.
-    until: Option<Position>,
-    /// Lines for this reader alone, each with the position in the transcript that it follows. Of the
-    /// first, the bytes that were taken are gone.
-    private: VecDeque<(Position, Vec<u8>)>,
+    /// Where reading ends: [`NEVER`] until the reader leaves.
+    until: Position,
+    /// Boxed, since few members have any.
+    private: Option<Box<PrivateLines>>,
 }
+
+const NEVER: Position = Position::MAX;
+
+/// Lines for one reader alone, each with the position in the transcript that it follows. Of the first,
+/// the bytes that were taken are gone.
+type PrivateLines = VecDeque<(Position, Vec<u8>)>;
 
 /// What a reader is to be sent next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +72,7 @@ impl<T> Readers<T> {
 
     /// Adds a reader whose view begins at `cursor`.
     pub fn add(&mut self, id: MemberId, cursor: Position, outlet: T) {
-        let reader = Reader { outlet, cursor, until: None, private: VecDeque::new() };
+        let reader = Reader { outlet, cursor, until: NEVER, private: None };
         self.slowest = self.slowest.min(cursor);
         self.by_member.insert(id, reader);
     }
@@ -75,7 +80,7 @@ impl<T> Readers<T> {
     /// Ends the view of a reader at `until`: nothing after that is for it.
     pub fn end(&mut self, id: MemberId, until: Position) {
         if let Some(reader) = self.by_member.get_mut(&id) {
-            reader.until.get_or_insert(until);
+            reader.until = until.min(reader.until);
         }
     }
 
@@ -107,8 +112,8 @@ impl<T> Readers<T> {
 
     /// Tells one reader something, after everything that lies before `at`.
     pub fn tell(&mut self, id: MemberId, at: Position, notice: &impl fmt::Display) {
-        if let Some(reader) = self.by_member.get_mut(&id).filter(|reader| reader.until.is_none()) {
-            reader.private.push_back((at, format!("{notice}\n").into_bytes()));
+        if let Some(reader) = self.by_member.get_mut(&id).filter(|reader| !reader.has_left()) {
+            reader.private.get_or_insert_default().push_back((at, format!("{notice}\n").into_bytes()));
         }
     }
 
@@ -117,7 +122,8 @@ impl<T> Readers<T> {
     #[must_use]
     pub fn may_be_told_more(&self, id: MemberId) -> bool {
         self.by_member.get(&id).is_none_or(|reader| {
-            let waiting: usize = reader.private.iter().map(|(_, line)| line.len()).sum();
+            let waiting: usize =
+                reader.private.iter().flat_map(|lines| lines.iter()).map(|(_, line)| line.len()).sum();
             waiting < self.private_bytes
         })
     }
@@ -142,7 +148,7 @@ impl<T> Readers<T> {
 
     /// The readers that have not left.
     fn members(&self) -> impl Iterator<Item = &Reader<T>> {
-        self.by_member.values().filter(|reader| reader.until.is_none())
+        self.by_member.values().filter(|reader| !reader.has_left())
     }
 }
 
@@ -168,14 +174,14 @@ impl<T> Reader<T> {
     /// [`FellBehind`]: the transcript no longer holds what comes next.
     pub fn read<'a>(&self, transcript: &'a Transcript, at_most_bytes: usize) -> Result<Read<'a>, FellBehind> {
         let end = self.end(transcript);
-        if self.private.is_empty() {
+        let Some(private) = &self.private else {
             if self.cursor == end {
-                return Ok(if self.until.is_some() { Read::End } else { Read::Idle });
+                return Ok(if self.has_left() { Read::End } else { Read::Idle });
             }
             let bytes = transcript.read(self.cursor, end, at_most_bytes)?;
             let is_all = self.cursor + bytes.len() as Position == end;
             return Ok(Read::Data { bytes: Cow::Borrowed(bytes), is_all });
-        }
+        };
         let (mut bytes, mut cursor, mut index) = (Vec::new(), self.cursor, 0);
         while bytes.len() < at_most_bytes
             && let Some(piece) = self.next_piece(cursor, index, end)
@@ -187,7 +193,7 @@ impl<T> Reader<T> {
                     bytes.extend_from_slice(part);
                 }
                 Piece::Private { index: next } => {
-                    bytes.extend_from_slice(&self.private[next].1);
+                    bytes.extend_from_slice(&private[next].1);
                     index = next + 1;
                 }
             }
@@ -208,21 +214,24 @@ impl<T> Reader<T> {
                     self.cursor += part as Position;
                     taken_bytes -= part;
                 }
-                Piece::Private { index } => {
-                    let line = &mut self.private[index].1;
-                    let part = taken_bytes.min(line.len());
-                    line.drain(..part);
-                    taken_bytes -= part;
-                    if line.is_empty() {
-                        self.private.pop_front();
-                    }
-                }
+                Piece::Private { .. } => taken_bytes -= self.take_private(taken_bytes),
             }
         }
-        if self.private.is_empty() && self.private.capacity() > 0 {
-            // A member that is told nothing costs nothing.
-            self.private = VecDeque::new();
+    }
+
+    /// Takes up to `at_most_bytes` off the first private line. Returns how many.
+    fn take_private(&mut self, at_most_bytes: usize) -> usize {
+        let Some(private) = &mut self.private else { return 0 };
+        let Some((_, line)) = private.front_mut() else { return 0 };
+        let part = at_most_bytes.min(line.len());
+        line.drain(..part);
+        if line.is_empty() {
+            private.pop_front();
         }
+        if private.is_empty() {
+            self.private = None;
+        }
+        part
     }
 
     /// Whether the transcript no longer holds what comes next.
@@ -234,12 +243,17 @@ impl<T> Reader<T> {
     /// What comes after `cursor` and the first `index` private lines: the one merge of public and
     /// private lines.
     fn next_piece(&self, cursor: Position, index: usize, end: Position) -> Option<Piece> {
-        let private = self.private.get(index).map(|&(position, _)| position.min(end));
+        let line = self.private.as_ref().and_then(|lines| lines.get(index));
+        let private = line.map(|&(position, _)| position.min(end));
         let until = private.unwrap_or(end);
         if cursor < until { Some(Piece::Public { until }) } else { private.map(|_| Piece::Private { index }) }
     }
 
     fn end(&self, transcript: &Transcript) -> Position {
-        self.until.unwrap_or(transcript.end())
+        self.until.min(transcript.end())
+    }
+
+    fn has_left(&self) -> bool {
+        self.until != NEVER
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The processor time of a process so far, in the unit of the scheduler's clock (10 ms as a rule).
+/// The processor time of a process so far, in ticks of the scheduler (usually 10 ms).
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn cpu_time(process: u32) -> Option<Duration> {
@@ -24,8 +24,8 @@ pub fn wanted_cpu_time(process: u32) -> Option<Duration> {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).ok()?;
     // The second field, in nanoseconds; kernels without this statistic have no such file.
     let waited = |thread: &std::path::Path| -> Option<u64> {
-        let statistics = std::fs::read_to_string(thread.join("schedstat")).ok()?;
-        statistics.split_whitespace().nth(1)?.parse().ok()
+        let statistics = std::fs::read(thread.join("schedstat")).ok()?;
+        String::from_utf8_lossy(&statistics).split_whitespace().nth(1)?.parse().ok()
     };
     let waited: u64 = threads.flatten().filter_map(|thread| waited(&thread.path())).sum();
     Some(cpu_time(process)? + Duration::from_nanos(waited))

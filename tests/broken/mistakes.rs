@@ -146,7 +146,10 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         name: "tells a newcomer that it is connected before it is",
-        mistakes: &[Mistake { right: "map(|&(position, _)| position.min(end))", wrong: "map(|_| cursor)" }],
+        mistakes: &[Mistake {
+            right: "line.map(|&(position, _)| position.min(end))",
+            wrong: "line.map(|_| cursor)",
+        }],
         caught_by: CaughtBy { test: SWEEP, seeds: 20, says: "everyone sees one order" },
     },
     Broken {

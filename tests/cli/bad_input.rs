@@ -221,7 +221,7 @@ fn half_a_message_is_never_said() {
 }
 
 #[test]
-fn who_sends_everything_and_then_closes_its_side_still_gets_its_answers() {
+fn a_client_that_sends_everything_and_then_closes_its_side_still_gets_its_answers() {
     let server = Server::start();
     let mut peer = server.connect();
     peer.send("Alex\none\ntwo\n");

@@ -52,7 +52,7 @@ fn more_than_ten_thousand_or_the_number_that_is_given_are_told_that_the_room_is_
 
 /// Those who are refused keep coming, do not go when they are told to, and take nobody's place.
 #[test]
-fn whoever_is_turned_away_takes_no_place_of_those_who_join() {
+fn clients_turned_away_take_no_places_of_those_who_join() {
     const MEMBERS: usize = 20;
     const HAMMERS: usize = 8;
     const STAYING: usize = 16;

@@ -11,7 +11,7 @@ use super::support::{Peer, Server};
 const TALK_BYTES: usize = 1_000;
 
 #[test]
-fn who_chooses_no_nickname_in_time_is_closed_and_logged_with_its_address() {
+fn a_client_without_a_nickname_in_time_is_closed_and_logged_with_its_address() {
     let server = Server::start_with(&["--registration-timeout", "1"]);
     let mut dinesh = server.join("Dinesh");
     let mut silent = server.connect();
@@ -25,7 +25,7 @@ fn who_chooses_no_nickname_in_time_is_closed_and_logged_with_its_address() {
 }
 
 #[test]
-fn who_has_pinged_and_falls_silent_is_dropped_and_who_never_did_is_not() {
+fn a_silent_member_is_dropped_only_if_it_has_ever_pinged() {
     let server = Server::start_with(&["--ping-timeout", "1"]);
     let mut silent = server.join("Silent");
     let mut gone = server.join("Gone");

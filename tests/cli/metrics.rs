@@ -89,7 +89,7 @@ fn how_far_the_slowest_is_behind_is_told() {
 }
 
 #[test]
-fn who_asks_for_something_else_or_never_finishes_disturbs_nobody() {
+fn strange_and_unfinished_requests_for_metrics_disturb_nobody() {
     let (server, metrics) = start(&[]);
     let mut dinesh = server.join("Dinesh");
     let mut silent = connect(metrics);
@@ -113,7 +113,7 @@ fn who_asks_for_something_else_or_never_finishes_disturbs_nobody() {
 }
 
 #[test]
-fn whoever_asks_only_for_the_head_gets_no_body() {
+fn a_head_request_gets_no_body() {
     let (_server, metrics) = start(&[]);
     let answer = ask(metrics, "HEAD /metrics HTTP/1.1\r\nHost: chat\r\n\r\n");
     let (head, body) = answer.split_once("\r\n\r\n").expect("the head ends");

@@ -59,7 +59,7 @@ fn the_reports_client_knows_the_password_also_under_a_nickname_that_is_normalise
 }
 
 #[test]
-fn who_gives_no_password_in_time_is_told_so_as_it_is_told_everything_and_logged_and_not_announced() {
+fn a_client_without_a_password_in_time_is_told_and_logged_and_not_announced() {
     let (_directory, path) = file_with(PASSWORD.as_bytes());
     let server = Server::start_with(&["--registration-timeout", "1", "--password-file", text(&path)]);
     let mut alex = try_password(&server, "Alex", PASSWORD);
@@ -101,7 +101,7 @@ fn what_fail2ban_is_told_to_look_for_is_a_wrong_password_and_nothing_that_a_memb
 }
 
 #[test]
-fn who_knows_the_password_joins_and_who_does_not_is_refused_and_logged_with_its_address() {
+fn the_right_password_gets_in_and_a_wrong_one_is_refused_and_logged_with_its_address() {
     let server = start();
     let mut dinesh = try_password(&server, "Dinesh", PASSWORD);
     dinesh.expect_next("Dinesh joined the chat!");
@@ -119,7 +119,7 @@ fn who_knows_the_password_joins_and_who_does_not_is_refused_and_logged_with_its_
 }
 
 #[test]
-fn who_is_let_in_and_finds_its_nickname_taken_is_not_asked_for_the_password_again() {
+fn the_password_is_not_asked_for_again_when_only_the_nickname_is_taken() {
     let server = start();
     let _dinesh = try_password(&server, "Dinesh", PASSWORD);
     let mut other = try_password(&server, "Other", PASSWORD);
@@ -165,7 +165,7 @@ fn an_answer_that_is_to_come_later_does_not_hold_up_the_end() {
 
 /// As in a school, where all share one address.
 #[test]
-fn beside_eight_who_guess_for_ever_the_right_password_gets_in_within_two_seconds() {
+fn the_right_password_gets_in_within_two_seconds_among_eight_endless_guessers() {
     const GUESSERS: usize = 8;
     let server = start();
     let over = AtomicBool::new(false);

@@ -70,7 +70,7 @@ fn members_chat_over_tls() {
 }
 
 #[test]
-fn who_never_finishes_its_handshake_is_closed_after_the_registration_timeout() {
+fn a_client_that_never_finishes_its_handshake_is_closed_after_the_registration_timeout() {
     let mut world = talking_world();
     // The head of a handshake message, which never comes.
     add_stranger(&mut world, b"\x16\x03\x01\x02\x00", REGISTRATION_TIMEOUT + seconds(1));
@@ -81,7 +81,7 @@ fn who_never_finishes_its_handshake_is_closed_after_the_registration_timeout() {
 }
 
 #[test]
-fn who_does_not_speak_tls_is_closed_at_once_and_the_room_goes_on() {
+fn a_client_without_tls_is_closed_at_once_and_the_room_goes_on() {
     let mut world = talking_world();
     add_stranger(&mut world, b"Mallory\nhello\n", seconds(1));
     world.run_until(seconds(30));

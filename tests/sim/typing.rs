@@ -45,7 +45,7 @@ fn a_nickname_of_one_letter_needs_no_newline_but_two_seconds() {
 }
 
 #[test]
-fn whoever_types_for_ever_is_closed_after_the_registration_timeout() {
+fn somebody_who_types_for_ever_is_closed_after_the_registration_timeout() {
     let (heard, after) = answer_to(&"a".repeat(23), seconds(1));
     assert_eq!(heard, "NICK-- No nickname has come in time. Goodbye.\n");
     assert!((REGISTRATION_TIMEOUT..REGISTRATION_TIMEOUT + seconds(1)).contains(&after), "{after:?}");

@@ -10,10 +10,10 @@ use commonroom::server::limits::{
 };
 use commonroom::server::{Limits, Rate};
 
-/// Nobody waits for longer than a day.
+/// The longest timeout: a day.
 const SECONDS: std::ops::RangeInclusive<u64> = 1..=24 * 60 * 60;
 
-/// Up to a terabyte, which no machine of today keeps for a chat.
+/// The largest retention: a terabyte.
 const MEBIBYTES: std::ops::RangeInclusive<u64> = 1..=1_024 * 1_024;
 
 const BYTES_IN_MEBIBYTE: usize = 1_024 * 1_024;
@@ -29,11 +29,11 @@ pub struct LimitArguments {
     #[arg(long, env = "CHAT_MAX_PER_ADDRESS", value_name = "NUMBER", default_value_t = CONNECTIONS_PER_ADDRESS)]
     max_per_address: usize,
 
-    /// How many messages a second of one member are read, behind a burst of --burst; 0 is as many as come
+    /// How many messages a second of one member are read, after a burst of --burst; 0 is as many as come
     #[arg(long, env = "CHAT_RATE", value_name = "NUMBER", default_value_t = MESSAGES_PER_SECOND)]
     rate: u32,
 
-    /// How many messages a member may send at once before --rate holds
+    /// How many messages a member may send at once before --rate applies
     #[arg(long, env = "CHAT_BURST", value_name = "NUMBER", default_value_t = BURST_MESSAGES)]
     burst: u32,
 
@@ -53,7 +53,7 @@ pub struct LimitArguments {
     #[arg(long, env = "CHAT_RETENTION", value_name = "MIB", default_value_t = RETENTION_BYTES / BYTES_IN_MEBIBYTE, value_parser = mebibytes())]
     retention: usize,
 
-    /// How long what is pending is still written when the server ends
+    /// How long pending lines are still written when the server ends
     #[arg(long, env = "CHAT_SHUTDOWN_GRACE", value_name = "SECONDS", default_value_t = SHUTDOWN_GRACE.as_secs(), value_parser = seconds())]
     shutdown_grace: u64,
 }

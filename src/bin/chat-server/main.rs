@@ -37,7 +37,7 @@ Examples:
   chat-server                                a room for this machine, on 127.0.0.1:5555
   chat-server --listen 0.0.0.0:5555          a room for everyone who can reach this machine
   chat-server --history 20                   newcomers see the last 20 lines
-  chat-server --password-file FILE           whoever joins is asked for its first line
+  chat-server --password-file FILE           newcomers are asked for its first line
   chat-server --tls-cert CERT --tls-key KEY  encrypted; members connect with chat-client --tls
   nc 127.0.0.1 5555                          a client that is everywhere: type a nickname, then talk
 
@@ -62,11 +62,11 @@ struct Arguments {
     #[arg(long, env = "CHAT_HISTORY", value_name = "LINES", default_value_t = 0)]
     history: usize,
 
-    /// A file whose first line whoever joins must know
+    /// A file whose first line is the password of the room
     #[arg(long, env = "CHAT_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
 
-    /// The certificate of the server for TLS, in PEM, with those of intermediate authorities behind it
+    /// The certificate of the server for TLS, in PEM, followed by those of intermediate authorities
     #[arg(long, env = "CHAT_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 
@@ -74,7 +74,7 @@ struct Arguments {
     #[arg(long, env = "CHAT_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    /// Where to serve what Prometheus asks for, under /metrics; nowhere unless given
+    /// Where to serve metrics for Prometheus, under /metrics; nowhere unless given
     #[arg(long, env = "CHAT_METRICS", value_name = "HOST:PORT", value_parser = parse_address)]
     metrics: Option<String>,
 
@@ -105,8 +105,8 @@ impl From<Format> for LogFormat {
     }
 }
 
-/// How many tasks run before the operating system is asked what else has come. So many writers
-/// take what has been said so far before more is read: fewer and larger writes for each of them.
+/// How many tasks run before the runtime polls the operating system. Pending lines are delivered before more are
+/// read, so that each member gets fewer and larger writes.
 const EVENT_INTERVAL_POLLS: u32 = 1_024;
 
 fn main() -> ExitCode {
@@ -120,8 +120,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    // One thread: the work of a chat is socket writes, and handing them to a second core costs
-    // more than it brings.
+    // One thread: the work of a chat is socket writes, and handing them to a second core costs more than
+    // it gains.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .event_interval(EVENT_INTERVAL_POLLS)
         .enable_all()
@@ -150,11 +150,11 @@ async fn serve_until_signalled<N: Bind>(
         Some(address) => Some(listen_for_metrics(address).await?),
         None => None,
     };
-    // These may be pipes that nobody reads or that have gone away: neither may hold up the chat.
+    // These may be pipes that are broken or that nobody reads. Neither may hold up the chat.
     let stderr = BackgroundWriter::spawn(io::stderr());
     let stdout = BackgroundWriter::spawn(io::stdout());
     let log = open_log(arguments, stderr.handle())?;
-    // Not earlier: opening a pipe as the log waits for its reader, and only a signal ends that.
+    // Not earlier: opening a pipe as the log waits for a reader, and only the default action of a signal ends that.
     let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {}", explain(&error)))?;
     start_logging(arguments, log.handle(), stderr.handle());
     if let Some(warning) = exposure(address, arguments.tls_cert.is_some(), password.is_some()) {
@@ -191,7 +191,7 @@ async fn serve_until_signalled<N: Bind>(
     Ok(())
 }
 
-/// Listens, and says where that is: another port if 0 was asked for.
+/// Listens, and returns the address with the actual port, which differs if 0 was asked for.
 async fn listen<N: Bind>(network: &N, address: &str) -> Result<(N::Listener, SocketAddr), String> {
     let cannot = |error: io::Error| {
         let advice = match error.kind() {
@@ -216,7 +216,7 @@ fn open_log(arguments: &Arguments, stderr: Handle) -> Result<BackgroundWriter, S
     Ok(BackgroundWriter::spawn(file))
 }
 
-/// Metrics are not encrypted: they are meant for this machine, or a network of the operator's own.
+/// Metrics are not encrypted: they are meant for this machine or a private network.
 async fn listen_for_metrics(address: &str) -> Result<(<Tcp as Bind>::Listener, SocketAddr), String> {
     let cannot = |error| format!("cannot serve metrics on {address}: {}", explain(&error));
     let listener = Tcp.bind(address).await.map_err(cannot)?;
@@ -232,7 +232,7 @@ fn too_few_descriptors(connections: usize, maximum: u64) -> String {
     )
 }
 
-/// What to think about when others than this machine can reach the server.
+/// A warning if other machines can reach the server without encryption or a password.
 fn exposure(address: SocketAddr, has_tls: bool, has_password: bool) -> Option<String> {
     let guards =
         [(has_tls, "encryption (--tls-cert, --tls-key)"), (has_password, "password (--password-file)")];
@@ -282,7 +282,7 @@ impl<L: Listener> Listener for Announcing<L> {
 }
 
 fn print_line(console: &Handle, line: &str) {
-    // A handle takes everything; what becomes of it is its writer's business.
+    // Writing to a handle never fails.
     let _ = console.clone().write_all(format!("{line}\n").as_bytes());
 }
 
@@ -291,25 +291,25 @@ fn say(stderr: &Handle, message: &str) {
 }
 
 fn say_on_stderr(message: &str) {
-    // Where even stderr is closed, nobody wants to know.
+    // If even stderr is closed, nobody is listening.
     let _ = writeln!(io::stderr(), "chat-server: {message}");
 }
 
-/// What systemd wants to know.
+/// The states that systemd is told.
 #[derive(Clone, Copy)]
 enum State {
     Ready,
     Stopping,
 }
 
-/// Tells systemd how far the server is, if it has started it with `Type=notify`.
+/// Tells systemd the state of the server, if it runs with `Type=notify`.
 #[cfg(target_os = "linux")]
 fn tell_systemd(state: State) {
     let state = match state {
         State::Ready => sd_notify::NotifyState::Ready,
         State::Stopping => sd_notify::NotifyState::Stopping,
     };
-    // The chat does not depend on whether systemd listens.
+    // The chat goes on if systemd does not listen.
     let _ = sd_notify::notify(&[state]);
 }
 

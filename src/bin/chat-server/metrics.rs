@@ -1,7 +1,6 @@
-//! `--metrics`: what an [`Observer`] sees, in the text that Prometheus reads, over the least HTTP that
-//! it takes.
+//! `--metrics`: the statistics of an [`Observer`] in the text format of Prometheus, over a minimum of HTTP.
 //!
-//! Nothing is counted here: what there is to know is asked for when somebody asks.
+//! Nothing is counted here: each request asks the observer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -21,24 +20,23 @@ use tokio::time::{sleep, timeout};
 use commonroom::net::{Listener, Stream};
 use commonroom::server::Observer;
 
-/// How many may ask at the same time; beyond that the oldest of them is closed, so that nobody who
-/// does not finish asking keeps others out.
+/// How many connections may request metrics at the same time. Beyond that the oldest is closed, so that
+/// unfinished requests keep nobody out.
 pub const SCRAPING_CONNECTIONS: usize = 8;
 
-/// How long a question may take to come.
+/// How long a request may take to arrive.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the answer may take to be taken.
+/// How long a client may take to receive the answer.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest question.
+/// The longest request.
 pub const REQUEST_BYTES: usize = 8 * 1_024;
 
 /// How long accepting pauses when the operating system refuses, as when it has no more descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Answers whoever asks for the metrics, for ever. Nobody who asks, or does not finish asking, holds
-/// up anybody else.
+/// Answers requests for metrics until it is dropped. No client holds up another one.
 pub async fn serve<L: Listener>(mut listener: L, observer: Observer) {
     let mut scrapes = JoinSet::new();
     let mut oldest_first = VecDeque::<AbortHandle>::new();
@@ -63,7 +61,7 @@ pub async fn serve<L: Listener>(mut listener: L, observer: Observer) {
     }
 }
 
-/// Reads one request, and answers it. A client that takes too long for either asks again.
+/// Reads one request, and answers it. A client that takes too long for either is closed.
 async fn scrape<S: Stream>(mut stream: S, observer: Observer) {
     if let Ok(Ok(request)) = timeout(REQUEST_TIMEOUT, read_request(&mut stream)).await {
         let answer = answer(&request, observer);
@@ -124,7 +122,7 @@ fn metrics(observer: Observer) -> Result<String, fmt::Error> {
     Ok(metrics)
 }
 
-/// The names here are without what the registry and the encoder put around them: `chat_lines_total`,
+/// The registry and the encoder add prefixes and suffixes to the names here, as in `chat_lines_total` and
 /// `chat_log_position_bytes`.
 #[derive(Debug)]
 struct Observed(Observer);

@@ -1,10 +1,10 @@
-//! What a person or the system asks of the running server.
+//! Signals of a person or the system to the running server.
 
 use std::io;
 
 use commonroom::journal::Handle;
 
-/// The signals that are handled, from the moment this exists.
+/// The signals that are handled while this exists.
 #[cfg(unix)]
 pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
@@ -24,8 +24,7 @@ impl Signals {
         })
     }
 
-    /// Completes when the server is asked to end, by Ctrl-C or SIGTERM. Until then each SIGHUP has the
-    /// log reopened.
+    /// Completes when Ctrl-C or SIGTERM asks the server to end. Until then each SIGHUP reopens the log.
     pub async fn until_the_end(mut self, log: &Handle) {
         loop {
             tokio::select! {
@@ -62,8 +61,8 @@ impl Signals {
         })
     }
 
-    /// Completes when the server is asked to end: by Ctrl-C, Ctrl-Break, the closing of its window, or the
-    /// end of the session or of the system, after which Windows leaves it some five seconds.
+    /// Completes when the server is asked to end: by Ctrl-C, Ctrl-Break, the closing of its window, logging off
+    /// or shutting down. After the last three, Windows kills the server after some five seconds.
     pub async fn until_the_end(mut self, _log: &Handle) {
         tokio::select! {
             biased;

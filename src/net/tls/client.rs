@@ -14,7 +14,7 @@ use super::stream::TlsStream;
 use super::{CredentialsError, ENCRYPTED_AHEAD_BYTES, certificates, provider, versions};
 use crate::net::Connect;
 
-/// Connects over another network, encrypts, and sees that the server is who it says it is.
+/// Connects over another network, encrypts, and verifies the identity of the server.
 #[derive(Clone, Debug)]
 pub struct TlsClient<N> {
     network: N,
@@ -22,7 +22,7 @@ pub struct TlsClient<N> {
 }
 
 impl<N> TlsClient<N> {
-    /// A client on `network` that believes the authorities of `trust`.
+    /// A client on `network` that trusts the authorities of `trust`.
     pub fn new(network: N, trust: Trust) -> Self {
         Self { network, trust }
     }
@@ -31,7 +31,7 @@ impl<N> TlsClient<N> {
 impl<N: Connect> Connect for TlsClient<N> {
     type Stream = TlsStream<N::Stream>;
 
-    /// Connects and shakes hands: here nobody else waits meanwhile.
+    /// Connects and shakes hands at once: unlike at the server, this delays nobody else.
     async fn connect(&self, address: &str) -> io::Result<Self::Stream> {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned())
@@ -46,7 +46,7 @@ impl<N: Connect> Connect for TlsClient<N> {
     }
 }
 
-/// Which authorities a client trusts to say who a server is.
+/// The authorities that a client trusts to vouch for a server.
 #[derive(Clone)]
 pub struct Trust(Arc<ClientConfig>);
 
@@ -74,7 +74,7 @@ impl Trust {
     /// If there are none.
     pub fn of_this_machine() -> Result<Self, CredentialsError> {
         let mut roots = RootCertStore::empty();
-        // A certificate that cannot be used is one fewer to trust.
+        // Unusable certificates are skipped.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
             return Err(CredentialsError::NoAuthorities);

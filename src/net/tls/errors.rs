@@ -1,4 +1,4 @@
-//! What is wrong with a TLS handshake, in words for people.
+//! Errors of TLS, described in plain words.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -154,7 +154,7 @@ impl StdError for HandshakeError {
     }
 }
 
-/// Makes a [`HandshakeError`] of what TLS said about the server at `host`; leaves errors of the network as
+/// Turns an error of TLS with the server at `host` into a [`HandshakeError`]. Errors of the network stay as
 /// they are.
 pub(super) fn explain_to_client(error: io::Error, host: &str) -> io::Error {
     let explained = match tls_error(&error) {
@@ -170,7 +170,7 @@ pub(super) fn explain_to_client(error: io::Error, host: &str) -> io::Error {
 
 fn explain_certificate(problem: &CertificateError, host: &str) -> HandshakeError {
     match problem {
-        // A bad signature is what two authorities of the same name look like.
+        // Two authorities of the same name look like a bad signature.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             HandshakeError::UntrustedAuthority
         }
@@ -186,7 +186,7 @@ fn explain_certificate(problem: &CertificateError, host: &str) -> HandshakeError
     }
 }
 
-/// For the operator of a server, about its own certificate, at the start. `None` if nothing is wrong with it.
+/// For the operator at the start of a server, about its own certificate. `None` if nothing is wrong with it.
 pub(super) fn explain_to_operator(error: &Error, certificate: &Path) -> Option<String> {
     let certificate = certificate.display();
     let Error::InvalidCertificate(problem) = error else {
@@ -212,12 +212,12 @@ pub(super) fn explain_to_operator(error: &Error, certificate: &Path) -> Option<S
     })
 }
 
-/// `openssl req -x509` makes such a certificate unless it is told otherwise.
+/// By default `openssl req -x509` issues such a certificate.
 fn is_of_an_authority(problem: &CertificateError) -> bool {
     matches!(problem, CertificateError::Other(error) if error.to_string() == "CaUsedAsEndEntity")
 }
 
-/// In UTC, as certificates have it.
+/// In UTC, as in certificates.
 fn date(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).strftime("%Y-%m-%d").to_string()

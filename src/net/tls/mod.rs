@@ -1,4 +1,4 @@
-//! TLS 1.3 over any other network: the same chat, encrypted, and the server is who it says it is.
+//! TLS 1.3 over any other network: the same chat, encrypted, with a server that proves its identity.
 
 mod client;
 mod errors;
@@ -19,14 +19,14 @@ pub use errors::{CredentialsError, HandshakeError};
 pub use server::{Identity, TlsListener, TlsServer};
 pub use stream::TlsStream;
 
-/// How many bytes of a connection are encrypted ahead of what its socket has taken.
+/// How many bytes of a connection are encrypted before its socket has taken them.
 pub const ENCRYPTED_AHEAD_BYTES: usize = 16 * 1_024;
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// The versions that are spoken: TLS 1.3 and no other.
+/// Allows TLS 1.3 and no other version.
 fn versions<S: ConfigSide>(builder: ConfigBuilder<S, WantsVersions>) -> ConfigBuilder<S, WantsVerifier> {
     builder.with_protocol_versions(&[&TLS13]).expect("the provider has cipher suites for TLS 1.3")
 }

@@ -43,7 +43,7 @@ impl<N: Bind> Bind for TlsServer<N> {
     }
 }
 
-/// Where connections arrive that are to be encrypted.
+/// A source of connections that are to be encrypted.
 pub struct TlsListener<L> {
     listener: L,
     acceptor: TlsAcceptor,
@@ -54,7 +54,7 @@ impl<L: Listener> Listener for TlsListener<L> {
 
     async fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)> {
         let (stream, peer) = self.listener.accept().await?;
-        // This only makes ready: the handshake begins when the stream is first used.
+        // This only prepares the handshake, which begins when the stream is first used.
         let handshake = self.acceptor.accept_with(stream, |connection| {
             connection.set_buffer_limit(Some(ENCRYPTED_AHEAD_BYTES));
         });
@@ -66,12 +66,12 @@ impl<L: Listener> Listener for TlsListener<L> {
     }
 }
 
-/// What a server shows for itself: a certificate, and the key to it.
+/// How a server proves its identity: a certificate and its private key.
 #[derive(Clone)]
 pub struct Identity {
     config: Arc<ServerConfig>,
     certificate: CertificateDer<'static>,
-    /// Where the certificate comes from.
+    /// The file of the certificate.
     path: PathBuf,
 }
 
@@ -100,12 +100,12 @@ impl Identity {
         Ok(Self { config: Arc::new(config), certificate: own, path: certificate.to_owned() })
     }
 
-    /// Says in one sentence why no client will trust the certificate at this time, and what to do, whatever
-    /// authorities the client trusts.
+    /// A sentence for the operator if no client will trust the certificate at this time, whatever authorities
+    /// the client trusts: why, and what to do.
     #[must_use]
     pub fn warning(&self, now: Timestamp) -> Option<String> {
         let since_1970 = Duration::try_from(now.as_duration()).unwrap_or_default();
-        // This is how clients verify it. Without authorities, one that is good is of an unknown issuer.
+        // Clients verify it the same way. Without authorities, the issuer of a good certificate is unknown.
         let verified = ParsedCertificate::try_from(&self.certificate).and_then(|certificate| {
             verify_server_cert_signed_by_trust_anchor(
                 &certificate,

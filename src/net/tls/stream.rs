@@ -12,30 +12,30 @@ use tracing::{debug, warn};
 use super::errors::explain_to_server;
 use crate::net::{Peer, Stream};
 
-/// An encrypted connection. A server's shakes hands when it is first read from or written to.
+/// An encrypted connection. At the server the handshake happens when it is first read from or written to.
 pub struct TlsStream<S>(State<S>);
 
 enum State<S> {
-    /// The handshake with this peer is not over.
+    /// The handshake with this peer is not complete.
     Shaking(Box<Accept<S>>, SocketAddr),
-    /// It is.
+    /// The handshake is complete.
     Open(Box<tokio_rustls::TlsStream<S>>),
-    /// It has failed.
+    /// The handshake has failed.
     Broken,
 }
 
 impl<S: Stream> TlsStream<S> {
-    /// One that begins with the server's side of a handshake with `peer`.
+    /// A connection that begins with the server's side of a handshake with `peer`.
     pub(super) fn shaking(handshake: Accept<S>, peer: SocketAddr) -> Self {
         Self(State::Shaking(Box::new(handshake), peer))
     }
 
-    /// One whose handshake is over.
+    /// A connection whose handshake is complete.
     pub(super) fn open(stream: impl Into<tokio_rustls::TlsStream<S>>) -> Self {
         Self(State::Open(Box::new(stream.into())))
     }
 
-    /// Goes on with the handshake, if there is still one.
+    /// Continues the handshake if it is not complete.
     fn poll_open(
         &mut self,
         context: &mut Context<'_>,

@@ -28,7 +28,7 @@ pub async fn rapid_message_sending<S: Subject>(subject: &mut S) -> Result<(), Ob
 pub async fn invalid_port_connection<S: Subject>(subject: &mut S) -> Result<(), Observation> {
     let host = subject.address().rsplit_once(':').map_or("", |(host, _)| host);
     let nowhere = format!("{host}:{NOBODYS_PORT}");
-    // No answer at all is as good: a firewall stands before the port.
+    // No answer at all is as good: a firewall may protect the port.
     if let Ok(Ok(_)) = timeout(AT_ONCE, subject.network().connect(&nowhere)).await {
         return Err(format!("somebody listens on {nowhere}"));
     }
@@ -50,11 +50,11 @@ pub async fn server_restart<S: Subject>(subject: &mut S) -> Result<(), Observati
         subject.kill().await;
     }
     client.listen().await;
-    // The client has not closed its side yet, as one that does not notice has not: what is left of
-    // its connection must not keep the server from its port.
+    // Like a client that has not noticed yet, this one has not closed its side. The remains of its
+    // connection must not keep the server from its port.
     if let Err(observation) = subject.start().await {
         observed.push(format!("restarted at once, {observation}"));
-    } else if let Err(observation) = Peer::join(subject, "Behind").await {
+    } else if let Err(observation) = Peer::join(subject, "Afterwards").await {
         observed.push(format!("after the restart {observation}"));
     }
     if observed.is_empty() { Ok(()) } else { Err(observed.join("; ")) }
@@ -63,7 +63,7 @@ pub async fn server_restart<S: Subject>(subject: &mut S) -> Result<(), Observati
 pub async fn client_forced_shutdown<S: Subject>(subject: &mut S) -> Result<(), Observation> {
     let mut clients = join_all(subject, "Forced", 2).await?;
     let left = format!("{} left the chat.", clients[1].nickname);
-    // The connection of a process that ends is closed in order, whatever it was about to do.
+    // The operating system closes the connection of a process that ends in order, whatever the process was doing.
     clients[0].say("for nobody to read").await?;
     clients[1].end().await?;
     clients[0].expect(&left).await?;

@@ -1,4 +1,4 @@
-//! Robustness of the talk: messages that the report's server cuts, mixes up or falls over.
+//! Robustness against messages that the report's server cuts, mixes up or fails on.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::protocol::Framing;
 const LONG_BYTES: usize = 1_025;
 const VERY_LONG_BYTES: usize = 100_000;
 
-/// What others say meanwhile.
+/// How many messages another member sends meanwhile.
 const MEANWHILE_MESSAGES: usize = 50;
 
-/// How far apart two parts of a message are sent, so that they are read apart.
+/// The pause between two parts of a message, so that the server reads them separately.
 const PARTS_APART: Duration = Duration::from_millis(50);
 
 pub async fn not_utf8<S: Subject>(subject: &mut S) -> Result<(), Observation> {
@@ -49,7 +49,7 @@ pub async fn very_long<S: Subject>(subject: &mut S) -> Result<(), Observation> {
             Ok::<_, Observation>(())
         };
         let (_, said) = tokio::join!(long.say(&body), meanwhile);
-        // Whether the long one was taken is the server's affair; the other one is none of it.
+        // The server may refuse the long message, but not those of the other member.
         said?;
     }
     clients[0].expect_all(&texts).await?;
@@ -60,7 +60,7 @@ pub async fn very_long<S: Subject>(subject: &mut S) -> Result<(), Observation> {
 
 pub async fn unfinished<S: Subject>(subject: &mut S) -> Result<(), Observation> {
     let mut clients = join_all(subject, "Endless", 2).await?;
-    // A server may well close the connection in the middle of it.
+    // A server may close the connection before all is sent.
     let _ = clients[1].send(&vec![b'x'; VERY_LONG_BYTES]).await;
     clients[0].listen().await;
     let left = format!("{} left the chat.", clients[1].nickname);
@@ -80,7 +80,7 @@ pub async fn cut_character<S: Subject>(subject: &mut S) -> Result<(), Observatio
     clients[1].send(begin).await?;
     sleep(PARTS_APART).await;
     clients[1].send_message(rest).await?;
-    // In the report's framing one read is one message, so that two come of it; but of characters.
+    // In the report's framing each read is a message, so two messages are fine, but they must be valid text.
     if subject.framing() == Framing::Lines {
         clients[0].expect("un café au lait").await?;
     }
@@ -109,14 +109,14 @@ pub async fn foreign_name<S: Subject>(subject: &mut S) -> Result<(), Observation
     let mut forger = Peer::join(subject, "Mallory").await?;
     forger.send_message(FORGED.as_bytes()).await?;
     victim.listen().await;
-    // Behind the forger's own name it is a quotation.
+    // After the forger's own name it is a quotation.
     if victim.count(FORGED) != victim.count(&format!("Mallory: {FORGED}")) {
         return Err(format!("everyone was sent “{FORGED}”, which Mallory wrote"));
     }
     goes_on(subject, &mut victim).await
 }
 
-/// A text of which each piece tells where it stands.
+/// A text in which each piece contains its number.
 fn long_body(bytes: usize) -> String {
     (0..)
         .flat_map(|number: usize| format!("<{number:05}>").into_bytes())

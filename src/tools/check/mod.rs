@@ -1,18 +1,17 @@
 //! The report's test table as code, run against any server on any network.
 //!
-//! [`cases`] is the table: the eight test cases and five edge cases of the report, and beside them
-//! the robustness cases that its own server fails. Each case is written once, as an async function
+//! [`cases`] is the table: the eight test cases and five edge cases of the report, and robustness cases
+//! that its own server fails. Each case is written once, as an async function
 //! over a [`Subject`], and [`check`] runs one. `chat-check` runs them against a process; the
 //! simulation and the tests of the real binaries run the same ones.
 //!
 //! # What is tolerated
 //!
-//! The report's protocol has no delimiters, so what was sent as several messages may arrive in one
-//! read, and one message in several reads. No server can avoid that, and none is blamed for it: what
-//! is expected is looked for in everything that has come, behind what was matched before. Two
-//! messages without anything between them pass; a message that is missing, torn apart by another
-//! one, or given to the wrong name does not. What else a server sends, and how it words a refusal,
-//! is its own affair; so is whether it refuses a long message or delivers it whole.
+//! The report's protocol has no delimiters, so several messages may arrive in one read, and one message
+//! in several reads. No server can avoid that, and none is blamed for it: an expected text may be anywhere in
+//! what arrived after the previous match. Two messages with nothing between them pass; a message that is
+//! missing, torn apart by another one, or under a wrong name fails. A server may send other things, word
+//! its refusals as it likes, and either refuse a long message or deliver it whole.
 
 mod edge;
 mod messages;
@@ -32,11 +31,11 @@ use crate::protocol::Framing;
 
 /// A case of the table.
 pub struct Case<S> {
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
-    /// What the report calls it.
+    /// Its title in the report.
     pub title: &'static str,
-    /// What is expected, in the words of the report where it has some.
+    /// The expected result, in the words of the report if there are any.
     pub expected: &'static str,
     /// Where it comes from.
     pub kind: Kind,
@@ -54,7 +53,7 @@ pub enum Kind {
     Report,
     /// The edge cases that the report names.
     Edge,
-    /// What its own server does not stand up to.
+    /// Cases that the report's own server fails.
     Robustness,
 }
 
@@ -73,13 +72,13 @@ impl fmt::Display for Kind {
 pub enum Verdict {
     /// As expected.
     Passed,
-    /// Not as expected, but so.
+    /// Not as expected.
     Failed(Observation),
     /// Not run, and why.
     Skipped(&'static str),
 }
 
-/// Runs a case on a subject that is made ready for it.
+/// Prepares a subject for a case and runs it.
 pub async fn check<S: Subject>(case: &Case<S>, subject: &mut S) -> Verdict {
     if !subject.offers(case.needs) {
         return Verdict::Skipped(match case.needs {
@@ -97,7 +96,7 @@ pub async fn check<S: Subject>(case: &Case<S>, subject: &mut S) -> Verdict {
     }
 }
 
-/// What a framing makes undecidable, and how it is taken.
+/// What cannot be decided in a framing, and how it is judged.
 #[must_use]
 pub fn tolerance(framing: Framing) -> &'static str {
     match framing {

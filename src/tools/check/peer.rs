@@ -9,13 +9,13 @@ use super::subject::{Connection, Observation, Subject};
 use crate::net::{Connect as _, Stream, explain};
 use crate::protocol::{Framing, NICKNAME_REQUEST};
 
-/// How long may take what happens at once.
+/// How long an immediate reaction may take.
 pub const AT_ONCE: Duration = Duration::from_secs(2);
 
-/// How long nothing comes before nothing more is expected.
+/// How long silence must last before nothing more is expected.
 pub const QUIET: Duration = Duration::from_millis(300);
 
-/// How much one client keeps. The largest case brings some 6 MB.
+/// How much one client keeps. The largest case transfers some 6 MB.
 const TRANSCRIPT_BYTES: usize = 64 * 1_024 * 1_024;
 
 const READ_BYTES: usize = 16 * 1_024;
@@ -32,12 +32,12 @@ pub struct Peer<T> {
     stream: T,
     framing: Framing,
     transcript: Vec<u8>,
-    /// Up to where the transcript has been matched by what was expected.
+    /// The end of the last expected text in the transcript.
     matched: usize,
 }
 
 impl<T: Stream> Peer<T> {
-    /// Connects, and is a member when this returns.
+    /// Connects and joins.
     pub async fn join<S>(subject: &mut S, nickname: &str) -> Result<Client<S>, Observation>
     where
         S: Subject,
@@ -85,7 +85,7 @@ impl<T: Stream> Peer<T> {
         self.send_message(message.as_bytes()).await
     }
 
-    /// Sends a message as it is, and whatever the framing ends it with.
+    /// Sends a message as it is, followed by the delimiter of the framing.
     pub async fn send_message(&mut self, message: &[u8]) -> Result<(), Observation> {
         match self.framing {
             Framing::Report => self.send(message).await,
@@ -106,19 +106,19 @@ impl<T: Stream> Peer<T> {
         }
     }
 
-    /// Tells the server that nothing more will come, as closing in order does.
+    /// Closes the sending side in order.
     pub async fn end(&mut self) -> Result<(), Observation> {
         let ended = timeout(AT_ONCE, self.stream.shutdown()).await;
-        // A connection that is gone already has ended too.
+        // A connection that is already gone has ended as well.
         ended.map(|_| ()).map_err(|_| format!("{} could not close its connection", self.nickname))
     }
 
-    /// Waits for a text behind everything that has been matched so far.
+    /// Waits for a text after the last match.
     pub async fn expect(&mut self, wanted: &str) -> Result<(), Observation> {
         self.expect_all(&[wanted]).await
     }
 
-    /// The same for several texts, in whatever order they come.
+    /// The same for several texts, in any order.
     pub async fn expect_all(&mut self, wanted: &[impl AsRef<str>]) -> Result<(), Observation> {
         let deadline = Instant::now() + AT_ONCE;
         for text in wanted {
@@ -131,13 +131,13 @@ impl<T: Stream> Peer<T> {
         Ok(())
     }
 
-    /// Takes in whatever comes until nothing has come for [`QUIET`], or nothing more can come.
+    /// Reads until nothing has come for [`QUIET`], or nothing more can come.
     pub async fn listen(&mut self) {
         let deadline = Instant::now() + AT_ONCE;
         while self.read_before(deadline.min(Instant::now() + QUIET)).await.is_ok() {}
     }
 
-    /// How often a text has come, from the beginning.
+    /// How often a text has come since the beginning.
     pub fn count(&self, text: &str) -> usize {
         positions(&self.transcript, text.as_bytes()).count()
     }
@@ -151,7 +151,7 @@ impl<T: Stream> Peer<T> {
                 Ok(std::str::from_utf8(&self.transcript[..error.valid_up_to()]).unwrap_or_default())
             }
             Err(error) => Err(format!(
-                "{} was sent bytes that are not UTF-8, behind {}",
+                "{} was sent bytes that are not UTF-8, after {}",
                 self.nickname,
                 quote_end(&self.transcript[..error.valid_up_to()])
             )),
@@ -188,12 +188,12 @@ impl<T: Stream> Peer<T> {
     }
 }
 
-/// Where a text begins, wherever it does.
+/// All positions at which a text begins.
 fn positions(bytes: &[u8], text: &[u8]) -> impl Iterator<Item = usize> {
     bytes.windows(text.len()).enumerate().filter(move |(_, window)| *window == text).map(|(begin, _)| begin)
 }
 
-/// The end of what was sent, on one line and harmless to a terminal.
+/// The end of a text, on one line and harmless to a terminal.
 fn quote_end(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let skipped = text.chars().count().saturating_sub(QUOTED_CHARACTERS);

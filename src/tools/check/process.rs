@@ -1,4 +1,4 @@
-//! A server that is a process on this machine, or one that is already running somewhere.
+//! A server that is started as a process on this machine, or one that is already running somewhere.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -21,13 +21,13 @@ use crate::tools::usage::wanted_cpu_time;
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const START_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long a server may take to end after Ctrl-C, or because it cannot have its port.
+/// How long a server may take to end after Ctrl-C, or because its port is in use.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How much of a log is looked at. A server that spins writes far more.
 const LOG_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// How much is kept of what a server says on stderr.
+/// How much of a server's stderr is kept.
 const STDERR_BYTES: usize = 4 * 1_024;
 
 /// A server over the operating system's TCP.
@@ -36,7 +36,7 @@ pub struct Process {
     framing: Framing,
     command: Option<String>,
     log: Option<PathBuf>,
-    /// How long the log was when the server was last made ready; it may have been there before.
+    /// The length of the log when the current case began. The file may be older than the run.
     log_begin: u64,
     running: Option<Running>,
     first_connection: Option<Connection<Self>>,
@@ -48,7 +48,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// If something else has the address, or the server does not come to accept there.
+    /// If something else listens on the address, or the server does not begin to accept there.
     pub async fn started_by(
         command: String,
         address: String,
@@ -62,7 +62,7 @@ impl Process {
         let mut process = Self::new(address.clone(), framing);
         process.command = Some(command);
         process.log = log;
-        // A server that cannot be started at all is said once, not at each case.
+        // If a server cannot be started at all, this reports it once instead of for each case.
         process.start().await.map_err(explained)?;
         Ok(process)
     }
@@ -71,7 +71,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// If nobody accepts there.
+    /// If nothing accepts connections there.
     pub async fn already_running(address: String, framing: Framing) -> Result<Self, Observation> {
         let mut process = Self::new(address, framing);
         let connected = timeout(START_TIMEOUT, ResettingTcp.connect(&process.address)).await;
@@ -99,8 +99,8 @@ impl Process {
         Running::spawn(command).map_err(|error| format!("cannot start “{command}”: {}", explain(&error)))
     }
 
-    /// Waits until nothing listens on the address any more. Otherwise what the command has started, and not
-    /// the command itself, is the server: the cases would go on with an orphan that they cannot end.
+    /// Waits until nothing listens on the address any more. If something does, the command is not the server
+    /// itself, but has started it, and the cases would continue with an orphan that they cannot end.
     async fn until_address_is_free(&self) -> Result<(), Observation> {
         let deadline = Instant::now() + STOP_TIMEOUT;
         while let Err(error) = Tcp.bind(&self.address).await {
@@ -126,7 +126,7 @@ impl Process {
     fn read_log(&self) -> io::Result<String> {
         let Some(path) = &self.log else { return Ok(String::new()) };
         let mut file = File::open(path)?;
-        // A server that begins its log anew has made it shorter.
+        // If the log is shorter now, the server has begun it anew.
         let begin = if self.log_length() < self.log_begin { 0 } else { self.log_begin };
         file.seek(SeekFrom::Start(begin))?;
         let mut bytes = vec![0; LOG_BYTES];
@@ -169,7 +169,7 @@ impl Subject for Process {
         if self.command.is_none() {
             return Ok(());
         }
-        // A server that one case has left spinning, deaf or dead must not fail the next one.
+        // A server that is spinning, deaf or dead after one case must not fail the next one.
         self.kill().await;
         self.until_address_is_free().await?;
         self.log_begin = self.log_length();
@@ -226,7 +226,7 @@ impl Subject for Process {
     async fn kill(&mut self) {
         self.first_connection = None;
         if let Some(mut running) = self.running.take() {
-            // One that has ended by itself is just as well.
+            // It may already have ended by itself.
             let _ = running.child.kill().await;
         }
     }
@@ -269,10 +269,10 @@ impl Running {
         self.child.try_wait().ok().flatten()
     }
 
-    /// What the process said last, which most often says why it ended.
+    /// The last line on stderr, which usually says why the process ended.
     async fn last_words(&mut self, status: ExitStatus) -> String {
         if let Some(ended) = self.stderr_ended.take() {
-            // Whoever has inherited its stderr may keep it open.
+            // Processes that have inherited its stderr may keep it open.
             let _ = timeout(STOP_TIMEOUT, ended).await;
         }
         let said = self.stderr.lock().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -286,18 +286,18 @@ impl Running {
     fn interrupt(&self) {
         use rustix::process::{Pid, Signal, kill_process};
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        // One that has ended by itself needs no signal.
+        // A process that has ended by itself needs no signal.
         let _ = id.map(|id| kill_process(id, Signal::INT));
     }
 
-    /// There is no Ctrl-C for a single process: it is ended.
+    /// Windows has no Ctrl-C for a single process, so this ends it.
     #[cfg(windows)]
     fn interrupt(&mut self) {
         let _ = self.child.start_kill();
     }
 }
 
-/// A server that says much must neither fill the memory nor wait for somebody to read it.
+/// Keeps the end of the output. Talkative servers must neither fill the memory nor block.
 async fn keep_the_end(mut pipe: ChildStderr, kept: Arc<Mutex<Vec<u8>>>) {
     let mut buffer = [0; STDERR_BYTES];
     while let Ok(length @ 1..) = pipe.read(&mut buffer).await {
@@ -309,7 +309,7 @@ async fn keep_the_end(mut pipe: ChildStderr, kept: Arc<Mutex<Vec<u8>>>) {
     }
 }
 
-/// `exec` makes the server the process that is signalled, instead of the shell before it.
+/// `exec` replaces the shell, so that signals go to the server itself.
 #[cfg(unix)]
 fn starting(command: &str) -> Command {
     let mut shell = Command::new("sh");
@@ -317,8 +317,8 @@ fn starting(command: &str) -> Command {
     shell
 }
 
-/// Without a shell: to end that would not end the server. The program splits its arguments itself, so
-/// they are passed on as they stand.
+/// Without a shell, because ending the shell would not end the server. On Windows programs split their
+/// arguments themselves, so they are passed on unchanged.
 #[cfg(windows)]
 fn starting(command: &str) -> Command {
     let (program, arguments) = split_program(command);

@@ -11,12 +11,12 @@ const CONCURRENT_CLIENTS: usize = 5;
 const STRESS_CLIENTS: usize = 5;
 const STRESS_ROUNDS: usize = 20;
 
-/// How often the log is looked at while something is awaited there.
+/// How often the log is read while an event is awaited there.
 const LOG_INTERVAL: Duration = Duration::from_millis(20);
 
 pub async fn server_startup<S: Subject>(subject: &mut S) -> Result<(), Observation> {
-    // To be asked for a nickname would show it; but who is asked had better answer and be heard to
-    // the end, or the next client of a server that names clients one by one is kept waiting.
+    // The request for a nickname would be proof enough. But the server may name clients one by one, so this
+    // one must answer and read to the end, or it would keep the next client waiting.
     Peer::join(subject, "Starter").await.map(drop)
 }
 
@@ -58,7 +58,7 @@ pub async fn graceful_disconnection<S: Subject>(subject: &mut S) -> Result<(), O
 pub async fn abrupt_termination<S: Subject>(subject: &mut S) -> Result<(), Observation> {
     let mut clients = join_all(subject, "Abrupt", 3).await?;
     clients.truncate(2);
-    // What is said at the very moment of a leave is the business of another case.
+    // Messages at the very moment of a leave are tested by another case.
     clients[0].listen().await;
     clients[1].say("what happened?").await?;
     let wanted = format!("{}: what happened?", clients[1].nickname);
@@ -70,7 +70,7 @@ pub async fn logging_verification<S: Subject>(subject: &mut S) -> Result<(), Obs
     let mut client = Peer::join(subject, "Logged").await?;
     client.say("for the record").await?;
     client.expect("Logged: for the record").await?;
-    // Abruptly, because whether an orderly end is noticed is the business of another case.
+    // Abruptly, because orderly ends are tested by another case.
     drop(client);
     for event in ["Server started", "Logged connected from", "Message: Logged: for the record"] {
         expect_logged(subject, event).await?;
@@ -100,10 +100,9 @@ pub async fn stress_test<S: Subject>(subject: &mut S) -> Result<(), Observation>
     Ok(())
 }
 
-/// So many members, all of them here when this returns.
+/// The given number of members, all of which have joined when this returns.
 ///
-/// Each is asked for its nickname in the order in which it connected, but none waits for the
-/// welcome of the one before it.
+/// Each gives its nickname in the order of connecting, but none waits for the welcome of the previous one.
 pub async fn join_all<S: Subject>(
     subject: &mut S,
     name: &str,
@@ -122,7 +121,7 @@ pub async fn join_all<S: Subject>(
     Ok(clients)
 }
 
-/// Whether the server and the others go on: a member is heard, and a newcomer gets in and is heard.
+/// Checks that the server still works: a member is heard, and a newcomer gets in and is heard.
 pub async fn goes_on<S: Subject>(subject: &mut S, bystander: &mut Client<S>) -> Result<(), Observation> {
     let wanted = format!("{}: all well?", bystander.nickname);
     bystander.say("all well?").await?;

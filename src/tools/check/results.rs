@@ -1,4 +1,4 @@
-//! How the cases went, as the report's own table or as JSON.
+//! The results of the cases, as the report's own table or as JSON.
 
 use std::fmt::Write as _;
 
@@ -7,20 +7,20 @@ use serde_json::json;
 use super::{Case, Kind, Need, Subject, Verdict, tolerance};
 use crate::protocol::Framing;
 
-/// How the cases of a run went.
+/// The results of a run.
 pub struct Results<S> {
     framing: Framing,
     rows: Vec<(Case<S>, Verdict)>,
 }
 
 impl<S: Subject> Results<S> {
-    /// Nothing yet.
+    /// No results yet.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
         Self { framing, rows: Vec::new() }
     }
 
-    /// Adds how a case went.
+    /// Adds the result of a case.
     pub fn add(&mut self, case: Case<S>, verdict: Verdict) {
         self.rows.push((case, verdict));
     }
@@ -31,7 +31,7 @@ impl<S: Subject> Results<S> {
         !self.rows.iter().any(|(_, verdict)| matches!(verdict, Verdict::Failed(_)))
     }
 
-    /// The report's table, with what was observed below each case that did not pass.
+    /// The report's table, with the observation below each case that did not pass.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = String::new();
@@ -98,7 +98,7 @@ impl<S: Subject> Results<S> {
     }
 }
 
-/// The names of the cases, with what they are about and what they need.
+/// The names of the cases, with their titles and needs.
 #[must_use]
 pub fn list<S: Subject>(cases: &[Case<S>]) -> String {
     let mut text = String::new();
@@ -127,7 +127,7 @@ const STATUS_WIDTH: usize = 6;
 fn status(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "Pass",
-        // In capitals, so that the eye finds it among thirty.
+        // In capitals, to be easy to find among thirty cases.
         Verdict::Failed(_) => "FAIL",
         Verdict::Skipped(_) => "Skip",
     }

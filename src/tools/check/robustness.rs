@@ -10,10 +10,10 @@ use super::subject::{Observation, Subject};
 use crate::net::Stream;
 use crate::protocol::NICKNAME_REQUEST;
 
-/// So much is said while one does not read: more than the buffers of the operating system hold
-/// for a client that reads nothing.
+/// How much is said while one member does not read: more than the buffers of the operating system hold
+/// for it.
 ///
-/// Several say it in turn, each no more than a server that slows down who sends too fast lets pass.
+/// Several members say it in turn, each little enough for a server that slows down fast senders.
 const STALLED_TALKERS: usize = 30;
 const STALLED_MESSAGES: usize = 200;
 const STALLED_TEXT_BYTES: usize = 1_000;
@@ -100,7 +100,7 @@ pub async fn vanishing_clients<S: Subject>(subject: &mut S) -> Result<(), Observ
     let mut bystander = Peer::join(subject, "Steady").await?;
     for number in 0..VANISHING_CLIENTS {
         let mut ghost = Peer::open(subject, &format!("Ghost{number}")).await?;
-        // Some are gone before they are asked, some in the middle of their nickname.
+        // Half of them vanish before they are asked, the others in the middle of their nickname.
         if number % 2 == 1 {
             ghost.send(b"Gho").await?;
         }
@@ -118,7 +118,7 @@ pub async fn nickname_taken<S: Subject>(subject: &mut S) -> Result<(), Observati
     second.listen().await;
     drop(second);
     watcher.listen().await;
-    // Whether the second was refused or let in: the next who leaves must leave under its own name.
+    // Whether or not the second was refused, the next member must leave under its own name.
     drop(other);
     watcher.expect("TwinsFriend left the chat.").await?;
     goes_on(subject, &mut watcher).await
@@ -144,7 +144,7 @@ pub async fn nickname_with_control_characters<S: Subject>(subject: &mut S) -> Re
     clearer.listen().await;
     bystander.listen().await;
     if bystander.text()?.contains(['\u{1b}', '\u{7}']) {
-        return Err("the nickname's control characters were sent to the others as they came".to_owned());
+        return Err("the nickname's control characters were sent to the others unchanged".to_owned());
     }
     drop(clearer);
     goes_on(subject, &mut bystander).await

@@ -1,17 +1,17 @@
-//! What is checked: a server behind an address, and what may be done to it.
+//! The server under test: its address, and the control that the cases have over it.
 
 use std::time::Duration;
 
 use crate::net::Connect;
 use crate::protocol::Framing;
 
-/// What was observed instead of what was expected: a sentence for people.
+/// What was observed instead of the expected result: a sentence for people.
 pub type Observation = String;
 
-/// What a case needs beside an address to connect to.
+/// What a case needs besides an address to connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing: it can be run against any server that is there.
+    /// Nothing: it can be run against any server.
     Nothing,
     /// To start, stop and kill the server.
     Control,
@@ -24,50 +24,49 @@ pub enum Need {
 /// One connection to a subject.
 pub type Connection<S> = <<S as Subject>::Network as Connect>::Stream;
 
-/// A server that is checked.
+/// A server under test.
 ///
-/// Cases use the control only if [`Subject::offers`] says that it is there.
+/// Cases only use the kind of control that [`Subject::offers`].
 pub trait Subject {
-    /// The network it is reached over.
+    /// The network over which it is reached.
     type Network: Connect;
 
-    /// The network it is reached over.
+    /// The network over which it is reached.
     fn network(&self) -> &Self::Network;
 
-    /// Where it is reached, `host:port`.
+    /// Its address, `host:port`.
     fn address(&self) -> &str;
 
     /// How its messages are delimited.
     fn framing(&self) -> Framing;
 
-    /// Whether it has what a case needs.
+    /// Whether it offers what a case needs.
     fn offers(&self, need: Need) -> bool;
 
-    /// Makes it ready for the next case, whatever the last one has done to it.
+    /// Prepares it for the next case, whatever state the last one left it in.
     fn renew(&mut self) -> impl Future<Output = Result<(), Observation>>;
 
-    /// Starts it and waits until it accepts; says why not if it does not.
+    /// Starts it and waits until it accepts connections. The error says why it does not.
     fn start(&mut self) -> impl Future<Output = Result<(), Observation>>;
 
-    /// Tries to start a second one on the same address while the first runs. To be unable to is
-    /// what is expected; what happened otherwise is said.
+    /// Tries to start a second server on the same address while the first runs. This is expected to fail;
+    /// otherwise the error says what happened.
     fn start_second(&mut self) -> impl Future<Output = Result<(), Observation>>;
 
-    /// Stops it as a person would, with Ctrl-C; says so if it has not ended in time.
+    /// Stops it as a person would, with Ctrl-C. The error says that it has not ended in time.
     fn stop(&mut self) -> impl Future<Output = Result<(), Observation>>;
 
-    /// Ends it without giving it a chance to do anything.
+    /// Kills it.
     fn kill(&mut self) -> impl Future<Output = ()>;
 
-    /// What it has logged since it was last made ready.
+    /// What it has logged since the beginning of the case.
     fn log(&mut self) -> impl Future<Output = Result<String, Observation>>;
 
     /// How much processor time it has used, or had to wait for, since it was started.
     fn wanted_cpu_time(&self) -> Option<Duration>;
 
-    /// The connection that showed that it accepts, for the first client of a case: where the
-    /// accept loop names clients, as in the report, a connection that is opened only to see and
-    /// then dropped is not without consequences.
+    /// The connection that proved that it accepts, for the first client of a case. Merely opening and dropping
+    /// it would disturb a server that names clients in its accept loop, as the report's does.
     fn take_first_connection(&mut self) -> Option<Connection<Self>> {
         None
     }

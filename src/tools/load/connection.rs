@@ -1,5 +1,5 @@
-//! One connection to the server under load: a socket that never blocks, what is still to be
-//! written to it, and the beginning of a line whose end has not come yet.
+//! One connection to the server under load: a non-blocking socket, the bytes that it still has to send,
+//! and the beginning of a line whose end has not come yet.
 //!
 //! Apart from [`poller`](super::poller), the only file of the generator that names an
 //! operating-system socket.
@@ -11,28 +11,28 @@ use mio::net::TcpStream;
 
 use super::poller::Poller;
 
-/// How much is read at once: far more than a server writes at once.
+/// How much is read at once: far more than a server sends in one write.
 pub(super) const READ_BYTES: usize = 256 * 1_024;
 
-/// How much of an unfinished line is kept. Longer than any line of any of the protocols, and than
-/// what the report's server says without an end while thousands join.
+/// How much of an unfinished line is kept. Longer than any line of the protocols, and than the undelimited
+/// announcements of the report's server while thousands join.
 pub(super) const UNFINISHED_BYTES: usize = 128 * 1_024;
 
 pub(super) struct Connection {
     index: usize,
     stream: TcpStream,
-    /// Whether the poller reports that the socket has room.
+    /// Whether the poller reports when the socket becomes writable.
     awaits_room: bool,
     outgoing: Vec<u8>,
     written: usize,
     unfinished: Vec<u8>,
 }
 
-/// What one read brought.
+/// The result of one read.
 pub(super) enum Received {
-    /// So many bytes lie in the buffer, what was unfinished before first. There may be more.
+    /// The number of bytes in the buffer, including the unfinished line at its beginning. There may be more.
     Bytes(usize),
-    /// So many bytes lie in the buffer, and for now there is nothing more.
+    /// The same, and for now there is nothing more.
     LastBytes(usize),
     /// Nothing for now.
     Nothing,
@@ -49,7 +49,7 @@ impl Connection {
         Ok(Self { index, stream, awaits_room: true, outgoing, written: 0, unfinished })
     }
 
-    /// Why it could not connect, where that is so.
+    /// Whether the connection is established. The error says why it could not connect.
     pub(super) fn established(&self) -> io::Result<()> {
         match self.stream.take_error()? {
             Some(error) => Err(error),
@@ -57,13 +57,13 @@ impl Connection {
         }
     }
 
-    /// What will be written by the next [`Connection::flush`]. Whoever puts something here sees to
-    /// it that it is bounded: greetings are, and so are windows.
+    /// The bytes that the next [`Connection::flush`] will write. Callers must bound what they add, as greetings
+    /// and windows are bounded.
     pub(super) fn outgoing(&mut self) -> &mut Vec<u8> {
         &mut self.outgoing
     }
 
-    /// Writes as much as the socket takes; the rest goes when it becomes writable.
+    /// Writes as much as the socket takes. The rest follows when it becomes writable.
     pub(super) fn flush(&mut self, poller: &Poller) -> io::Result<()> {
         while self.written < self.outgoing.len() {
             match self.stream.write(&self.outgoing[self.written..]) {
@@ -97,8 +97,8 @@ impl Connection {
         loop {
             return match self.stream.read(&mut buffer[kept..kept + READ_BYTES]) {
                 Ok(0) => Ok(Received::End),
-                // A read that the socket cannot fill has emptied it, except on Windows, where only
-                // the refusal of the next one makes it tell again.
+                // A short read has emptied the socket. On Windows, though, it is only reported again after
+                // a read that would block.
                 Ok(length) if length < READ_BYTES && cfg!(unix) => Ok(Received::LastBytes(kept + length)),
                 Ok(length) => Ok(Received::Bytes(kept + length)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -118,13 +118,13 @@ impl Connection {
         true
     }
 
-    /// Hears nothing of the socket any more, and never reads from it again.
+    /// Removes the socket from the poller and never reads from it again.
     pub(super) fn abandon(&mut self, poller: &Poller) -> io::Result<()> {
         poller.remove(&mut self.stream)
     }
 }
 
-/// Whether it only means that the socket is not ready, or not connected yet.
+/// Whether the error only means that the socket is not ready, or not connected yet.
 fn is_for_now(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! All members of a run, and what happens to them when their sockets are ready.
+//! All members of a run, and how they react when their sockets are ready.
 
 use std::io;
 use std::ops::Range;
@@ -16,17 +16,17 @@ use super::{Pace, Plan};
 use crate::net::explain;
 use crate::protocol::Sanitized;
 
-/// Of how many deliveries the latency of one is taken in a closed loop: a prime, so that it does
-/// not keep step with the window. In an open loop each is taken.
+/// In a closed loop one delivery of this many is a sample of the latency. It is a prime, so that it does not
+/// keep step with the window. In an open loop each delivery is a sample.
 const SAMPLED_OF_DELIVERIES: u32 = 61;
 
-/// What to do when our server refuses so many connections of one address.
+/// What to do when our server refuses this many connections of one address.
 const HOW_TO_LOAD_OURS: &str = " Start a chat-server that is to be loaded with --max-per-address 0 --rate 0";
 
-/// How much may wait for a server that does not read what its members send.
+/// How much of what its members send may wait for a server that does not read.
 const OUTGOING_BYTES: usize = 16 * 1_024 * 1_024;
 
-/// Latencies are told to three digits, from a microsecond to ten minutes, in nanoseconds.
+/// The range of latencies in nanoseconds, from a microsecond to ten minutes, recorded to three digits.
 const LATENCY_BOUNDS: (u64, u64) = (1_000, 600_000_000_000);
 const LATENCY_DIGITS: u8 = 3;
 
@@ -40,20 +40,20 @@ pub(super) struct Crowd {
     members: Vec<Member>,
     senders: Vec<Sender>,
     stride: u32,
-    /// Whether senders go on sending.
+    /// Whether senders keep sending.
     pub(super) speaking: bool,
-    /// When the open loop is to say its next line, in nanoseconds of the run, and which it is.
+    /// When the next line of the open loop is due, in nanoseconds since the start of the run, and its number.
     next_due: u64,
     next_line: u64,
     pub(super) recording: bool,
     pub(super) latency: Histogram<u64>,
-    /// Messages heard, from the beginning on.
+    /// Messages heard since the beginning.
     pub(super) deliveries: u64,
-    /// Sentences heard that say that somebody has joined.
+    /// Announcements heard that somebody has joined.
     pub(super) announcements: u64,
-    /// How many are on the way to be members.
+    /// How many are joining.
     pub(super) joining: usize,
-    /// When something was last heard, in nanoseconds of the run.
+    /// When something was last heard, in nanoseconds since the start of the run.
     pub(super) last_heard: u64,
     pub(super) fault: Option<Fault>,
 }
@@ -65,7 +65,7 @@ struct Member {
     stalled: bool,
     established: bool,
     joined: bool,
-    /// The senders whose windows open by what this member hears.
+    /// The senders whose windows this member opens by hearing their lines.
     opens: Range<usize>,
 }
 
@@ -96,7 +96,7 @@ impl Crowd {
         })
     }
 
-    /// Nanoseconds of the run.
+    /// Nanoseconds since the start of the run.
     pub(super) fn now(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
@@ -106,15 +106,15 @@ impl Crowd {
         self.members.len()
     }
 
-    /// One more begins to connect: receivers first, then those that stall, then senders, so that
-    /// a server that writes in the order of joining sends a line back to its sender last.
+    /// Begins to connect one more member: receivers first, then stalled members, then senders. A server that
+    /// writes in the order of joining then sends a line back to its sender last.
     pub(super) fn open_next(&mut self) -> Result<(), String> {
         let index = self.members.len();
         let first_sender = self.plan.receivers + self.plan.stalled;
         let (name, opens) = match index.checked_sub(first_sender) {
             Some(sender) if self.plan.protocol.echoes() => (sender_name(sender), sender..sender + 1),
             Some(sender) => (sender_name(sender), 0..0),
-            // Where senders do not hear themselves, the last receiver hears for them.
+            // If senders do not hear themselves, the last receiver hears for them.
             None if !self.plan.protocol.echoes() && index + 1 == self.plan.receivers => {
                 (receiver_name(index), 0..self.plan.senders)
             }
@@ -137,7 +137,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Does what a socket is ready for.
+    /// Reads from and writes to a socket that is ready.
     pub(super) fn handle(&mut self, ready: Ready, buffer: &mut [u8]) -> Result<(), String> {
         let index = ready.index;
         let Some(member) = self.members.get_mut(index) else { return Ok(()) };
@@ -158,17 +158,17 @@ impl Crowd {
         Ok(())
     }
 
-    /// Senders begin: each fills its window, or the first line of the open loop is due.
+    /// Lets the senders begin: each fills its window, or the first line of the open loop is due.
     pub(super) fn begin_speaking(&mut self) -> Result<(), String> {
         self.speaking = true;
         self.next_due = self.now();
         (0..self.senders.len()).try_for_each(|sender| self.fill_window(sender))
     }
 
-    /// Says what is due in an open loop. Returns when the next line is due, if one is.
+    /// Says the lines that are due in an open loop. Returns when the next one is due, if any.
     pub(super) fn speak_on_time(&mut self) -> Result<Option<u64>, String> {
         let Pace::Rate(deliveries_per_second) = self.plan.pace else { return Ok(None) };
-        // A line that waits for its turn is late from when it should have been said.
+        // The latency of a delayed line counts from when it was due.
         while self.speaking && self.next_due <= self.now() {
             let sender = self.next_line % self.senders.len() as u64;
             self.say(usize::try_from(sender).unwrap_or(0), 1, self.next_due)?;
@@ -179,7 +179,7 @@ impl Crowd {
         Ok(self.speaking.then_some(self.next_due))
     }
 
-    /// How many lines have been said, from the beginning on.
+    /// How many lines have been said since the beginning.
     pub(super) fn lines_said(&self) -> u64 {
         self.senders.iter().map(Sender::said).sum()
     }
@@ -239,7 +239,7 @@ impl Crowd {
             at += length + 1;
         }
         let unfinished = &bytes[at..];
-        // The report's own server ends no sentence; one that is just joining has read few.
+        // The report's own server delimits nothing; a member that is just joining has little to look through.
         if !self.members[index].joined && self.interpret(unfinished) == Chatter::Joined {
             self.joined(index)?;
         }
@@ -250,7 +250,7 @@ impl Crowd {
         self.open_windows(index)
     }
 
-    /// The many messages that are just as they must be. Returns how many bytes they were.
+    /// Hears the messages that are exactly as expected. Returns how many bytes they were.
     fn hear_expected(&mut self, index: usize, bytes: &[u8], now: u64) -> usize {
         let Self { members, senders, latency, .. } = self;
         let recording = self.recording;
@@ -264,7 +264,7 @@ impl Crowd {
         heard * self.shape.message_bytes()
     }
 
-    /// One line that is something else, or the rest of a message that came in two reads.
+    /// Hears a line that is something else, or the rest of a message that came in two reads.
     fn hear_line(&mut self, index: usize, line: &[u8]) -> Result<(), String> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let (heading, text) = line.split_at(line.len().saturating_sub(self.shape.text));
@@ -292,11 +292,11 @@ impl Crowd {
         }
     }
 
-    /// What stands before the text of a message on the same line.
+    /// Hears what precedes a message on the same line.
     fn learn_heading(&mut self, index: usize, heading: &[u8]) -> Result<(), String> {
         match self.plan.protocol {
             Protocol::Irc => self.shape.heading = heading.len(),
-            // Sentences of the report's own server, which have no ends.
+            // Undelimited announcements of the report's own server.
             Protocol::Report if self.interpret(heading) == Chatter::Unexpected => {
                 return Err(self.nobody_said(index, heading));
             }

@@ -1,17 +1,17 @@
-//! What a member has heard, checked as it comes: no line lost, none twice, each sender's in order.
+//! What a member has heard, checked on arrival: no line lost or repeated, and each sender's lines in order.
 
 use std::fmt;
 
 use super::line::{self, Tag, sender_name};
 use super::protocol::Protocol;
 
-/// How many bytes everything has that members are sent for a message: the same for all.
+/// The lengths of the parts of a message as members receive it: the same for all messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
-    /// What stands before the text.
+    /// Before the text.
     pub(super) heading: usize,
     pub(super) text: usize,
-    /// What stands behind it; ends with a newline.
+    /// After it; ends with a newline.
     pub(super) end: usize,
 }
 
@@ -29,33 +29,33 @@ impl Shape {
 /// The next line of each sender that a member has not heard yet.
 pub(super) struct Hearing {
     next: Box<[Tag]>,
-    /// A hash of the senders in the order in which they were heard. Where the numbers are right
-    /// too, equal hashes mean the same order.
+    /// A hash of the senders in the order in which they were heard. If the numbers are right as well, equal
+    /// hashes mean the same order.
     order: u64,
     until_sample: u32,
 }
 
-/// How something was heard that should not have been, or not yet.
+/// How a line differs from the expected one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Surprise {
-    /// Lines before it were not heard.
+    /// Earlier lines were not heard.
     Gap,
-    /// It should have been heard before, or was.
+    /// It was heard before, or should have been.
     Late,
 }
 
 impl Hearing {
-    /// Nothing heard yet. `offset` says which of the first `stride` lines is the first sample, so
-    /// that not all members take the same.
+    /// Nothing heard yet. `offset` selects which of the first `stride` lines is the first sample, so that
+    /// members sample different lines.
     pub(super) fn new(senders: usize, offset: u32) -> Self {
         Self { next: (0..senders).map(Tag::first).collect(), order: 0, until_sample: offset }
     }
 
-    /// Hears whole messages as long as each is exactly what must come next, and says how many
-    /// those were. Shows every `stride`th to `sample`.
+    /// Hears complete messages as long as each is exactly the next one, and returns how many those were. Passes
+    /// every `stride`th to `sample`.
     ///
-    /// This is where a run spends its time beside the operating system: a load, a comparison and
-    /// a store a message. What stands between the numbers and the ends is not looked at.
+    /// Apart from the operating system, this is where a run spends its time: a load, a comparison and a store
+    /// for each message. The padding between the number and the end is not looked at.
     pub(super) fn hear_expected(
         &mut self,
         bytes: &[u8],
@@ -81,7 +81,7 @@ impl Hearing {
         heard
     }
 
-    /// Hears one message, any, of a sender that there is.
+    /// Hears any one message of an existing sender.
     pub(super) fn hear(&mut self, tag: Tag) -> Result<(), Surprise> {
         let next = self.next(tag.sender());
         if tag.number() < next.number() {
@@ -110,15 +110,15 @@ impl Hearing {
     }
 }
 
-/// The first thing that went wrong in a run. Nothing is said after it; what is still on its way
-/// may tell a loss from a line out of order.
+/// The first thing that went wrong in a run. It stops the senders. Messages in flight may still tell a loss from
+/// a line out of order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) kind: FaultKind,
     /// The name of the member that noticed.
     pub(super) member: String,
     pub(super) sender: usize,
-    /// The number of the line that is concerned.
+    /// The number of the line.
     pub(super) number: u64,
 }
 
@@ -130,12 +130,12 @@ pub(super) enum FaultKind {
 }
 
 impl Fault {
-    /// Whether more may come that makes something else of it.
+    /// Whether messages that are still to come may change the kind of the fault.
     pub(super) fn may_be_explained(&self) -> bool {
         self.kind == FaultKind::Lost
     }
 
-    /// Whether a line that was missing when this was noted has now come late.
+    /// Whether a line that seemed missing has come late.
     pub(super) fn is_explained_by(&self, later: &Self) -> bool {
         self.kind == FaultKind::Lost
             && (&self.member, self.sender, self.number) == (&later.member, later.sender, later.number)

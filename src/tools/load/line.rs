@@ -1,9 +1,9 @@
-//! The lines that are said: each names its sender and its number at a fixed place, so that hearing
-//! one costs a load and a comparison.
+//! The lines of a run. Each has its sender and its number in a fixed place, so that checking it costs a load
+//! and a comparison.
 //!
-//! `s00001: 10000002xxx…`: the name, then the [`Tag`], then as much as the length asks for.
+//! `s00001: 10000002xxx…`: the name, then the [`Tag`], then padding to the wanted length.
 
-/// How many senders there can be: one for each digit that a tag has.
+/// How many senders there can be: one for each value of a digit of a tag.
 pub const SENDERS: usize = 64;
 
 /// The shortest line, in bytes: its name, its tag, its end.
@@ -15,22 +15,22 @@ const TAG_AT: usize = NAME_BYTES + SEPARATOR.len();
 const TAG_BYTES: usize = 8;
 const FILLER: u8 = b'x';
 
-/// Tags are written in 64 digits that follow each other in ASCII, from `0` to `o`: printable, and
-/// counting is adding.
+/// Tags are written in base 64 with consecutive ASCII characters from `0` to `o`, so that they are printable and
+/// counting is an addition.
 const RADIX: u64 = SENDERS as u64;
 const ZERO: u8 = b'0';
 
-/// How the nickname of a receiver looks: as long as all others.
+/// The nickname of a receiver: as long as all others.
 pub(super) fn receiver_name(index: usize) -> String {
     format!("m{index:05}")
 }
 
-/// How the nickname of a sender looks.
+/// The nickname of a sender.
 pub(super) fn sender_name(index: usize) -> String {
     format!("s{index:05}")
 }
 
-/// The text of a sender's line, without its end, `line_bytes` long with it.
+/// The text of a sender's line without the newline; `line_bytes` includes it.
 pub(super) fn text(sender: usize, line_bytes: usize) -> Vec<u8> {
     let mut text = format!("{}{SEPARATOR}", sender_name(sender)).into_bytes();
     text.extend_from_slice(&Tag::first(sender).0.to_be_bytes());
@@ -38,12 +38,12 @@ pub(super) fn text(sender: usize, line_bytes: usize) -> Vec<u8> {
     text
 }
 
-/// Puts another tag into a text.
+/// Replaces the tag of a text.
 pub(super) fn set_tag(text: &mut [u8], tag: Tag) {
     text[TAG_AT..TAG_AT + TAG_BYTES].copy_from_slice(&tag.0.to_be_bytes());
 }
 
-/// Whose text this is and which, if it is one, every byte of it.
+/// The tag of a text, if every byte is as it must be.
 pub(super) fn parse(text: &[u8]) -> Option<Tag> {
     let tag = tag_of(text)?;
     let whole = text[..NAME_BYTES] == *sender_name(tag.sender()).as_bytes()
@@ -53,14 +53,14 @@ pub(super) fn parse(text: &[u8]) -> Option<Tag> {
     whole.then_some(tag)
 }
 
-/// What stands where a text has its tag.
+/// The bytes in the place of the tag.
 #[inline]
 pub(super) fn tag_of(text: &[u8]) -> Option<Tag> {
     let (_, rest) = text.split_at_checked(TAG_AT)?;
     Some(Tag(u64::from_be_bytes(*rest.first_chunk()?)))
 }
 
-/// A sender's digit and seven digits of a number, as they stand in a line.
+/// A sender's digit and seven digits of a number, as written in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag(u64);
 
@@ -71,8 +71,8 @@ impl Tag {
         Self(zeros + ((sender as u64) << NUMBER_BITS))
     }
 
-    /// The line after this one. A sender that says a million lines a second would need more than
-    /// a month to say all that there are.
+    /// The tag of the next line. At a million lines a second a sender would run out of numbers after more than a
+    /// month.
     #[inline]
     pub(super) fn next(self) -> Self {
         let mut tag = self.0 + 1;
@@ -84,13 +84,13 @@ impl Tag {
         Self(tag)
     }
 
-    /// The sender's index. Beyond every sender where the tag is none.
+    /// The sender's index. Beyond the last sender if the tag is invalid.
     #[inline]
     pub(super) fn sender(self) -> usize {
         usize::from(self.0.to_be_bytes()[0].wrapping_sub(ZERO))
     }
 
-    /// The number of the line, from 0 on.
+    /// The number of the line, starting from 0.
     pub(super) fn number(self) -> u64 {
         let digits = &self.0.to_be_bytes()[1..];
         digits.iter().fold(0, |number, digit| number * RADIX + u64::from(digit.wrapping_sub(ZERO)))
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counting_a_tag_counts_its_number_and_keeps_its_sender() {
+    fn the_next_tag_has_the_next_number_and_the_same_sender() {
         for sender in [0, 1, 63] {
             let mut tag = Tag::first(sender);
             for number in 0..70_000 {

@@ -1,8 +1,8 @@
-//! A load generator for chat servers, and for what else brings one line to many.
+//! A load generator for chat servers, and for other programs that deliver one line to many.
 //!
-//! One thread and as many sockets as there are members; whatever is ready is read in large
-//! pieces. Every delivery is counted and checked: none lost, none twice, each sender's in order.
-//! [`run`] joins, lets the senders speak for a while, and waits until all has arrived.
+//! One thread serves a socket for each member, and reads in large pieces. Every delivery is counted and
+//! checked: none lost, none repeated, each sender's in order. [`run`] joins, lets the senders speak for a
+//! while, and waits until everything has arrived.
 
 mod connection;
 mod crowd;
@@ -30,70 +30,70 @@ use crowd::Crowd;
 use poller::Poller;
 use results::{Joining, Talking};
 
-/// How many receivers there can be, and how many that stall.
+/// The maximum number of receivers, and of stalled members.
 pub const MEMBERS: usize = 20_000;
 
-/// The longest line, in bytes: what our server takes for a text, and the end.
+/// The longest line, in bytes: the longest text that our server takes, and the newline.
 pub const LONGEST_LINE_BYTES: usize = TEXT_BYTES;
 
-/// How many lines of a sender can be in flight.
+/// The maximum number of lines of a sender in flight.
 pub const WINDOW_LINES: u32 = 16 * 1_024;
 
-/// How many deliveries a second can be asked for.
+/// The maximum number of deliveries a second.
 pub const RATE_DELIVERIES: u32 = 100_000_000;
 
-/// How long a run can speak, and how long it can warm up, in seconds.
+/// The maximum length of a run, and of its warm-up, in seconds.
 pub const LONGEST_SECONDS: u32 = 600;
 
 /// How many connections are being opened at once.
 const JOINING_AT_ONCE: usize = 4_096;
 
-/// How long all together may take to join, and to be told that all have joined.
+/// How long all members together may take to join and to hear that all have joined.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long it is quiet when all has been heard that is still on its way.
+/// After this long without a message nothing is in flight any more.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// How long what has been said may take to arrive once nobody speaks any more.
+/// How long deliveries may take to arrive after the last line.
 const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long nothing arrives at all before what has not arrived is lost.
+/// After this long without any arrival, missing lines are lost.
 const ARRIVAL_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long a line that seems lost may take to come late.
 const LATE_LINE_GRACE: Duration = Duration::from_secs(1);
 
-/// How often progress is told.
+/// How often progress is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A pause below this is too short for the operating system's timer.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 
-/// What a run does. The bounds are the constants of this module; who makes one keeps to them.
+/// What a run does. Callers must keep to the bounds, which are the constants of this module.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The server.
     pub address: SocketAddr,
-    /// How it is spoken to.
+    /// Its protocol.
     pub protocol: Protocol,
     /// How many members only receive; at least one, at most [`MEMBERS`].
     pub receivers: usize,
-    /// How many send (and receive, where the protocol has it so); at most [`SENDERS`].
+    /// How many send (and receive, if the protocol echoes); at most [`SENDERS`].
     pub senders: usize,
     /// How many join and then never read; at most [`MEMBERS`].
     pub stalled: usize,
-    /// The length of a line in bytes, with its sender's name and its end, from
+    /// The length of a line in bytes, including its sender's name and the newline, from
     /// [`SHORTEST_LINE_BYTES`] to [`LONGEST_LINE_BYTES`].
     pub line_bytes: usize,
     /// When senders send.
     pub pace: Pace,
-    /// How long they send before it counts.
+    /// How long they send before the measurement.
     pub warm_up: Duration,
-    /// How long they send while it counts; how long an idle crowd is held.
+    /// How long the measurement takes; how long an idle crowd is held.
     pub duration: Duration,
     /// How sockets are read.
     pub trigger: Trigger,
-    /// The process of the server, to be asked what it has used.
+    /// The process of the server, for its processor time and memory.
     pub server_process: Option<u32>,
 }
 
@@ -102,18 +102,18 @@ pub struct Plan {
 pub enum Pace {
     /// Not at all.
     Idle,
-    /// So many lines of each sender are in flight: a line that comes back makes room for the next.
+    /// With this many lines of each sender in flight: a line that comes back makes room for the next.
     Window(u32),
-    /// So many deliveries a second, however long they take.
+    /// At this many deliveries a second, however long they take.
     Rate(u32),
 }
 
 /// When the operating system reports a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// Once for each change, of what can be read and of the room to write.
+    /// Once for each change of readability or writability.
     Edge,
-    /// As long as there is something to read; for room only while something waits to be written. On Linux.
+    /// As long as it is readable; as writable only while bytes wait to be written. On Linux.
     Level,
 }
 
@@ -129,13 +129,12 @@ impl Plan {
     }
 }
 
-/// Does what the plan says, and returns what was measured. `progress` is shown now and then what
-/// is being done.
+/// Carries out the plan, and returns the results. `progress` is called with the current activity now and then.
 ///
 /// # Errors
 ///
-/// A sentence that says what went wrong: no connection, a server that refused something, a line
-/// that was lost, came twice or out of order, or something that has taken too long.
+/// A sentence about what went wrong: no connection, a refusal by the server, a line that was lost, repeated or
+/// out of order, or a step that took too long.
 pub fn run(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Results, String> {
     allow_connections(plan.connections())?;
     let poller = Poller::new(plan.trigger).map_err(|error| cannot_wait(&error))?;
@@ -168,9 +167,9 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Opens all connections, some at a time, and waits until everyone has heard of everyone.
+    /// Opens all connections, some at a time, and waits until every member has heard of all others.
     fn join(&mut self) -> Result<Joining, String> {
-        // What a server needs once, pages of its program and buffers, is not what a connection costs.
+        // One-time costs of the server, such as pages of its program and buffers, are not costs of a connection.
         self.join_until(1)?;
         let before = self.used();
         let joined_at = self.join_until(self.plan.connections())?;
@@ -184,7 +183,7 @@ impl Run<'_> {
         })
     }
 
-    /// Goes on until there are so many members, and it is quiet. Returns when the last of them had joined.
+    /// Continues until this many members have joined, and it is quiet. Returns when the last of them joined.
     fn join_until(&mut self, members: usize) -> Result<u64, String> {
         let mut joined_at = None;
         let deadline = self.crowd.now() + nanoseconds(JOIN_TIMEOUT);
@@ -246,7 +245,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Waits for what is on its way, and a moment longer for what should not be.
+    /// Waits for everything in flight, and a moment longer for lines that should not come.
     fn arrive(&mut self) -> Result<(), String> {
         let begin = self.crowd.now();
         while !self.crowd.all_heard() {
@@ -266,13 +265,12 @@ impl Run<'_> {
         self.go_on_for(QUIET, "waiting for what is on its way")
     }
 
-    /// Waits until a socket is ready, a line is due or the time has come, and does what there is
-    /// to do.
+    /// Waits until a socket is ready, a line is due or the time has come, and handles it.
     fn turn(&mut self, until: u64, what: &str) -> Result<(), String> {
         let due = self.crowd.speak_on_time()?;
         let now = self.crowd.now();
         let wait = Duration::from_nanos(until.min(due.unwrap_or(until)).saturating_sub(now));
-        // The timer is coarser than what is to be measured: near the time it is awaited awake.
+        // The timer is coarser than the latencies to be measured, so the last stretch is a busy wait.
         let wait = if due.is_some() { wait.saturating_sub(TIMER_RESOLUTION) } else { wait };
         let wait = wait.min(PROGRESS_INTERVAL);
         match self.crowd.poller.wait(wait) {
@@ -290,14 +288,14 @@ impl Run<'_> {
         self.judge_fault(now)
     }
 
-    /// What is wrong ends the run; what is missing is given a moment, to see whether it is lost.
+    /// Ends the run after a fault. A missing line is given a moment, to see whether it is lost or late.
     fn judge_fault(&mut self, now: u64) -> Result<(), String> {
         let Some(fault) = &self.crowd.fault else { return Ok(()) };
         let deadline = *self.fault_deadline.get_or_insert(now + nanoseconds(LATE_LINE_GRACE));
         if fault.may_be_explained() && now < deadline { Ok(()) } else { Err(fault.to_string()) }
     }
 
-    /// What has been used and done so far.
+    /// The totals up to now.
     fn used(&self) -> Used {
         Used {
             time: self.crowd.now(),
@@ -311,7 +309,7 @@ impl Run<'_> {
 }
 
 struct Used {
-    /// In nanoseconds of the run.
+    /// In nanoseconds since the start of the run.
     time: u64,
     lines: u64,
     deliveries: u64,
@@ -332,7 +330,7 @@ fn cannot_wait(error: &io::Error) -> String {
     format!("cannot wait for connections: {}", explain(error))
 }
 
-/// Asks the operating system for as many descriptors as there will be connections.
+/// Raises the limit of descriptors to the number of connections.
 fn allow_connections(connections: usize) -> Result<(), String> {
     descriptors::allow_connections(connections).map_err(|maximum| {
         format!("{connections} connections need more descriptors than the {maximum} that are allowed; see ulimit -n")

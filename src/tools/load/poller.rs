@@ -1,8 +1,8 @@
-//! Tells which sockets are ready.
+//! Reports which sockets are ready.
 //!
 //! Edge-triggered through mio, on every system: a change is reported once. Level-triggered, on Linux
-//! only and through epoll itself, since mio does not offer it: a socket is reported as long as it
-//! has something to read.
+//! only and through epoll itself, since mio does not offer it: a socket is reported as long as it is
+//! readable.
 
 use std::io;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::Trigger;
 
-/// How many sockets are asked about at once.
+/// How many sockets are reported at once.
 const EVENTS: usize = 1_024;
 
 pub(super) struct Poller {
@@ -49,7 +49,7 @@ impl Poller {
         Ok(Self { system, ready: Vec::with_capacity(EVENTS) })
     }
 
-    /// Waits until a socket is ready, at most so long. What is ready then: [`Poller::ready`].
+    /// Waits until a socket is ready or the timeout has passed. [`Poller::ready`] returns the ready sockets.
     pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.ready.clear();
         match &mut self.system {
@@ -72,7 +72,7 @@ impl Poller {
         self.ready.get(number).copied()
     }
 
-    /// Reports the socket from now on, until it is connected also when it is writable.
+    /// Reports the socket from now on; until it is connected, also when it becomes writable.
     pub(super) fn add(&self, stream: &mut TcpStream, index: usize) -> io::Result<()> {
         match &self.system {
             System::Edge { poll, .. } => {
@@ -83,7 +83,7 @@ impl Poller {
         }
     }
 
-    /// Whether something waits to be written. Edge-triggered, a socket says by itself that it has room again.
+    /// Sets whether writability is reported. Edge-triggered sockets always report it.
     #[cfg_attr(
         not(target_os = "linux"),
         expect(unused_variables, clippy::unnecessary_wraps, reason = "there are only edges")
@@ -96,7 +96,7 @@ impl Poller {
         }
     }
 
-    /// Reports the socket no longer.
+    /// Stops reporting the socket.
     pub(super) fn remove(&self, stream: &mut TcpStream) -> io::Result<()> {
         match &self.system {
             System::Edge { poll, .. } => poll.registry().deregister(stream),

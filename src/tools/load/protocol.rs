@@ -1,12 +1,12 @@
-//! What chat servers and message brokers want to be told: join, publish, receive, no more.
+//! The protocols of chat servers and message brokers, as far as joining, publishing and receiving need them.
 //!
-//! All four are protocols of lines. What a member is sent for a message is always as long, with
-//! the text of the message before its end, so that one way of hearing fits all.
+//! All four are line protocols. Every message arrives with the same length and with its text right before
+//! its end, so that the same check fits all.
 
-/// A protocol that a server can be spoken to in.
+/// The protocol of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// The report's: nickname, then `nickname: text`; here each ended by a newline.
+    /// The report's: nickname, then `nickname: text`, here each with a newline.
     Report,
     /// A channel of an IRC server.
     Irc,
@@ -16,10 +16,10 @@ pub enum Protocol {
     Nats,
 }
 
-/// What a line means that is no message of a sender.
+/// The meaning of a line that is not a sender's message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Chatter {
-    /// Nothing that matters here.
+    /// Irrelevant here.
     Nothing,
     /// The server wants this answer.
     Answer(String),
@@ -39,8 +39,8 @@ impl Protocol {
         self != Self::Irc
     }
 
-    /// What is sent at once on a new connection. The report's server asks for the nickname by
-    /// `NICK`; it takes one that is there already.
+    /// The first bytes on a new connection. The report's server asks for the nickname with `NICK`, but also takes
+    /// one that it is sent before.
     pub(super) fn greeting(self, name: &str) -> String {
         match self {
             Self::Report => format!("{name}\n"),
@@ -52,7 +52,7 @@ impl Protocol {
         }
     }
 
-    /// What stands before a text when it is published.
+    /// What precedes a text when it is published.
     pub(super) fn before_text(self, text_bytes: usize) -> String {
         match self {
             Self::Report => String::new(),
@@ -62,7 +62,7 @@ impl Protocol {
         }
     }
 
-    /// What ends a text, both ways.
+    /// The end of a text, in both directions.
     pub(super) fn end(self) -> &'static str {
         match self {
             Self::Report => "\n",
@@ -70,8 +70,8 @@ impl Protocol {
         }
     }
 
-    /// How many bytes stand before a text when it is received; in IRC that depends on the server's
-    /// name for this machine, so it is learned from the first line.
+    /// How many bytes precede a received text. In IRC that depends on the server's name for this machine, so it is
+    /// learned from the first line.
     pub(super) fn heading_bytes(self, text_bytes: usize) -> usize {
         match self {
             Self::Report | Self::Irc => 0,
@@ -80,7 +80,7 @@ impl Protocol {
         }
     }
 
-    /// What a line without its end means, or the rest of a stream for who has not joined yet.
+    /// The meaning of a line without its end, or, for a client that has not joined yet, of an unfinished one.
     pub(super) fn interpret(self, line: &str) -> Chatter {
         match self {
             Self::Report => interpret_report(line),
@@ -91,7 +91,7 @@ impl Protocol {
     }
 }
 
-/// The report's server ends nothing that it says by itself, so one line can be several sentences.
+/// The report's server does not delimit its own sentences, so one line can have several.
 fn interpret_report(line: &str) -> Chatter {
     if line.contains("Connected to server!") {
         Chatter::Joined
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_servers_say_is_understood() {
+    fn replies_of_servers_are_understood() {
         use Chatter::{Announced, Answer, Joined, Nothing, Refused, Unexpected};
         for (protocol, line, meaning) in [
             (Protocol::Report, "NICKm00001 joined the chat!", Announced),

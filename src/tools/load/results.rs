@@ -1,4 +1,4 @@
-//! What a run has measured, as a table for people or as JSON for scripts.
+//! The results of a run, as a table for people or as JSON for scripts.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use serde_json::json;
 
 use super::{Pace, Plan, Protocol};
 
-/// From this share of a core on the generator may have been what limited a closed loop.
+/// From this share of a core on, the generator may have limited a closed loop.
 const OWN_LIMIT: f64 = 0.95;
 
-/// Below this share of a core the server was not what limited it.
+/// Below this share of a core, the server did not limit it.
 const SERVER_LIMIT: f64 = 0.90;
 
-/// What a run has measured. Nothing was lost, came twice or out of order, or there would be none.
+/// The results of a run. They exist only if no line was lost, repeated or out of order.
 #[derive(Clone, Debug)]
 pub struct Results {
     pub(super) plan: Plan,
@@ -23,10 +23,10 @@ pub struct Results {
     pub(super) resident_bytes_at_end: Option<u64>,
 }
 
-/// How it went from when the first had joined until everyone had, and had heard that everyone had.
+/// From when the first member had joined until every member had joined and heard of all others.
 #[derive(Clone, Debug)]
 pub(super) struct Joining {
-    /// Until the last had joined.
+    /// Until the last one had joined.
     pub(super) elapsed: Duration,
     pub(super) announcements: u64,
     pub(super) server_cpu: Option<Duration>,
@@ -34,7 +34,7 @@ pub(super) struct Joining {
     pub(super) resident_bytes: Option<u64>,
 }
 
-/// How it went while it counted.
+/// The measurement itself.
 #[derive(Clone, Debug)]
 pub(super) struct Talking {
     pub(super) elapsed: Duration,
@@ -43,13 +43,13 @@ pub(super) struct Talking {
     pub(super) latency: Histogram<u64>,
     pub(super) server_cpu: Option<Duration>,
     pub(super) own_cpu: Option<Duration>,
-    /// With those of the warm-up and those that were still on their way.
+    /// Including those of the warm-up and those that arrived after the measurement.
     pub(super) checked_deliveries: u64,
     pub(super) one_order: bool,
 }
 
 impl Results {
-    /// A line for each thing that was measured.
+    /// One line for each figure.
     #[must_use]
     pub fn table(&self) -> String {
         let mut table = Table(String::new());
@@ -67,7 +67,7 @@ impl Results {
         table.0
     }
 
-    /// The same as one JSON object. What could not be measured is null.
+    /// The same as one JSON object. Figures that could not be measured are null.
     #[must_use]
     pub fn json(&self) -> String {
         let results = json!({
@@ -150,7 +150,7 @@ impl Results {
         Some(float(grown) / float(self.plan.connections() as u64 - 1)).filter(|bytes| bytes.is_finite())
     }
 
-    /// Says so if this program was what limited a closed loop. In an open loop it waits awake.
+    /// A sentence if this program limited a closed loop. In an open loop it is always busy.
     fn limit(&self, talking: &Talking) -> Option<String> {
         let own = share(talking.own_cpu?, talking.elapsed);
         let server = talking.server_cpu.map(|cpu| share(cpu, talking.elapsed));

@@ -1,10 +1,10 @@
-//! A sender: what it says next, and when it said what it has said.
+//! A sender: its next line, and when it said the previous ones.
 
 use super::line::{self, Tag};
 use super::protocol::Protocol;
 
-/// For how many lines of a sender the time of sending is kept. Who is further behind has its
-/// latency reckoned from the oldest of them, which is too little, never too much.
+/// For how many lines of a sender the time of sending is kept. For members that lag further, the latency is
+/// calculated from the oldest of these times, so it may be too low but is never too high.
 const TIMES_LINES: usize = 64 * 1_024;
 
 pub(super) struct Sender {
@@ -15,7 +15,7 @@ pub(super) struct Sender {
     said: u64,
     /// How many of its lines have come back.
     pub(super) echoed: u64,
-    /// When line n was said, at n modulo the length, in nanoseconds of the run.
+    /// When line n was said, at n modulo the length, in nanoseconds since the start of the run.
     times: Box<[u64]>,
 }
 
@@ -33,7 +33,7 @@ impl Sender {
         }
     }
 
-    /// Says so many lines into `out`, at this time in nanoseconds of the run.
+    /// Writes the next `lines` lines to `out`, at this time in nanoseconds since the start of the run.
     pub(super) fn say(&mut self, lines: u64, time: u64, out: &mut Vec<u8>) {
         for _ in 0..lines {
             line::set_tag(&mut self.text, self.next);
@@ -57,7 +57,7 @@ impl Sender {
         self.said - self.echoed
     }
 
-    /// When a line was said that has been said.
+    /// When a line was said. It must have been said already.
     pub(super) fn time_of(&self, number: u64) -> u64 {
         self.times[self.slot(number.max(self.said.saturating_sub(TIMES_LINES as u64)))]
     }

@@ -9,7 +9,7 @@ use crate::stranger::Stranger;
 use crate::world::seconds;
 
 #[test]
-fn who_never_names_itself_is_closed_after_the_registration_timeout() {
+fn a_client_that_never_names_itself_is_closed_after_the_registration_timeout() {
     let mut world = scenario::begin();
     world.start_server(Config::default());
     world.add(Member::new("Dinesh"));

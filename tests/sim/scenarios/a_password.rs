@@ -22,7 +22,7 @@ use crate::scenario;
 use crate::world::{Physics, World, address, seconds};
 
 #[test]
-fn who_guesses_the_password_waits_longer_each_time_and_nobody_else_notices() {
+fn a_guesser_waits_longer_each_time_and_nobody_else_notices() {
     let mut world = scenario::begin();
     let password = Password::parse("open sesame").ok();
     world.start_server(Config { password, ..Config::default() });
@@ -50,14 +50,14 @@ fn who_guesses_the_password_waits_longer_each_time_and_nobody_else_notices() {
 
 /// As in a school, where all share one address.
 #[test]
-fn beside_eight_who_guess_for_ever_the_right_password_gets_in_within_two_seconds() {
+fn the_right_password_gets_in_within_two_seconds_among_eight_endless_guessers() {
     for stays in [seconds(10), Duration::from_millis(20)] {
         join_among_guessers(8, stays, seconds(2));
     }
 }
 
 #[test]
-fn beside_as_many_guessers_as_an_address_may_have_the_right_password_gets_in_within_its_bound() {
+fn the_right_password_gets_in_within_its_bound_among_as_many_guessers_as_an_address_may_have() {
     let guessers = Limits::default().connections_per_address - 1;
     join_among_guessers(guessers, seconds(10), PASSWORD_WAIT_LONGEST + seconds(1));
 }
