@@ -119,8 +119,7 @@ impl<S: Stream> Handshake<'_, '_, S> {
                 // Usually they are the same, and then the text is shared.
                 let chosen = Arc::from(nickname);
                 let chosen = if *wanted == *chosen { chosen } else { wanted.into() };
-                let (peer, rate_limiter) = (self.connection.peer, RateLimiter::full(Instant::now()));
-                Ok(Some(Member { id, peer, chosen, pings: false, rate_limiter }))
+                Ok(Some(Member { id, chosen, pings: false, rate_limiter: RateLimiter::full(Instant::now()) }))
             }
             Err(Refusal::Full) => Err(self.refuse("", Refusal::Full)),
             Err(refusal) => {

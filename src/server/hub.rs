@@ -15,7 +15,7 @@ use tracing::debug;
 
 use super::Config;
 use super::admission::{LoginThrottle, Places};
-use super::connection::{Delivered, Outlet, Status, write};
+use super::connection::{Connection, Delivered, Outlet, Status, write};
 use super::decide::{Decision, decide};
 use super::limits::{
     ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, DELIVERIES_AT_ONCE, HANDLED_IN_RETENTION,
@@ -25,7 +25,7 @@ use super::member::Member;
 use super::report::{report, report_refusal};
 use super::stats::{Counters, Observed, Statistics};
 use crate::net::Stream;
-use crate::protocol::{Decoder, Nickname, Notice, Password, Refusal};
+use crate::protocol::{Nickname, Notice, Password, Refusal};
 use crate::room::{DisconnectReason, Entry, MemberId, Outcome, Position, Reader, Readers, Room};
 
 /// All that the sessions of a server share.
@@ -126,7 +126,8 @@ impl<S: Stream> Hub<S> {
     }
 
     /// Does what the messages ask that have come from a member.
-    pub(super) fn handle_messages(&self, member: &mut Member, decoder: &mut Decoder) -> Handled {
+    pub(super) fn handle_messages(&self, member: &mut Member, connection: &mut Connection<S>) -> Handled {
+        let Connection { incoming, peer, .. } = connection;
         let rate = self.limits().rate;
         let at_once_bytes = (self.limits().retention_bytes / HANDLED_IN_RETENTION) as u64;
         let now = Instant::now();
@@ -143,14 +144,14 @@ impl<S: Stream> Hub<S> {
                 if state.room.transcript().end() - end > at_once_bytes {
                     break Handled::Some;
                 }
-                let Some(message) = decoder.next_message() else { break Handled::All };
+                let Some(message) = incoming.decoder.next_message() else { break Handled::All };
                 member.rate_limiter.take(rate, now);
-                if state.handle(member, message) == Some(Quit) {
+                if state.handle(member, *peer, message) == Some(Quit) {
                     break Handled::Quit;
                 }
             };
             let retained_bytes = state.room.transcript().retained_bytes();
-            debug!(peer = %member.peer, retained_bytes, ?handled, "handled");
+            debug!(%peer, retained_bytes, ?handled, "handled");
             handled
         })
     }
@@ -294,7 +295,12 @@ struct Quit;
 
 impl<S: Stream> State<S> {
     /// Does what one message asks.
-    fn handle(&mut self, member: &mut Member, message: Result<&str, Refusal>) -> Option<Quit> {
+    fn handle(
+        &mut self,
+        member: &mut Member,
+        peer: SocketAddr,
+        message: Result<&str, Refusal>,
+    ) -> Option<Quit> {
         let may_be_told_more = |id| self.readers.may_be_told_more(id);
         match decide(&self.room, may_be_told_more, member.id, &member.chosen, message) {
             Decision::Ignore => {}
@@ -305,9 +311,9 @@ impl<S: Stream> State<S> {
                 self.counters.count_deliveries(1);
                 self.due.push(member.id);
             }
-            Decision::Refuse(refusal) => self.refuse(member, refusal),
+            Decision::Refuse(refusal) => self.refuse(member.id, peer, refusal),
             Decision::Commit(entry) => match self.apply(&entry) {
-                Outcome::Refused(refusal) => self.refuse(member, refusal),
+                Outcome::Refused(refusal) => self.refuse(member.id, peer, refusal),
                 Outcome::Whispered { from, to } => self.deliver_whisper(&entry, &from, &to),
                 _ => {}
             },
@@ -334,11 +340,11 @@ impl<S: Stream> State<S> {
         self.tell(*member, &Notice::WhisperTo(addressee, *text));
     }
 
-    fn refuse(&mut self, member: &Member, refusal: Refusal) {
+    fn refuse(&mut self, member: MemberId, peer: SocketAddr, refusal: Refusal) {
         self.counters.count_refusal(refusal.cause());
-        self.tell(member.id, &Notice::NotSent(refusal));
-        if let Some(nickname) = self.room.nickname(member.id) {
-            report_refusal(nickname, member.peer, refusal);
+        self.tell(member, &Notice::NotSent(refusal));
+        if let Some(nickname) = self.room.nickname(member) {
+            report_refusal(nickname, peer, refusal);
         }
     }
 

@@ -1,6 +1,5 @@
 //! A member, as what it sends is handled.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::admission::RateLimiter;
@@ -9,7 +8,6 @@ use crate::room::MemberId;
 /// What a session keeps of its member. The room has the rest.
 pub(super) struct Member {
     pub(super) id: MemberId,
-    pub(super) peer: SocketAddr,
     /// The nickname it chose when it came, as it was typed: what the report's client will put in front
     /// of its messages for ever, whatever normalisation and `/nick` have made of it.
     pub(super) chosen: Arc<str>,

@@ -17,7 +17,8 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::connection::{Connection, Ending, Incoming, Status, reason};
+use super::admission::Place;
+use super::connection::{Connection, Ending, Status, reason};
 use super::handshake;
 use super::hub::{Handled, Hub};
 use super::member::Member;
@@ -25,47 +26,99 @@ use crate::net::Stream;
 use crate::room::{DisconnectReason, MemberId};
 
 /// Serves a connection until it ends, for whatever reason.
-pub(super) async fn run<S: Stream>(stream: S, peer: SocketAddr, hub: Arc<Hub<S>>) {
+pub(super) fn run<S: Stream>(stream: S, peer: SocketAddr, hub: Arc<Hub<S>>) -> impl Future<Output = ()> {
     let mut connection = Connection::new(stream, peer);
-    debug!(%peer, "accepted");
-    // Counted here and not where it was accepted: by now every session that was started before has
-    // noticed whether its peer is gone already.
-    let (mut place, refusal) = hub.places.enter(peer.ip(), hub.limits());
-    let ending = match refusal {
-        Some(refusal) => Box::pin(handshake::turn_away(&mut connection, &hub, &place, refusal)).await,
-        None => match Box::pin(handshake::admit(&mut connection, &hub, &mut place)).await {
-            Ok(member) => converse(&mut connection.incoming, &hub, member).await,
-            Err(ending) => ending,
-        },
-    };
-    if ending == Ending::InOrder {
-        tokio::select! {
-            biased;
-            () = place.gives_way() => {}
-            () = Box::pin(connection.close()) => {}
+    async move {
+        debug!(peer = %connection.peer, "accepted");
+        // Counted here and not where it was accepted: by now every session that was started before has
+        // noticed whether its peer is gone already.
+        let (mut place, refusal) = hub.places.enter(connection.peer.ip(), hub.limits());
+        let ending = match refusal {
+            Some(refusal) => Box::pin(handshake::turn_away(&mut connection, &hub, &place, refusal)).await,
+            None => match &mut Box::pin(handshake::admit(&mut connection, &hub, &mut place)).await {
+                Ok(member) => Session { connection: &mut connection, member, hub: &hub }.converse().await,
+                Err(ending) => *ending,
+            },
+        };
+        if ending == Ending::InOrder {
+            Box::pin(close(&mut connection, &place)).await;
         }
+        debug!(peer = %connection.peer, "closed");
     }
-    debug!(%peer, "closed");
 }
 
-/// Lets a member talk until it leaves, and sees it off.
-async fn converse<S: Stream>(incoming: &mut Incoming<S>, hub: &Hub<S>, mut member: Member) -> Ending {
-    let membership = Membership { id: member.id, hub };
-    let reason = tokio::select! {
+/// Closes a connection in order, unless another one needs its place first.
+async fn close<S: Stream>(connection: &mut Connection<S>, place: &Place<'_>) {
+    tokio::select! {
         biased;
-        reason = listen(incoming, &mut member, hub) => reason,
-        delivered = delivered(&membership) => match delivered {
-            Ok(()) => DisconnectReason::ServerStopped,
-            Err(reason) => reason,
-        },
-    };
-    hub.leave(member.id, reason);
-    match reason {
-        DisconnectReason::Quit | DisconnectReason::ServerStopped => {
-            let rest = Box::pin(timeout(hub.limits().shutdown_grace, delivered(&membership)));
-            if let Ok(Ok(())) = rest.await { Ending::InOrder } else { Ending::Broken }
+        () = place.gives_way() => {}
+        () = connection.close() => {}
+    }
+}
+
+/// A connection that belongs to a member.
+struct Session<'a, S> {
+    connection: &'a mut Connection<S>,
+    member: &'a mut Member,
+    hub: &'a Hub<S>,
+}
+
+impl<S: Stream> Session<'_, S> {
+    /// Lets the member talk until it leaves, and sees it off.
+    async fn converse(mut self) -> Ending {
+        let membership = Membership { id: self.member.id, hub: self.hub };
+        let reason = tokio::select! {
+            biased;
+            reason = self.listen() => reason,
+            delivered = delivered(&membership) => match delivered {
+                Ok(()) => DisconnectReason::ServerStopped,
+                Err(reason) => reason,
+            },
+        };
+        membership.hub.leave(membership.id, reason);
+        match reason {
+            DisconnectReason::Quit | DisconnectReason::ServerStopped => {
+                let rest = timeout(membership.hub.limits().shutdown_grace, delivered(&membership));
+                if let Ok(Ok(())) = Box::pin(rest).await { Ending::InOrder } else { Ending::Broken }
+            }
+            _ => Ending::Broken,
         }
-        _ => Ending::Broken,
+    }
+
+    /// Brings what the member sends to the room.
+    async fn listen(&mut self) -> DisconnectReason {
+        loop {
+            if self.hub.somebody_is_far_behind() {
+                Box::pin(self.hub.back_pressure()).await;
+            }
+            match self.hub.handle_messages(self.member, self.connection) {
+                Handled::Quit => return DisconnectReason::Quit,
+                // Fast senders are read later. Their deliveries go on meanwhile; that such a member leaves
+                // is noticed after what it has sent.
+                Handled::Slowed(pause) => {
+                    Box::pin(sleep(pause)).await;
+                    continue;
+                }
+                Handled::Some => {
+                    yield_now().await;
+                    continue;
+                }
+                Handled::All => {}
+            }
+            // A member that sends without a pause must not keep its own deliveries waiting.
+            yield_now().await;
+            let read = if self.member.pings {
+                Box::pin(timeout(self.hub.limits().ping_timeout, self.connection.incoming.read())).await
+            } else {
+                Ok(self.connection.incoming.read().await)
+            };
+            match read {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => return DisconnectReason::Quit,
+                Ok(Err(error)) => return reason(&error),
+                Err(_) => return DisconnectReason::TimedOut,
+            }
+        }
     }
 }
 
@@ -82,46 +135,6 @@ impl<S: Stream> Drop for Membership<'_, S> {
             self.hub.leave(self.id, DisconnectReason::InternalError);
         }
         self.hub.forget(self.id);
-    }
-}
-
-/// Brings what a member sends to the room.
-async fn listen<S: Stream>(
-    incoming: &mut Incoming<S>,
-    member: &mut Member,
-    hub: &Hub<S>,
-) -> DisconnectReason {
-    loop {
-        if hub.somebody_is_far_behind() {
-            Box::pin(hub.back_pressure()).await;
-        }
-        match hub.handle_messages(member, &mut incoming.decoder) {
-            Handled::Quit => return DisconnectReason::Quit,
-            // Fast senders are read later. Their deliveries go on meanwhile; that such a member leaves
-            // is noticed after what it has sent.
-            Handled::Slowed(pause) => {
-                Box::pin(sleep(pause)).await;
-                continue;
-            }
-            Handled::Some => {
-                yield_now().await;
-                continue;
-            }
-            Handled::All => {}
-        }
-        // A member that sends without a pause must not keep its own deliveries waiting.
-        yield_now().await;
-        let read = if member.pings {
-            Box::pin(timeout(hub.limits().ping_timeout, incoming.read())).await
-        } else {
-            Ok(incoming.read().await)
-        };
-        match read {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return DisconnectReason::Quit,
-            Ok(Err(error)) => return reason(&error),
-            Err(_) => return DisconnectReason::TimedOut,
-        }
     }
 }
 

@@ -38,8 +38,8 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "skips the drain",
         mistakes: &[Mistake {
-            right: "shutdown_grace, delivered(&membership)",
-            wrong: "shutdown_grace, async { Ok::<(), DisconnectReason>(()) }",
+            right: "state.readers.end(member, until);\n                state.due.push(member);",
+            wrong: "state.readers.remove(member);",
         }],
         caught_by: CaughtBy {
             test: SWEEP,
