@@ -37,10 +37,7 @@ const LOG_FAULTS: &str =
 pub const BROKEN: &[Broken] = &[
     Broken {
         name: "skips the drain",
-        mistakes: &[Mistake {
-            right: "state.readers.end(member, until);\n                state.due.push(member);",
-            wrong: "state.readers.remove(member);",
-        }],
+        mistakes: &[Mistake { right: "if ending == Ending::InOrder {", wrong: "if false {" }],
         caught_by: CaughtBy {
             test: SWEEP,
             seeds: 200,
@@ -49,7 +46,10 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         name: "lets chance choose between hearing and sending",
-        mistakes: &[Mistake { right: "biased;\n        reason = listen(", wrong: "reason = listen(" }],
+        mistakes: &[Mistake {
+            right: "biased;\n            reason = self.listen(",
+            wrong: "reason = self.listen(",
+        }],
         caught_by: CaughtBy {
             test: "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
             seeds: 100,
@@ -83,7 +83,7 @@ pub const BROKEN: &[Broken] = &[
         mistakes: &[
             Mistake {
                 right: "Handled::All => {}",
-                wrong: "Handled::All => Box::pin(hub.wait_for_the_slowest()).await,",
+                wrong: "Handled::All => Box::pin(self.hub.wait_for_the_slowest()).await,",
             },
             Mistake {
                 right: "/// Slows a sender down",
@@ -125,8 +125,8 @@ pub const BROKEN: &[Broken] = &[
         mistakes: &[Mistake {
             right: "Ok(Ok(false)) => return DisconnectReason::Quit,",
             wrong: "Ok(Ok(false)) => {
-                incoming.decoder.push(b\"\\n\");
-                hub.handle_messages(member, &mut incoming.decoder);
+                self.connection.incoming.decoder.push(b\"\\n\");
+                self.hub.handle_messages(self.member, self.connection);
                 return DisconnectReason::Quit;
             }",
         }],
@@ -135,12 +135,12 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps a member whose connection was reset",
         mistakes: &[Mistake {
-            right: "hub.leave(member.id, reason);",
+            right: "membership.hub.leave(membership.id, reason);",
             wrong: "if reason == DisconnectReason::Reset {
         std::mem::forget(membership);
         return Ending::Broken;
     }
-    hub.leave(member.id, reason);",
+        membership.hub.leave(membership.id, reason);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "the roster equals the live members" },
     },
