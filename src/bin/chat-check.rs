@@ -129,7 +129,8 @@ fn run(arguments: Arguments) -> Result<bool, String> {
             results = check_all(arguments, cases) => results,
         }
     });
-    // Children of the server may have inherited its stderr and keep it open, so the task that reads it is not awaited.
+    // Children of the server may have inherited its stderr and keep it open, so the task that reads it is not
+    // awaited.
     runtime.shutdown_background();
     let results = results?;
     print(&match format {
