@@ -4,6 +4,7 @@
 //! so the order of the log is the order of the room. The lock is never held across an await.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Duration;
@@ -146,7 +147,7 @@ impl<S: Stream> Hub<S> {
                 }
                 let Some(message) = incoming.decoder.next_message() else { break Handled::All };
                 member.rate_limiter.take(rate, now);
-                if state.handle(member, *peer, message) == Some(Quit) {
+                if state.handle(member, *peer, message).is_break() {
                     break Handled::Quit;
                 }
             };
@@ -289,18 +290,14 @@ impl<S: Stream> Observed for Hub<S> {
     }
 }
 
-/// The member wishes to leave.
-#[derive(PartialEq, Eq)]
-struct Quit;
-
 impl<S: Stream> State<S> {
-    /// Does what one message asks.
+    /// Does what one message asks; breaks if the member wishes to leave.
     fn handle(
         &mut self,
         member: &mut Member,
         peer: SocketAddr,
         message: Result<&str, Refusal>,
-    ) -> Option<Quit> {
+    ) -> ControlFlow<()> {
         let may_be_told_more = |id| self.readers.may_be_told_more(id);
         match decide(&self.room, may_be_told_more, member.id, &member.chosen, message) {
             Decision::Ignore => {}
@@ -317,9 +314,9 @@ impl<S: Stream> State<S> {
                 Outcome::Whispered { from, to } => self.deliver_whisper(&entry, &from, &to),
                 _ => {}
             },
-            Decision::Quit => return Some(Quit),
+            Decision::Quit => return ControlFlow::Break(()),
         }
-        None
+        ControlFlow::Continue(())
     }
 
     /// Applies an entry to the room, and reports what has come of it.

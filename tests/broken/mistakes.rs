@@ -37,10 +37,13 @@ const LOG_FAULTS: &str =
 pub const BROKEN: &[Broken] = &[
     Broken {
         name: "skips the drain",
-        mistakes: &[Mistake { right: "if ending == Ending::InOrder {", wrong: "if false {" }],
+        mistakes: &[Mistake {
+            right: "state.readers.end(member, until);\n                state.due.push(member);",
+            wrong: "state.readers.remove(member);",
+        }],
         caught_by: CaughtBy {
             test: SWEEP,
-            seeds: 200,
+            seeds: 1_000,
             says: "members who leave in order are sent everything that was said before",
         },
     },
