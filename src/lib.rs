@@ -5,9 +5,9 @@
 //! everyone, fan-out in large writes, slow readers that only fall behind, history as an earlier cursor.
 //!
 //! [`protocol`] and [`room`] are pure; [`net`] is the seam to the network; [`server`] and [`client`] run on
-//! any network. That is all there is without default features. Feature `tls` adds encryption to [`net`],
-//! `journal` the module of that name, which writes `server.log`; `cli` and `tools` are for the binaries.
-//! `docs/architecture.md` has the map of the code, and what must never be in it.
+//! any network. These need no features. Feature `tls` adds encryption to [`net`], `journal` the module of
+//! that name, which writes `server.log`; `cli` and `tools` are for the binaries. `docs/architecture.md` has
+//! the map of the code and its invariants.
 //!
 //! A whole chat in a few lines, on any network (see [`net`]):
 //!
@@ -49,7 +49,7 @@ pub mod net;
 pub mod protocol;
 pub mod room;
 pub mod server;
-// For the binaries of this package: no part of the library's interface.
+// For the binaries of this package; not part of the library's interface.
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod terminal;

@@ -1,4 +1,4 @@
-//! Classes of characters: what may be part of a nickname, and how a character is shown in a sentence.
+//! Classes of characters for nicknames, and how a character is shown in a sentence.
 
 use std::fmt;
 
@@ -19,21 +19,21 @@ pub(super) fn is_mark(character: char) -> bool {
     matches!(category, GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark) && is_in_use(character)
 }
 
-/// Decimal digits, of whatever script in use.
+/// Decimal digits of the scripts that are in use today.
 pub(super) fn is_digit(character: char) -> bool {
     character.general_category() == GeneralCategory::DecimalNumber && is_in_use(character)
 }
 
 /// Punctuation that names are written with, from the hyphen of `Anna-Lena` to the brackets of `[bot]`:
-/// some of ASCII, and what UAX 31 (tables 3a and 3b) has in the middle of words beyond it.
+/// some of ASCII, and beyond it the characters that UAX 31 (tables 3a and 3b) allows inside words.
 pub(super) fn is_punctuation(character: char) -> bool {
     const ASCII: &str = "-_.'&()+@[]^{|}~!";
     const OTHERS: &str = "\u{b7}\u{58a}\u{5f3}\u{5f4}\u{f0b}\u{2010}\u{2019}\u{2027}\u{30a0}\u{30fb}";
     ASCII.contains(character) || OTHERS.contains(character)
 }
 
-/// Pictures that are shown as such by themselves. Without what only modifies others or makes flags: such a
-/// character has a look of its own only together with its neighbours.
+/// Emoji that are displayed as pictures by default. Modifiers and the letters of flags are not among them:
+/// they look like something only together with their neighbours.
 pub(super) fn is_emoji(character: char) -> bool {
     matches!(
         character.emoji_status(),
@@ -41,9 +41,9 @@ pub(super) fn is_emoji(character: char) -> bool {
     )
 }
 
-/// What nobody sees: control and format characters (escape sequences, bidi controls, zero-width
-/// joiners), whatever Unicode says is ignored by default (fillers, variation selectors, tags), and
-/// the blank of Braille, which is a symbol.
+/// Invisible characters: control and format characters (escape sequences, bidi controls, zero-width
+/// joiners), everything that Unicode ignores by default (fillers, variation selectors, tags), and the
+/// blank of Braille, which is a symbol.
 pub(super) fn is_invisible(character: char) -> bool {
     let category = character.general_category();
     matches!(category, GeneralCategory::Control | GeneralCategory::Format)
@@ -51,8 +51,8 @@ pub(super) fn is_invisible(character: char) -> bool {
         || character == '\u{2800}'
 }
 
-/// Marks that have no look of their own: they put the letter after them under the one before, and are seen
-/// only by that (`Indic_Syllabic_Category=Invisible_Stacker`, of the scripts in use; and the joiner of Tifinagh).
+/// Marks that are invisible themselves: they only stack the letter after them under the one before
+/// (`Indic_Syllabic_Category=Invisible_Stacker` of the scripts in use, and the joiner of Tifinagh).
 pub(super) fn is_joining_sign(character: char) -> bool {
     matches!(
         character,
@@ -60,8 +60,8 @@ pub(super) fn is_joining_sign(character: char) -> bool {
     )
 }
 
-/// Neither of a script that nobody writes any more, some of which have blanks for letters, nor
-/// otherwise unfit for names.
+/// Whether the identifier type of UTS 39 makes a character fit for names. Scripts that nobody writes any
+/// more are excluded, since some of them have blanks for letters.
 fn is_in_use(character: char) -> bool {
     matches!(
         character.identifier_type(),
@@ -76,8 +76,8 @@ fn is_in_use(character: char) -> bool {
     )
 }
 
-/// A character as it can safely be printed in a sentence: itself where it is visible and harmless, and
-/// its code point where that may not be enough.
+/// A character as it can safely be printed in a sentence: itself if it is visible, and its code point
+/// unless it is ASCII.
 pub(super) struct Shown(pub(super) char);
 
 impl fmt::Display for Shown {

@@ -1,4 +1,4 @@
-//! What a member's message asks for.
+//! Commands: a member's message, parsed.
 
 use super::Refusal;
 use super::sanitize::acts_on_a_terminal;
@@ -16,7 +16,7 @@ impl<'a> Text<'a> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Empty`], [`Refusal::TooLong`] or [`Refusal::Control`]: it is refused whole.
+    /// [`Refusal::Empty`], [`Refusal::TooLong`] or [`Refusal::Control`]; the text is refused as a whole.
     pub fn parse(text: &'a str) -> Result<Self, Refusal> {
         if text.trim().is_empty() {
             return Err(Refusal::Empty);
@@ -37,7 +37,7 @@ impl<'a> Text<'a> {
     }
 }
 
-/// A member's message, understood.
+/// A member's message, parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Command<'a> {
@@ -49,12 +49,12 @@ pub enum Command<'a> {
     Act(Text<'a>),
     /// `/msg NICKNAME TEXT`: say this to one member alone.
     Whisper {
-        /// Whom it is for, as it was typed.
+        /// The nickname of the addressee, as it was typed.
         to: &'a str,
-        /// What to say.
+        /// The message.
         text: Text<'a>,
     },
-    /// `/nick NICKNAME`: be called this from now on.
+    /// `/nick NICKNAME`: take this nickname.
     Rename(&'a str),
     /// `/who`: who is here?
     Who,
@@ -67,14 +67,14 @@ pub enum Command<'a> {
 }
 
 impl<'a> Command<'a> {
-    /// Understands one message of a member.
+    /// Parses one message of a member.
     ///
     /// `prefixes` are the nicknames that the member's own client may have put in front as
-    /// `<nickname>: `, as the report's client does; the first that is there is taken off, once.
+    /// `<nickname>: `, as the report's client does; the first that matches is stripped, once.
     ///
     /// # Errors
     ///
-    /// Why nothing is done about it, for its sender.
+    /// Why the message is refused, as its sender is told.
     pub fn parse(message: &'a str, prefixes: &[&str]) -> Result<Self, Refusal> {
         let text = prefixes
             .iter()
@@ -113,7 +113,7 @@ impl<'a> Command<'a> {
     }
 }
 
-/// The first word, and what follows it without the white space between.
+/// The first word, and the rest without the white space between them.
 fn split_word(text: &str) -> (&str, &str) {
     match text.split_once(char::is_whitespace) {
         Some((word, rest)) => (word, rest.trim_start()),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_lacks_something_is_answered_with_its_usage() {
+    fn a_command_without_its_arguments_is_answered_with_its_usage() {
         for (message, usage) in [
             ("/me", "/me TEXT"),
             ("/me  ", "/me TEXT"),
@@ -182,17 +182,17 @@ mod tests {
     }
 
     #[test]
-    fn a_text_has_1024_bytes_at_most_its_prefix_not_counted() {
+    fn a_text_has_at_most_1024_bytes_not_counting_its_prefix() {
         let longest = "é".repeat(512);
         assert_eq!(parse(&format!("Alex: {longest}")), Ok(say(&longest)));
         assert_eq!(parse(&format!("{longest}x")), Err(Refusal::TooLong));
         let whisper = Command::Whisper { to: "Bo", text: Text(&longest) };
-        assert_eq!(parse(&format!("/msg Bo {longest}")), Ok(whisper), "nor the addressee");
+        assert_eq!(parse(&format!("/msg Bo {longest}")), Ok(whisper), "the addressee does not count");
         assert_eq!(parse(&format!("/msg Bo {longest}x")), Err(Refusal::TooLong));
     }
 
     #[test]
-    fn what_would_act_on_a_terminal_is_refused() {
+    fn a_text_that_would_act_on_a_terminal_is_refused() {
         for control in
             ['\0', '\t', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{2028}', '\u{202e}', '\u{2067}']
         {

@@ -10,22 +10,23 @@ pub const LINE_BYTES: usize = 1_024 + 256;
 /// How messages are delimited on one connection, in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Framing {
-    /// One line, ended by `\n` or `\r\n`, is one message. What `nc`, `telnet` and `chat-client` speak.
+    /// One line, ended by `\n` or `\r\n`, is one message. Spoken by `nc`, `telnet` and `chat-client`.
     Lines,
-    /// One read is one message, nothing is terminated. What the report's programs speak.
+    /// One read is one message, without a terminator. Spoken by the report's programs.
     Report,
 }
 
 /// How long the owner of a [`Decoder`] waits for more bytes before it tells the decoder that none came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Patience {
-    /// For ever: only bytes can complete what has come.
+    /// For ever: only more bytes can complete a message.
     Endless,
-    /// A moment, as between two keys; then it calls [`Decoder::pause`].
+    /// A moment, as between two keystrokes; then it calls [`Decoder::pause`].
     Moment,
-    /// The silence that ends what a program has sent; then it calls [`Decoder::quiet`].
+    /// The silence that ends a message of a program; then it calls [`Decoder::quiet`].
     Silence,
-    /// A long silence, since this may be a person who searches for the next key; then the same.
+    /// A longer silence, since this may be a person looking for the next key; then it calls
+    /// [`Decoder::quiet`].
     LongSilence,
 }
 
@@ -33,21 +34,21 @@ pub enum Patience {
 ///
 /// A server's decoder starts undecided: a newline after the nickname makes the connection
 /// line-framed; silence ([`Decoder::quiet`]) or the report client's first message makes it
-/// report-framed. Silence decides nothing where somebody types the nickname key by key. What cannot be a message comes out as a [`Refusal`] in its place, and decoding
-/// goes on behind it.
+/// report-framed. Silence decides nothing while a person types the nickname key by key. Input that cannot
+/// be a message comes out as a [`Refusal`] in its place, and decoding goes on after it.
 ///
-/// Use it in turns: [`push`](Self::push) what one read brought, then take everything with
-/// [`next_message`](Self::next_message).
+/// Use it in turns: [`push`](Self::push) the bytes of one read, then call
+/// [`next_message`](Self::next_message) until it returns `None`.
 ///
-/// It holds at most its longest line ([`LINE_BYTES`] unless told otherwise) and the bytes of one
-/// push.
+/// It holds at most one line of the maximum length ([`LINE_BYTES`] unless told otherwise) and the bytes
+/// of one push.
 #[derive(Debug)]
 pub struct Decoder {
     framing: Option<Framing>,
-    /// Whether the nickname is typed, while the framing is not known.
+    /// Whether a person types the nickname; used while the framing is undecided.
     keystrokes: Keystrokes,
     line_bytes: usize,
-    /// What the report's client puts in front of each of its messages, `<nickname>: `.
+    /// The prefix of each message of the report's client, `<nickname>: `.
     report_prefix: Box<[u8]>,
     buffer: Vec<u8>,
     /// Where in `buffer` the next message begins.
@@ -56,7 +57,7 @@ pub struct Decoder {
     discarding: bool,
     /// No byte has come since the owner noticed the silence.
     silent: bool,
-    /// The last read took as much as it could, so its end is not that of a message.
+    /// The last read filled its buffer, so its end is not the end of a message.
     cut: bool,
 }
 
@@ -67,7 +68,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder that finds out the framing by itself, as a server's does.
+    /// A decoder that detects the framing, as a server's does.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -89,7 +90,7 @@ impl Decoder {
         Self { framing: Some(framing), ..Self::new() }
     }
 
-    /// The same decoder with another bound for what it takes for one message.
+    /// The same decoder with another maximum length of a message.
     #[must_use]
     pub fn with_line_bytes(self, line_bytes: usize) -> Self {
         Self { line_bytes, ..self }
@@ -120,13 +121,13 @@ impl Decoder {
         self.pending().len()
     }
 
-    /// Adds what a read brought that took as much as it could, so that more may follow at once.
+    /// Adds the bytes of a read that filled its buffer, so that more of the last message may follow.
     pub fn push_cut(&mut self, bytes: &[u8]) {
         self.push(bytes);
         self.cut = true;
     }
 
-    /// Adds what one read brought.
+    /// Adds the bytes of one read.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.start);
         self.start = 0;
@@ -143,7 +144,7 @@ impl Decoder {
         self.keystrokes.pause();
     }
 
-    /// Nothing has come for a while: what is pending is all there is.
+    /// Nothing has come for a while: the pending bytes are a whole message.
     pub fn quiet(&mut self) {
         if self.patience() == Patience::Endless {
             return;
@@ -155,7 +156,7 @@ impl Decoder {
         }
     }
 
-    /// The next message, or the reason why what came is none; `None` when more bytes are needed.
+    /// The next message, or the reason why the input is not one; `None` when more bytes are needed.
     pub fn next_message(&mut self) -> Option<Result<&str, Refusal>> {
         match self.framing {
             Some(Framing::Lines) => self.next_line(),
@@ -164,7 +165,7 @@ impl Decoder {
         }
     }
 
-    /// The nickname is still to come, and with it the framing.
+    /// The framing is undecided until the nickname is complete.
     fn next_undecided(&mut self) -> Option<Result<&str, Refusal>> {
         let pending = self.pending();
         if pending.contains(&b'\n') {
@@ -175,8 +176,8 @@ impl Decoder {
             self.framing = Some(Framing::Report);
             return Some(self.take_message(length, length));
         }
-        // Only its end will tell the framing of what is too long already; one byte over the bound
-        // is enough to remember that it is.
+        // The framing of an over-long nickname is decided by its end. One byte over the bound is
+        // enough to remember that it is too long.
         self.buffer.truncate(self.start + self.line_bytes + 1);
         None
     }
@@ -210,10 +211,10 @@ impl Decoder {
         }
     }
 
-    /// One read is one message, except where the client itself shows that it is several: at a
-    /// newline, and where its own `<nickname>: ` begins again. The report's client sends each
-    /// message with that prefix and without an end, so messages sent fast arrive in one read; the
-    /// report's server merges them, this one does not.
+    /// One read is one message, unless a newline or another `<nickname>: ` of the client shows that it is
+    /// several. The report's client sends each message with that prefix and without a terminator, so
+    /// messages sent in quick succession arrive in one read. The report's server merges them; this one
+    /// does not.
     fn next_report_message(&mut self) -> Option<Result<&str, Refusal>> {
         loop {
             let pending = self.pending();
@@ -229,7 +230,7 @@ impl Decoder {
             let is_last = consumed == pending.len() && newline.is_none();
 
             if self.discarding {
-                // Only a delimiter or silence ends what was refused, not the end of a read.
+                // A refused message ends at a delimiter or a silence, not at the end of a read.
                 self.start += consumed;
                 self.discarding = is_last;
                 continue;
@@ -248,7 +249,7 @@ impl Decoder {
         }
     }
 
-    /// Says what the report's client puts in front of its messages, once its nickname is known.
+    /// Sets the prefix of the report client's messages, once its nickname is known.
     pub fn set_report_prefix(&mut self, prefix: &str) {
         self.report_prefix = prefix.as_bytes().into();
     }
@@ -264,7 +265,7 @@ impl Decoder {
         std::str::from_utf8(&self.buffer[message]).map_err(|_| Refusal::NotUtf8)
     }
 
-    /// Gives the memory back while there is nothing to hold: an idle member costs no buffer.
+    /// Frees the buffer while it is empty: an idle member costs none.
     fn release(&mut self) {
         if self.start == self.buffer.len() {
             self.buffer = Vec::new();
@@ -273,7 +274,7 @@ impl Decoder {
     }
 }
 
-/// The length of the nickname where the report's client has sent `<nickname>` and then, without
+/// The length of the nickname if the report's client has sent `<nickname>` and then, without
 /// waiting, `<nickname>: <text>`. A `:` cannot be part of a nickname, so this cannot be one name.
 fn doubled_nickname(bytes: &[u8]) -> Option<usize> {
     let colon = bytes.windows(2).position(|pair| pair == b": ")?;
@@ -292,7 +293,7 @@ fn find_after_start(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 
 /// Whether `bytes` ends in the first bytes of a character whose rest may still come.
 fn ends_inside_a_character(bytes: &[u8]) -> bool {
-    // The last character cannot begin earlier than this; what lies before it is judged elsewhere.
+    // The last character cannot begin earlier than this; the bytes before it are checked elsewhere.
     let tail = bytes.len().saturating_sub(4);
     bytes[tail..].utf8_chunks().last().is_some_and(|chunk| {
         let invalid = chunk.invalid();
@@ -308,7 +309,7 @@ mod tests {
 
     use super::*;
 
-    /// Everything that a decoder makes of the given reads.
+    /// The messages that a decoder makes of the given reads.
     fn decode(mut decoder: Decoder, reads: &[&[u8]]) -> Vec<Result<String, Refusal>> {
         let mut messages = Vec::new();
         for read in reads {
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newline_behind_the_nickname_makes_the_connection_line_framed() {
+    fn a_newline_after_the_nickname_makes_the_connection_line_framed() {
         let mut decoder = Decoder::new();
         decoder.push(b"Alex\r\nhello\nwor");
         assert_eq!(decoder.next_message(), Some(Ok("Alex")));
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_behind_the_nickname_makes_the_connection_report_framed() {
+    fn silence_after_the_nickname_makes_the_connection_report_framed() {
         let mut decoder = Decoder::new();
         assert_eq!(decoder.patience(), Patience::Endless, "silence before the first byte decides nothing");
         decoder.push(b"Al");
@@ -471,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn an_over_long_nickname_is_refused_when_its_end_has_told_the_framing() {
+    fn an_over_long_nickname_is_refused_when_its_end_decides_the_framing() {
         let long = vec![b'x'; 3 * LINE_BYTES];
         let mut expected = vec![Err(Refusal::TooLong)];
         expected.extend(said(&["Alex"]));
@@ -513,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_utf8_is_refused_in_its_place_and_the_rest_goes_on() {
+    fn invalid_utf8_is_refused_in_its_place_and_decoding_goes_on() {
         let expected = [said(&["a"]), vec![Err(Refusal::NotUtf8)], said(&["b"])].concat();
         assert_eq!(decode(Decoder::with_framing(Framing::Lines), &[b"a\n\xff\nb\n"]), expected);
     }

@@ -1,35 +1,33 @@
-//! Who sends a nickname: a program, all of it at once, or a person at a keyboard, key by key.
+//! Tells a nickname that a person types, key by key, from one that a program sends at once.
 
-/// What is known of that so far. Only the first bytes of a connection are looked at, those of its
-/// nickname.
+/// What the bytes of the nickname, the first of a connection, have shown so far.
 ///
-/// The report's client writes its nickname at once, and no newline. A terminal in character mode
-/// sends each key by itself. So a client that has twice sent one character, with a pause between, is
-/// a person, who will press Enter at the end.
+/// The report's client writes its nickname at once, without a newline. A terminal in character mode
+/// sends each key by itself. So two single characters with a pause between them come from a person, who
+/// will press Enter at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Keystrokes {
     /// Nothing has come.
     #[default]
     None,
-    /// It began with one character alone, which may be a key or a nickname of one letter. Whether a
-    /// pause has followed what came last.
+    /// It began with a single character, which may be a keystroke or a nickname of one letter.
     Perhaps {
-        /// See [`Keystrokes::pause`].
+        /// The last read was followed by a [`pause`](Keystrokes::pause).
         paused: bool,
     },
-    /// A person, who will end the nickname by a newline, however long that takes.
+    /// A person, who will end the nickname with a newline, however long that takes.
     Typed,
-    /// A program, whose nickname ends where it falls silent.
+    /// A program, whose nickname ends when it falls silent.
     Written,
 }
 
 impl Keystrokes {
-    /// Looks at what one read brought.
+    /// Considers the bytes of one read.
     pub(super) fn read(&mut self, bytes: &[u8]) {
         let is_one = is_one_character(bytes);
         *self = match *self {
             Self::Perhaps { paused: true } if is_one => Self::Typed,
-            // Keys that were fast, or that the network has brought together.
+            // Fast keystrokes, or ones that the network has merged.
             Self::Perhaps { paused } if is_one || paused => Self::Perhaps { paused: false },
             Self::None if is_one => Self::Perhaps { paused: false },
             Self::None | Self::Perhaps { .. } => Self::Written,
@@ -46,7 +44,7 @@ impl Keystrokes {
     }
 }
 
-/// Also if it is one byte of several: a terminal may send those one by one.
+/// Also true of one byte of a longer character: a terminal may send its bytes one by one.
 fn is_one_character(bytes: &[u8]) -> bool {
     bytes.len() == 1 || std::str::from_utf8(bytes).is_ok_and(|text| text.chars().count() == 1)
 }
@@ -57,7 +55,7 @@ mod tests {
 
     use super::*;
 
-    /// What is known after these reads, each with a pause after it, or without.
+    /// The state after these reads, each with or without a pause after it.
     fn after(reads: &[(&str, bool)]) -> Keystrokes {
         let mut keystrokes = Keystrokes::default();
         for &(read, paused) in reads {
@@ -81,14 +79,14 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_at_once_or_in_pieces_without_a_pause_is_written() {
+    fn a_nickname_that_comes_at_once_or_in_pieces_without_a_pause_is_written() {
         assert_eq!(after(&[("Alexander", true), ("A", true), ("l", true)]), Keystrokes::Written);
         assert_eq!(after(&[("A", false), ("lexander", true)]), Keystrokes::Written);
         assert_eq!(after(&[("A", false), ("l", false), ("e", false)]), Keystrokes::Perhaps { paused: false });
     }
 
     proptest! {
-        /// However a network cuts what was written at once: without pauses nothing is taken for typed.
+        /// However a network cuts a write: without pauses, it is not taken for typed.
         #[test]
         fn without_pauses_nothing_is_typed(pieces in proptest::collection::vec(".{1,4}", 0..20)) {
             let reads: Vec<(&str, bool)> = pieces.iter().map(|piece| (piece.as_str(), false)).collect();

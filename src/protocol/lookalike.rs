@@ -1,15 +1,15 @@
-//! Which names look alike.
+//! Names that look alike.
 
 /// The two keys of a name: two names that share one of them look alike.
 ///
-/// Two, because the skeleton of UTS 39 and case folding do not commute. The first ignores case and then
-/// looks (`Alex` and `alex`), the second looks and then ignores case (`PaypaI` with a capital I and
+/// Two, because the skeleton of UTS 39 and case folding do not commute. The first is the skeleton of the
+/// folded name (`Alex` and `alex`), the second the folded skeleton (`PaypaI` with a capital I and
 /// `Paypal`).
 pub(super) fn keys(name: &str) -> [Box<str>; 2] {
     [look(&fold(name)), fold(&look(name))].map(Box::from)
 }
 
-/// What a name looks like: its skeleton (UTS 39), in which `i` and `j` have no second dot.
+/// The skeleton of a name (UTS 39), without a second dot on `i` and `j`.
 fn look(text: &str) -> String {
     let mut look = String::with_capacity(text.len());
     for character in unicode_security::skeleton(text) {
@@ -67,8 +67,8 @@ mod tests {
         assert!(!resemble("Zoe", "Zoë"));
     }
 
-    /// The same name for anybody who reads it: other letters of the same, in another form, and with
-    /// something invisible between.
+    /// A name that a reader takes for the same: in another case or normalisation form, and with
+    /// something invisible in it.
     fn disguise(name: &str, choices: &[Index], invisible: char) -> String {
         let mut disguised = String::new();
         for (character, choice) in name.chars().zip(choices.iter().cycle()) {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     proptest! {
-        /// Of a name and of itself in disguise at most one is in the room at a time.
+        /// At most one of a name and its disguise is in the room at a time.
         #[test]
         fn a_nickname_in_disguise_is_refused_or_shares_a_key(
             input in pieces(),

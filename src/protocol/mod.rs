@@ -1,11 +1,11 @@
-//! The wire protocol, sans-IO: bytes in, meaning out, and the sentences that go back.
+//! The wire protocol, sans-IO: bytes in, commands out, and the sentences that go back.
 //!
 //! Nothing here knows a socket, a runtime or a clock, so that all of it can be tested with plain
 //! function calls. `docs/protocol.md` is the normative text; reading order of the code:
 //!
 //! 1. [`Nickname`]: parsed once, then always valid.
 //! 2. [`Decoder`]: a stream of bytes becomes messages, in one of two [`Framing`]s.
-//! 3. [`Command`] and [`Text`]: what a member's message asks for.
+//! 3. [`Command`] and [`Text`]: a member's message, parsed.
 //! 4. [`Broadcast`], [`Notice`] and [`Refusal`]: every sentence that the server says, and
 //!    [`Heard`]: how a client tells them apart.
 
@@ -26,12 +26,12 @@ pub use notice::{Broadcast, Heard, Notice, Refusal};
 pub use password::{PASSWORD_BYTES, Password, PasswordError};
 pub use sanitize::Sanitized;
 
-/// What the server sends to ask for a nickname: these four bytes and no newline, as in the report.
+/// The server's request for a nickname: these four bytes and no newline, as in the report.
 pub const NICKNAME_REQUEST: &str = "NICK";
 
-/// What the server sends to ask for the password of the room, behind the nickname: a line of its own, or in
-/// the report's framing these four bytes.
+/// The server's request for the password of the room, sent after the nickname: a line of its own, or in the
+/// report's framing only these four bytes.
 pub const PASSWORD_REQUEST: &str = "PASS";
 
-/// The port of the report, used wherever none is named.
+/// The port of the report, and the default.
 pub const DEFAULT_PORT: u16 = 5555;

@@ -16,20 +16,20 @@ use super::lookalike;
 /// The longest nickname, in characters (Unicode scalar values) after normalisation.
 pub const NICKNAME_CHARACTERS: usize = 32;
 
-/// How many marks may stand on one letter: what UTS 39 allows, and more than any language needs.
+/// How many marks may stand on one letter: the limit of UTS 39, and more than any language needs.
 const MARKS_ON_A_LETTER: usize = 4;
 
 /// A nickname that follows the rules of `docs/protocol.md`: RFC 8266 (PRECIS nicknames) and, beyond
 /// it, only characters of the classes named there, one writing system, no spaces, no `:`, a letter or
-/// a digit in front, and at most [`NICKNAME_CHARACTERS`].
+/// a digit at the start, and at most [`NICKNAME_CHARACTERS`].
 ///
-/// The rules are what makes a broadcast line unforgeable: in `<nickname>: <text>` the first `: `
+/// The rules make a broadcast line unforgeable: in `<nickname>: <text>` the first `: `
 /// ends the name, and no name can begin like a notice (`-- `) or an action (`* `).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nickname(Arc<str>);
 
 impl Nickname {
-    /// Normalises and checks what somebody asked to be called.
+    /// Normalises and checks the nickname that somebody asks for.
     ///
     /// # Errors
     ///
@@ -92,12 +92,12 @@ fn is_allowed(character: char) -> bool {
         || is_emoji(character)
 }
 
-/// Marks stand on letters, few and each once: more of them hide what they stand on, or one another.
-/// A sign that only joins two letters is seen only between two letters.
+/// Marks stand on letters, few of them and each once: more would hide the letter, or one another. A joining
+/// sign is visible only between two letters.
 fn check_marks(name: &str) -> Result<(), NicknameError> {
     let mut marks = 0;
     let mut before = None;
-    // Taken apart, so that a mark counts whether or not there is one character for it and its letter.
+    // Decomposed, so that a mark counts whether or not Unicode has one character for it and its letter.
     for character in name.nfd() {
         if let Some(sign) = before.filter(|&before| is_joining_sign(before) && !is_letter(character)) {
             return Err(NicknameError::OutOfPlace(sign));
@@ -160,16 +160,16 @@ pub enum NicknameError {
     TooLong,
     /// It begins with something other than a letter or a digit.
     First(char),
-    /// It holds a character that no nickname may hold.
+    /// It contains a character that no nickname may contain.
     Forbidden(char),
     /// This mark is one too many on its letter, stands there already, or stands on no letter.
     Marks(char),
-    /// This character may stand only in certain places, and this is none: a middle dot anywhere but
+    /// This character is allowed only in certain places, and this is not one: a middle dot anywhere but
     /// between two `l`, or a sign that joins two letters without a letter after it.
     OutOfPlace(char),
     /// Its characters belong to different scripts, such as these two.
     MixedScripts(&'static str, &'static str),
-    /// RFC 8266 rules it out for a reason that is not one single character.
+    /// RFC 8266 rules it out, and not because of a single character.
     Disallowed,
 }
 
@@ -231,7 +231,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_not_a_nickname_is_refused_with_the_reason() {
+    fn an_invalid_nickname_is_refused_with_the_reason() {
         use NicknameError::{Empty, First, Forbidden, Marks, OutOfPlace, TooLong};
         let cases = [
             ("", Empty),
@@ -249,7 +249,7 @@ pub(super) mod tests {
             ("Al\u{200b}ex", Forbidden('\u{200b}')),
             ("Al\u{202e}ex", Forbidden('\u{202e}')),
             ("Al\u{9b}ex", Forbidden('\u{9b}')),
-            // A nickname of blanks, blanks at the end of another: of Hangul, Braille, music, hieroglyphs.
+            // Blanks, alone or at the end of a nickname: of Hangul, Braille, music, hieroglyphs.
             ("\u{3164}", Forbidden('\u{3164}')),
             ("Alex\u{3164}", Forbidden('\u{3164}')),
             ("Alex\u{115f}", Forbidden('\u{115f}')),
@@ -270,7 +270,7 @@ pub(super) mod tests {
             ("Zoë🎈\u{301}", Marks('\u{301}')),
             ("a\u{301}\u{301}", Marks('\u{301}')),
             ("a\u{323}\u{324}\u{325}\u{326}\u{327}", Marks('\u{326}')),
-            // A dot between two that are no `l`, a sign that joins nothing.
+            // A dot that is not between two `l`, a sign that joins nothing.
             ("A·B", OutOfPlace('·')),
             ("မောင်\u{1039}", OutOfPlace('\u{1039}')),
             ("မောင်\u{1039}2", OutOfPlace('\u{1039}')),
@@ -283,9 +283,9 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn scripts_are_not_mixed_but_where_people_do() {
+    fn scripts_are_mixed_only_where_people_mix_them() {
         use NicknameError::{Forbidden, MixedScripts};
-        // Coptic is written by nobody any more, so it is not even mixed.
+        // Nobody writes Coptic any more, so its letters are forbidden even unmixed.
         assert_eq!(Nickname::parse("\u{2c81}lex"), Err(Forbidden('\u{2c81}')));
         for (name, one, other) in [
             ("p\u{430}ypal", "Latin", "Cyrillic"),
@@ -320,7 +320,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn no_character_that_nobody_sees_is_part_of_a_nickname() {
+    fn no_invisible_character_is_allowed_in_a_nickname() {
         for character in '\0'..=char::MAX {
             let is_seen = !is_invisible(character)
                 && !is_default_ignorable(character)
@@ -330,7 +330,7 @@ pub(super) mod tests {
         }
     }
 
-    /// `Default_Ignorable_Code_Point`, those included that are not assigned yet.
+    /// `Default_Ignorable_Code_Point`, including those that are not assigned yet.
     fn is_default_ignorable(character: char) -> bool {
         matches!(character,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
@@ -340,7 +340,7 @@ pub(super) mod tests {
         | '\u{e0000}'..='\u{e0fff}')
     }
 
-    /// Pieces of names, and what tries to hide in them.
+    /// Pieces of names, and characters that try to hide in them.
     pub(in crate::protocol) fn pieces() -> impl Strategy<Value = String> {
         const PIECES: &str = "a I l 1 Straß ς Σ İ ı ǰ É o\u{308} \u{301} \u{307} ж Щ á 李 た カ 김 ﬁ Ｚ Ⅳ ß ẞ - ' · 🎈 ٣ ن \
                               ᏣᎳ \u{200b} \u{fe0f} \u{115f} \u{1d159} \u{ad} \u{1039} ŉ և ΐ ᾳ";

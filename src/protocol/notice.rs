@@ -5,11 +5,11 @@ use std::fmt;
 use super::characters::Shown;
 use super::{NICKNAME_CHARACTERS, Nickname, NicknameError, TEXT_BYTES, Text};
 
-/// What begins a line that is for one member alone. No broadcast line can begin so, because every
-/// one of them begins with a nickname or with `* `.
+/// The prefix of every line for one member alone. No broadcast line can begin with it, because each of
+/// them begins with a nickname or with `* `.
 const PRIVATE: &str = "-- ";
 
-/// The one line for one member that the report words otherwise.
+/// The one such line without that prefix, since the report gives its wording.
 const CONNECTED: &str = "Connected to server!";
 
 /// A line that everyone in the room is told.
@@ -24,7 +24,7 @@ pub enum Broadcast<'a> {
     Said(&'a Nickname, Text<'a>),
     /// Somebody did something (`/me`).
     Acted(&'a Nickname, Text<'a>),
-    /// Somebody has another nickname now.
+    /// Somebody changed the first nickname for the second.
     Renamed(&'a Nickname, &'a Nickname),
 }
 
@@ -50,15 +50,15 @@ pub enum Notice<'a> {
     NotSent(Refusal),
     /// The nickname was refused; line-framed clients are asked again.
     NotJoined(Refusal),
-    /// The connection is not taken on at all.
+    /// The connection was refused.
     NotConnected(Refusal),
-    /// This was asked for, a nickname or a password, and has not come in time.
+    /// This, a nickname or a password, did not come in time.
     TooLate(&'static str),
-    /// Who is here: how many, and the names of as many as fit.
+    /// The answer to `/who`.
     Here {
         /// How many members there are.
         count: usize,
-        /// The first of them, by name.
+        /// The nicknames of the first of them.
         names: Vec<&'a str>,
     },
     /// A private message from somebody.
@@ -69,7 +69,7 @@ pub enum Notice<'a> {
     Pong(Text<'a>),
     /// The commands.
     Help,
-    /// The server ends.
+    /// The server is shutting down.
     ShuttingDown,
 }
 
@@ -111,7 +111,7 @@ const HELP: &str = "/who  who is here
 -- /quit  leave
 -- //TEXT  say a text that begins with a slash";
 
-/// Why something that a client sent is not done.
+/// Why something that a client sent is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -123,9 +123,9 @@ pub enum Refusal {
     NotUtf8,
     /// A character that would act on a terminal instead of appearing on it.
     Control(char),
-    /// A command that there is not.
+    /// A command that does not exist.
     UnknownCommand,
-    /// A command without what it needs; this is how it is used.
+    /// A command without its arguments; this is its usage.
     Usage(&'static str),
     /// Something that is not a nickname.
     Nickname(NicknameError),
@@ -135,27 +135,27 @@ pub enum Refusal {
     NicknameTaken,
     /// A private message to somebody who is not here.
     NobodyOfThatName,
-    /// A private message to somebody who does not take what is sent.
+    /// A private message to somebody who does not read.
     NotReading,
-    /// The room holds as many as it may.
+    /// The room has as many members as it may have.
     Full,
     /// Something that is not the password of the room.
     WrongPassword,
-    /// A password that was not looked at, because so many of the same address were wrong.
+    /// A password that was not checked, because too many from the same address were wrong.
     TooManyWrongPasswords {
-        /// After how many seconds it is worth another try.
+        /// How many seconds to wait before another attempt.
         seconds: u64,
     },
-    /// Others that came later are quicker to choose a nickname, and there are too many.
+    /// Too many newcomers at once, so this one, the oldest, gives way.
     TooManyNewcomers,
-    /// An address has as many connections as it may.
+    /// An address has as many connections as it may have.
     TooMany,
-    /// The room has ended.
+    /// The room is closed.
     Closed,
 }
 
 impl Refusal {
-    /// What it is called where refusals are counted: words in `snake_case`.
+    /// Its name in the metrics, in `snake_case`.
     #[must_use]
     pub fn cause(self) -> &'static str {
         match self {
@@ -215,9 +215,9 @@ impl From<NicknameError> for Refusal {
     }
 }
 
-/// What a client hears: a line from the server, told apart by whom it is for.
+/// A line from the server as a client takes it, told apart by whom it is for.
 ///
-/// The other direction of [`Broadcast`] and [`Notice`]. It is exact, because no broadcast line can
+/// The inverse of [`Broadcast`] and [`Notice`]. It is exact, because no broadcast line can
 /// begin like a notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -237,7 +237,7 @@ pub enum Heard<'a> {
 }
 
 impl<'a> Heard<'a> {
-    /// Tells what a line from the server is.
+    /// Classifies a line from the server.
     #[must_use]
     pub fn parse(line: &'a str) -> Self {
         if line == CONNECTED {
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_can_tell_every_notice_from_what_everyone_is_told() {
+    fn a_client_can_tell_every_notice_from_a_broadcast() {
         let (alex, bo) = (Nickname::parse("Alex").unwrap(), Nickname::parse("Bo").unwrap());
         let text = Text::parse("-- Not sent: x").unwrap();
         for broadcast in [

@@ -7,27 +7,27 @@ use subtle::{Choice, ConstantTimeEq as _};
 /// The longest password, in bytes.
 pub const PASSWORD_BYTES: usize = 128;
 
-/// What somebody must know to be let in: text without control characters, 1 to [`PASSWORD_BYTES`] bytes.
+/// The password that newcomers must know: text without control characters, 1 to [`PASSWORD_BYTES`] bytes.
 #[derive(Clone)]
 pub struct Password(String);
 
-/// Why something is not a password. Says nothing about what it is.
+/// Why something is not a password. It does not reveal the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordError {
-    /// There is nothing.
+    /// It is empty.
     Empty,
     /// It is longer than [`PASSWORD_BYTES`].
     TooLong,
-    /// It contains a control character, which could not be sent as a part of one line.
+    /// It contains a control character, which could not be sent as part of one line.
     Control,
 }
 
 impl Password {
-    /// Takes a password as it is to be, without the end of its line.
+    /// Checks a password, given without its line ending.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// The first rule that it breaks.
     pub fn parse(text: &str) -> Result<Self, PasswordError> {
         if text.is_empty() {
             Err(PasswordError::Empty)
@@ -46,7 +46,7 @@ impl Password {
         &self.0
     }
 
-    /// Whether this is what somebody has given. It takes the same time wherever they differ, and
+    /// Whether `given` is this password. The comparison takes constant time, wherever the two differ and
     /// whatever their lengths are.
     #[must_use]
     pub fn is(&self, given: &str) -> bool {
@@ -55,7 +55,7 @@ impl Password {
     }
 }
 
-/// No password has a NUL in it, so padding makes no two of them the same.
+/// Padded with NUL, which no password contains, so that no two of them become equal.
 fn padded(text: &str) -> [u8; PASSWORD_BYTES] {
     let mut padded = [0; PASSWORD_BYTES];
     let length = text.len().min(PASSWORD_BYTES);
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_very_same_is_the_password() {
+    fn only_the_identical_text_is_the_password() {
         let longest = "x".repeat(PASSWORD_BYTES);
         for text in ["open sesame", "é", &longest] {
             let password = Password::parse(text).unwrap();
@@ -97,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_sent_as_one_line_is_no_password() {
+    fn a_text_that_could_not_be_sent_as_one_line_is_no_password() {
         assert_eq!(Password::parse("").unwrap_err(), PasswordError::Empty);
         assert_eq!(Password::parse(&"x".repeat(PASSWORD_BYTES + 1)).unwrap_err(), PasswordError::TooLong);
         assert_eq!(Password::parse("two\nlines").unwrap_err(), PasswordError::Control);
     }
 
     #[test]
-    fn it_is_not_shown_by_accident() {
+    fn debug_output_does_not_show_the_password() {
         assert!(!format!("{:?}", Password::parse("sesame").unwrap()).contains("sesame"));
     }
 }

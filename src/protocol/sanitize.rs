@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-/// Shows a text on one line and without effect: characters that would act on a terminal are
-/// written as escapes, whoever let them through.
+/// Displays a text on one line and without effect on the terminal: characters that would act on it are
+/// escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Sanitized<'a>(pub &'a str);
 
@@ -24,8 +24,8 @@ impl fmt::Display for Sanitized<'_> {
 }
 
 /// Control characters (C0, DEL, C1), line and paragraph separators, and the bidi embeddings,
-/// overrides and isolates, which reorder what stands around them. The joiners and marks that
-/// emoji, Arabic and Hebrew need are no such characters.
+/// overrides and isolates, which reorder the text around them. The joiners and marks that emoji, Arabic
+/// and Hebrew need are not among them.
 pub(super) fn acts_on_a_terminal(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_act_on_a_terminal_is_written_out() {
+    fn characters_that_would_act_on_a_terminal_are_escaped() {
         assert_eq!(Sanitized("naïve 👩\u{200d}👧").to_string(), "naïve 👩\u{200d}👧");
         assert_eq!(Sanitized("a\n\u{1b}[2Jb\u{202e}").to_string(), "a\\n\\u{1b}[2Jb\\u{202e}");
     }

@@ -1,4 +1,4 @@
-//! Where the password of a room comes from: a file, or the environment.
+//! The password of a room, from a file or the environment.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -7,15 +7,15 @@ use std::path::Path;
 use crate::net::explain;
 use crate::protocol::{PASSWORD_BYTES, Password};
 
-/// The variable that holds the password itself, where no file is named.
+/// The environment variable that holds the password if no file is named.
 pub const VARIABLE: &str = "CHAT_PASSWORD";
 
-/// The password that the first line of a file holds, or without a file the variable [`VARIABLE`]; `None`
-/// where there is neither.
+/// Loads the password from the first line of `file` or, without a file, from the variable [`VARIABLE`];
+/// `None` if there is neither.
 ///
 /// # Errors
 ///
-/// A sentence that says why it cannot be had, or is none.
+/// A sentence that says why it cannot be read, or is not a password.
 pub fn load(file: Option<&Path>) -> Result<Option<Password>, String> {
     if let Some(path) = file {
         return read(path).map(Some).map_err(|reason| format!("cannot use {}: {reason}", path.display()));
@@ -26,7 +26,7 @@ pub fn load(file: Option<&Path>) -> Result<Option<Password>, String> {
 }
 
 fn read(path: &Path) -> Result<Password, String> {
-    // So much that a line which is too long is seen to be so.
+    // Enough to notice that a line is too long.
     let most_bytes = PASSWORD_BYTES as u64 + 2;
     let mut line = Vec::new();
     File::open(path)
