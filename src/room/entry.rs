@@ -61,13 +61,13 @@ pub enum Entry<'a> {
     Close,
 }
 
-/// What an [`Entry`] has brought about.
+/// The outcome of an [`Entry`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Nothing: somebody who is no member asked for it, or it was so already.
+    /// Nothing has changed: the entry was of somebody who is not a member, or it was so already.
     Unchanged,
-    /// The room is as it was, for this reason.
+    /// The entry was refused for this reason, and nothing has changed.
     Refused(Refusal),
     /// Somebody is a member now.
     Joined(MemberId),
@@ -80,11 +80,11 @@ pub enum Outcome {
         /// Who was told.
         to: Nickname,
     },
-    /// A member that was called this has its new nickname.
+    /// A member has its new nickname; this was the old one.
     Renamed(Nickname),
-    /// A member of this name is one no more.
+    /// The member with this nickname has left.
     Left(Nickname),
-    /// These were the members, in the order of joining; now nobody is.
+    /// The room has closed; these were its members, in the order of joining.
     Closed(Vec<(MemberId, Nickname)>),
 }
 
@@ -109,7 +109,7 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
-    /// What it is called in metrics and in the JSON log: words in `snake_case`.
+    /// Its name in the metrics and the JSON log, in `snake_case`.
     #[must_use]
     pub fn cause(self) -> &'static str {
         match self {
@@ -124,7 +124,7 @@ impl DisconnectReason {
     }
 }
 
-/// The reason in brackets, as `server.log` has it; nothing where the member wished to leave.
+/// The reason in brackets, as `server.log` has it; empty if the member wished to leave.
 impl fmt::Display for DisconnectReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

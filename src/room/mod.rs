@@ -117,7 +117,7 @@ impl Room {
         Outcome::Left(nickname)
     }
 
-    /// What everyone is told.
+    /// The lines that everyone is told.
     #[must_use]
     pub fn transcript(&self) -> &Transcript {
         &self.transcript
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_of_what_somebody_asks_who_has_left() {
+    fn entries_of_a_member_that_has_left_change_nothing() {
         let mut room = room();
         let dinesh = joined(&mut room, "Dinesh");
         joined(&mut room, "Alex");

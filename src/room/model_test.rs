@@ -1,5 +1,5 @@
-//! The room and its readers against a naive model: for each reader, the list of lines that it is to
-//! be sent. Random sequences of entries, private lines and reads of any length must show the same.
+//! The room and its readers against a naive model: for each reader, the text that it is to be sent.
+//! Random sequences of entries, private lines and reads of any length must show the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,12 +10,12 @@ use proptest::sample::Index;
 use super::*;
 use crate::protocol::{Notice, Text};
 
-/// Names of which some look alike and some differ only in case.
+/// Some of these look alike, and some differ only in case.
 const NAMES: [&str; 6] = ["Alex", "alex", "Dinesh", "Ax", "\u{410}\u{445}", "Zoe"];
 
 const TEXTS: [&str; 3] = ["hi", "a longer text that takes more than one read", "é"];
 
-/// So little that readers fall behind.
+/// Small enough for readers to fall behind.
 const TINY_RETENTION_BYTES: usize = 400;
 
 const PRIVATE_BYTES: usize = 60;
@@ -29,7 +29,7 @@ enum Step {
     Leave(Index),
     Forget(Index),
     Tell(Index, Index),
-    /// Reads up to so many bytes, of which the socket takes a part.
+    /// Reads up to the first number of bytes, of which the socket takes up to the second.
     Read(Index, usize, usize),
     Close,
 }
@@ -66,9 +66,9 @@ struct Model {
 
 #[derive(Default)]
 struct ModelReader {
-    /// Everything that it is ever to be sent.
+    /// Everything that it is to be sent, and was.
     screen: String,
-    /// Where its private lines lie in that.
+    /// The ranges of its private lines in that.
     private: Vec<(usize, usize)>,
     taken: usize,
     left: bool,
@@ -119,7 +119,7 @@ impl Model {
     }
 }
 
-/// The real room and its readers beside the model of them.
+/// The real room and its readers, and the model of them.
 struct Pair {
     room: Room,
     readers: Readers<()>,
@@ -269,7 +269,7 @@ impl Pair {
         }
     }
 
-    /// What can be asked at any time agrees with the model.
+    /// Every query agrees with the model.
     fn agree(&mut self) {
         let (room, model) = (&self.room, &self.model);
         let end = room.transcript().end();
@@ -331,7 +331,7 @@ fn a_reader_that_is_ignored_counts_again_as_soon_as_it_moves() {
 }
 
 #[test]
-fn a_visit_goes_on_where_the_last_one_has_stopped() {
+fn a_visit_goes_on_where_the_last_one_stopped() {
     let mut readers = Readers::new(PRIVATE_BYTES);
     for id in 0..5 {
         readers.add(MemberId(id), 0, ());
@@ -344,7 +344,7 @@ fn a_visit_goes_on_where_the_last_one_has_stopped() {
 }
 
 #[test]
-fn a_newcomer_is_looked_for_when_the_slowest_is() {
+fn a_newcomer_counts_when_the_slowest_is_looked_for() {
     let mut readers = Readers::new(PRIVATE_BYTES);
     assert!(!readers.somebody_is_behind_by(10, 100, |()| false));
     readers.add(MemberId::FIRST, 50, ());

@@ -9,9 +9,9 @@ use std::fmt;
 use super::MemberId;
 use super::transcript::{FellBehind, Position, Transcript};
 
-/// Those who read the transcript, each with a cursor, and with an outlet `T` of the caller's.
+/// The readers of the transcript, each with a cursor and an outlet `T` of the caller's.
 ///
-/// A member that has left still is a reader until [`Readers::remove`], since it is sent everything
+/// A member that has left is still a reader until [`Readers::remove`], since it is sent everything
 /// that came before.
 #[derive(Debug)]
 pub struct Readers<T> {
@@ -22,7 +22,7 @@ pub struct Readers<T> {
     slowest: Position,
 }
 
-/// One reader. What it is sent next is [`Reader::read`]; [`Reader::advance`] moves its cursor.
+/// One reader. [`Reader::read`] gives what it is to be sent next; [`Reader::advance`] moves its cursor.
 #[derive(Debug)]
 pub struct Reader<T> {
     /// Where the lines go.
@@ -36,18 +36,18 @@ pub struct Reader<T> {
 
 const NEVER: Position = Position::MAX;
 
-/// Lines for one reader alone, each with the position in the transcript that it follows. Of the first,
-/// the bytes that were taken are gone.
+/// Lines for one reader alone, each with the position in the transcript that it follows. The bytes of the
+/// first that were taken are gone.
 type PrivateLines = VecDeque<(Position, Vec<u8>)>;
 
-/// What a reader is to be sent next.
+/// The next bytes for a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read<'a> {
     /// These bytes. They need not end where a line does.
     Data {
         /// Borrowed from the transcript, unless private lines stand among them.
         bytes: Cow<'a, [u8]>,
-        /// Nothing is known yet of what comes after them.
+        /// Nothing comes after them yet.
         is_all: bool,
     },
     /// Nothing at the moment.
@@ -131,7 +131,7 @@ impl<T> Readers<T> {
     /// Whether some member is more than `bytes` behind `end`, apart from those that are `ignored`.
     ///
     /// Finding the slowest one takes a walk over all of them, which is done only when the transcript
-    /// has grown by as much since the last walk, or somebody really is that far behind.
+    /// has grown by that much since the last walk, or somebody really is that far behind.
     pub fn somebody_is_behind_by(&mut self, bytes: u64, end: Position, ignored: impl Fn(&T) -> bool) -> bool {
         if end - self.slowest > bytes {
             let counted = self.members().filter(|reader| !ignored(&reader.outlet));
@@ -167,11 +167,11 @@ fn noting_the_slowest<T, R>(
 }
 
 impl<T> Reader<T> {
-    /// What comes next, at most `at_most_bytes` of it unless the first line is a longer private one.
+    /// The next bytes, at most `at_most_bytes` of them unless the first line is a longer private one.
     ///
     /// # Errors
     ///
-    /// [`FellBehind`]: the transcript no longer holds what comes next.
+    /// [`FellBehind`]: the transcript no longer holds the next bytes.
     pub fn read<'a>(&self, transcript: &'a Transcript, at_most_bytes: usize) -> Result<Read<'a>, FellBehind> {
         let end = self.end(transcript);
         let Some(private) = &self.private else {
@@ -202,7 +202,7 @@ impl<T> Reader<T> {
         Ok(Read::Data { bytes: Cow::Owned(bytes), is_all })
     }
 
-    /// Moves the cursor past the next `taken_bytes` of what [`Reader::read`] gave.
+    /// Moves the cursor past the first `taken_bytes` that [`Reader::read`] gave.
     pub fn advance(&mut self, transcript: &Transcript, mut taken_bytes: usize) {
         let end = self.end(transcript);
         while taken_bytes > 0
@@ -234,14 +234,14 @@ impl<T> Reader<T> {
         part
     }
 
-    /// Whether the transcript no longer holds what comes next.
+    /// Whether the transcript no longer holds the next bytes.
     #[must_use]
     pub fn has_fallen_behind(&self, transcript: &Transcript) -> bool {
         self.cursor < transcript.begin()
     }
 
-    /// What comes after `cursor` and the first `index` private lines: the one merge of public and
-    /// private lines.
+    /// The piece after `cursor` and the first `index` private lines: the one place where public and private
+    /// lines are merged.
     fn next_piece(&self, cursor: Position, index: usize, end: Position) -> Option<Piece> {
         let line = self.private.as_ref().and_then(|lines| lines.get(index));
         let private = line.map(|&(position, _)| position.min(end));

@@ -46,7 +46,7 @@ impl Roster {
     pub(super) fn rename(&mut self, id: MemberId, new: &Nickname) -> Result<Option<Nickname>, Taken> {
         let Some(old) = self.members.get(&id).cloned() else { return Ok(None) };
         self.hold(id, new)?;
-        // What the two share is still held.
+        // Keys that the two share are still held.
         let kept = new.keys();
         for key in old.keys().iter().filter(|key| !kept.contains(key)) {
             self.holders.remove(key);

@@ -8,14 +8,14 @@ use std::io::Write as _;
 /// one: everything before it was taken by the member's socket.
 pub type Position = u64;
 
-/// A new chunk begins when the last one holds this part of the retention, so that dropping the oldest
+/// A new chunk begins when the last one holds this fraction of the retention, so that dropping the oldest
 /// one drops little.
 const CHUNKS_IN_RETENTION: usize = 8;
 
 /// The size of a chunk, at most: a large retention takes memory only as it fills.
 const CHUNK_BYTES: usize = 1_024 * 1_024;
 
-/// History reaches back at most this part of the retention. Senders are slowed down while anybody is
+/// History reaches back at most this fraction of the retention. Senders are slowed down while anybody is
 /// more than half of it behind, so a newcomer must begin well within that.
 const HISTORY_IN_RETENTION: usize = 4;
 
@@ -86,12 +86,12 @@ impl Transcript {
         position
     }
 
-    /// The bytes from `cursor` up to `until`, at most `at_most_bytes` of them and as many as lie
-    /// together in memory: at least one if there is one.
+    /// The bytes from `cursor` up to `until`, at most `at_most_bytes` of them and none beyond the chunk of
+    /// the first: at least one if there is one.
     ///
     /// # Errors
     ///
-    /// [`FellBehind`] if bytes between the cursor and what is retained are gone.
+    /// [`FellBehind`] if the byte at the cursor is no longer retained.
     pub fn read(&self, cursor: Position, until: Position, at_most_bytes: usize) -> Result<&[u8], FellBehind> {
         if cursor < self.begin() {
             return Err(FellBehind);
@@ -107,9 +107,8 @@ impl Transcript {
         Ok(&chunk.lines[from..to])
     }
 
-    /// The position `lines` lines before `position`, or of the first line that is retained, or of the
-    /// first one in the last quarter of the retention: a reader that begins there must not be far behind
-    /// already.
+    /// The position `lines` lines before `position`, but not before the first line that is retained, and
+    /// at most a quarter of the retention back: a reader that begins there must not be far behind already.
     #[must_use]
     pub fn lines_before(&self, position: Position, lines: usize) -> Position {
         let farthest = position.saturating_sub((self.retention_bytes / HISTORY_IN_RETENTION) as Position);
@@ -159,7 +158,7 @@ impl Transcript {
     }
 }
 
-/// A distance within what is retained, which fits into memory by construction. Larger ones saturate.
+/// A distance within the retained bytes, which fit into memory by construction. Larger ones saturate.
 fn offset(distance: Position) -> usize {
     usize::try_from(distance).unwrap_or(usize::MAX)
 }
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_reads_every_line_behind_it_in_order() {
+    fn a_cursor_reads_every_line_after_it_in_order() {
         let mut log = Transcript::new(1_024);
         assert_eq!(log.append("one"), 0);
         let second = log.append("two");
@@ -219,7 +218,7 @@ mod tests {
         assert_eq!(tail(0), "");
         assert_eq!(tail(2), "4998\n4999\n");
         assert_eq!(tail(5_000).lines().count(), 5_000);
-        assert_eq!(tail(9_999).lines().count(), 5_000, "there are no more than there are");
+        assert_eq!(tail(9_999).lines().count(), 5_000, "all that there are");
     }
 
     #[test]

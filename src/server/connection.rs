@@ -42,7 +42,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Closes the connection so that what was written last arrives: a socket that is dropped with
+    /// Closes the connection so that the last bytes written arrive: a socket that is dropped with
     /// unread input resets the connection, and the reset overtakes the data.
     pub(super) async fn close(&mut self) {
         let in_order = async {
@@ -58,13 +58,13 @@ impl<S: Stream> Connection<S> {
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Everything was written. [`Connection::close`] sees to it that it arrives.
+    /// Everything was written. [`Connection::close`] makes sure that it arrives.
     InOrder,
-    /// There is nobody to write to any more, or nobody who takes it.
+    /// The peer is gone, or takes nothing.
     Broken,
 }
 
-/// What comes from a peer.
+/// The input from a peer.
 pub(super) struct Incoming<S> {
     stream: Shared<S>,
     pub(super) decoder: Decoder,
@@ -83,8 +83,8 @@ impl<S: Stream> Incoming<S> {
         }
     }
 
-    /// Waits for bytes, or for the silence that completes what has come, and gives them to the
-    /// decoder. Returns false at the end of the stream.
+    /// Waits for bytes, or for the silence that completes a message, and gives them to the decoder.
+    /// Returns false at the end of the stream.
     pub(super) async fn read(&mut self) -> io::Result<bool> {
         let patience = self.decoder.patience();
         let longest = match patience {
@@ -120,7 +120,7 @@ impl<S: Stream> Incoming<S> {
     }
 }
 
-/// What goes to a peer that is no member, or no member yet.
+/// The output to a peer that is not a member, or not yet.
 pub(super) struct Outgoing<S> {
     stream: Shared<S>,
     pub(super) framing: Framing,
@@ -129,7 +129,7 @@ pub(super) struct Outgoing<S> {
 }
 
 impl<S: Stream> Outgoing<S> {
-    /// Writes a text of the handshake, as it stands.
+    /// Writes a text of the handshake, as it is.
     pub(super) async fn write_now(&mut self, text: &str) -> io::Result<()> {
         self.flushed = false;
         self.stream.write_all(text.as_bytes()).await?;
@@ -139,7 +139,7 @@ impl<S: Stream> Outgoing<S> {
     }
 }
 
-/// Where a member's lines go: its socket, and how that takes them.
+/// Where a member's lines go: its socket, and the state of that.
 pub(super) struct Outlet<S> {
     stream: Shared<S>,
     framing: Framing,
@@ -150,10 +150,10 @@ pub(super) struct Outlet<S> {
     pub(super) session: Waker,
 }
 
-/// How a member's socket takes what it is sent.
+/// The state of a member's socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
-    /// It took what there was.
+    /// It has taken everything so far.
     Ready,
     /// It has taken nothing since then. The session tries again when the socket takes more.
     Blocked(Instant),
@@ -161,19 +161,19 @@ pub(super) enum Status {
     Ended(Result<(), DisconnectReason>),
 }
 
-/// What one delivery has come to.
+/// The result of one delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivered {
-    /// All there was.
+    /// Everything was taken.
     All,
-    /// Some of it; others have their turn before the rest.
+    /// A part was taken; others have their turn before the rest.
     Part,
-    /// Nothing more before the session says so.
+    /// Nothing more can be delivered until the session tries again.
     NoMore,
 }
 
-/// Writes what comes next for a reader to its socket, once, and moves its cursor by what the socket
-/// has taken. Adds that to `taken_bytes`.
+/// Writes a reader's next bytes to its socket, once, and moves its cursor past those that the socket has
+/// taken. Adds their number to `taken_bytes`.
 pub(super) fn write<S: Stream>(
     reader: &mut Reader<Outlet<S>>,
     transcript: &Transcript,
@@ -212,11 +212,11 @@ pub(super) fn write<S: Stream>(
     }
 }
 
-/// What an error of a connection says of its peer. The error that TCP has found comes to the first
-/// who asks, be it to read or to write.
+/// The disconnect reason that an error of a connection stands for. TCP reports an error once, to the next
+/// read or write.
 pub(super) fn reason(error: &io::Error) -> DisconnectReason {
     match error.kind() {
-        // What TCP says when its own probes are not answered.
+        // TCP's own probes were not answered.
         io::ErrorKind::TimedOut => DisconnectReason::TimedOut,
         _ => DisconnectReason::Reset,
     }
@@ -239,7 +239,7 @@ impl<S: Stream> Outlet<S> {
         Delivered::NoMore
     }
 
-    /// Writes what comes next, in the shape that the peer expects. Returns how much of it is done.
+    /// Writes bytes in the framing of the peer. Returns how many of them are done.
     fn poll_write(&mut self, bytes: &[u8], is_all: bool) -> Poll<io::Result<usize>> {
         // In the report's framing, newlines stand only between the messages of one write.
         let unended = match self.framing {
@@ -278,8 +278,8 @@ thread_local! {
 }
 
 impl<S: Stream> Shared<S> {
-    /// Reads once, and has `take` look at what has come, and whether that filled the buffer. Returns
-    /// false at the end of the stream.
+    /// Reads once, and gives `take` the bytes and whether they filled the buffer. Returns false at the
+    /// end of the stream.
     fn poll_read(&self, context: &mut Context<'_>, take: impl FnOnce(&[u8], bool)) -> Poll<io::Result<bool>> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);

@@ -1,10 +1,10 @@
-//! What becomes of a member's message: an answer to it alone, a refusal, or an entry.
+//! Turns a member's message into an answer to it alone, a refusal, or an entry.
 
 use super::limits::NAMES_LISTED;
 use crate::protocol::{Command, Nickname, Notice, Refusal};
 use crate::room::{Entry, MemberId, Room};
 
-/// What is to be done about one message.
+/// What to do about one message.
 pub(super) enum Decision<'room, 'message> {
     /// Nothing was said.
     Ignore,
@@ -21,8 +21,8 @@ pub(super) enum Decision<'room, 'message> {
 /// Decides about a message, by looking at the room alone. `may_be_told_more` says whether a member
 /// has read enough of its private lines.
 ///
-/// `chosen` is what the member called itself when it came: the report's client never learns of
-/// `/nick`, and puts that in front of its messages for ever.
+/// `chosen` is the nickname that the member joined with: the report's client never learns of `/nick`, and
+/// goes on putting it in front of its messages.
 pub(super) fn decide<'room, 'message: 'room>(
     room: &'room Room,
     may_be_told_more: impl Fn(MemberId) -> bool,

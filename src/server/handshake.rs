@@ -69,17 +69,17 @@ struct Handshake<'a, 'hub, S> {
     connection: &'a mut Connection<S>,
     hub: &'a Hub<S>,
     place: &'a mut Place<'hub>,
-    /// What it waits for now.
+    /// The answer that it is waiting for.
     awaited: Awaited,
-    /// Until when the client has time. It does not run while the client waits for the server.
+    /// The client must have answered by then. It is extended while the client waits for the server.
     deadline: Instant,
     /// Something was refused, and so this connection is in the log already.
     refused: bool,
 }
 
 impl<S: Stream> Handshake<'_, '_, S> {
-    /// Asks for a nickname until one is accepted, which also decides the framing; and after the first
-    /// valid one for the password of the room.
+    /// Asks for a nickname until one is accepted, which also decides the framing, and after the first valid
+    /// one for the password of the room.
     async fn register(&mut self) -> Result<Member, Unregistered> {
         self.send(NICKNAME_REQUEST).await?;
         let mut password = self.hub.password();
@@ -140,15 +140,15 @@ impl<S: Stream> Handshake<'_, '_, S> {
         place.become_member(hub.limits(), || hub.join(nickname, connection.peer, connection.outlet()))
     }
 
-    /// Asks for the password of the room, once. Until it has come nothing is said about who is here,
-    /// and no nickname is taken.
+    /// Asks for the password of the room, once. Before it is right, nothing is said about who is
+    /// here, and no nickname is taken.
     async fn ask_password(&mut self, chosen: &str, password: &Password) -> Result<(), Unregistered> {
         let framing = self.connection.outgoing.framing;
         let end = if framing == Framing::Lines { "\n" } else { "" };
         self.send(&format!("{PASSWORD_REQUEST}{end}")).await?;
-        // What is no text is no password either.
+        // A line that is refused is not the password either.
         let answer = self.answer(Awaited::Password).await?.unwrap_or_default();
-        // The report's client knows no passwords: it sends what is typed as a message.
+        // The report's client knows no passwords: it sends the typed text as a message.
         let typed = answer.strip_prefix(&format!("{chosen}: ")).filter(|_| framing == Framing::Report);
         let given = typed.unwrap_or(&answer);
         let came = Instant::now();
@@ -157,7 +157,7 @@ impl<S: Stream> Handshake<'_, '_, S> {
         Ok(())
     }
 
-    /// Looks at what was given for the password, at once unless many of that address were wrong.
+    /// Checks a password, at once unless many from that address were wrong.
     async fn look_at(&mut self, given: &str, password: &Password) -> Result<(), Unregistered> {
         let address = self.connection.peer.ip();
         let seconds = PASSWORD_WAIT_LONGEST.as_secs();
@@ -180,8 +180,8 @@ impl<S: Stream> Handshake<'_, '_, S> {
         }
     }
 
-    /// Waits. Returns false if the client has closed its side meanwhile, or sends more than a line, and
-    /// so is not one that waits: it is not to stand in the way of others.
+    /// Waits. Returns false if the client closes its side meanwhile, or sends more than a line: it is not
+    /// waiting for the answer, and must not hold up others.
     async fn stays(&mut self, wait: Duration) -> io::Result<bool> {
         let until = Instant::now() + wait;
         let incoming = &mut self.connection.incoming;
@@ -193,7 +193,7 @@ impl<S: Stream> Handshake<'_, '_, S> {
         Ok(true)
     }
 
-    /// What the client answers, if it does in time.
+    /// The client's answer, if it comes in time.
     async fn answer(&mut self, awaited: Awaited) -> Result<Result<String, Refusal>, Unregistered> {
         self.awaited = awaited;
         let message = timeout_at(self.deadline, self.connection.incoming.message()).await;
@@ -206,7 +206,7 @@ impl<S: Stream> Handshake<'_, '_, S> {
         Ok(written.map_err(|_| Unregistered::TooLate)??)
     }
 
-    /// Puts a refusal into the log.
+    /// Logs a refusal.
     fn refuse(&mut self, what: &str, refusal: Refusal) -> Unregistered {
         log_refusal(self.hub, self.connection.peer, what, refusal);
         self.refused = true;
@@ -242,19 +242,19 @@ async fn part<S: Stream>(
             Notice::TooLate(awaited)
         }
         Unregistered::Gone => {
-            // One that was refused and has gone is one event.
+            // A client that was refused and then left is one event.
             if !refused {
                 warn!(event = "refusal", %peer, "{} left without a {awaited}", Peer(peer));
             }
             return Ending::Broken;
         }
     };
-    // A client that has not even taken the request for its nickname, or has not come through the
-    // handshake of an encrypted connection, would not take this either.
+    // A client that has not even taken the request for its nickname, or has not completed its TLS
+    // handshake, would not take this either.
     if connection.outgoing.flushed { tell_finally(connection, hub, &notice).await } else { Ending::Broken }
 }
 
-/// Writes the last line for somebody who is no member.
+/// Writes the last line to somebody who is not a member.
 async fn tell_finally<S: Stream>(
     connection: &mut Connection<S>,
     hub: &Hub<S>,
@@ -271,7 +271,7 @@ fn log_refusal<S: Stream>(hub: &Hub<S>, peer: SocketAddr, what: &str, refusal: R
     warn!(event = "refusal", %peer, "Refused {}{what}: {refusal}", Peer(peer));
 }
 
-/// What a newcomer was asked for last.
+/// The last thing that a newcomer was asked for.
 #[derive(Clone, Copy)]
 enum Awaited {
     Nickname,
@@ -291,7 +291,7 @@ impl Awaited {
 enum Unregistered {
     /// It closed, or broke.
     Gone,
-    /// It asked for something that it is refused. It is told after this time.
+    /// It was refused, and is told so after this time.
     Refused { refusal: Refusal, told_after: Duration },
     /// It took too long.
     TooLate,

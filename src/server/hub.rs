@@ -29,16 +29,16 @@ use crate::net::Stream;
 use crate::protocol::{Nickname, Notice, Password, Refusal};
 use crate::room::{DisconnectReason, Entry, MemberId, Outcome, Position, Reader, Readers, Room};
 
-/// All that the sessions of a server share.
+/// Everything that the sessions of a server share.
 pub(super) struct Hub<S> {
     state: Mutex<State<S>>,
     /// Somebody has something to read.
     written: Notify,
     /// The room has ended.
     closing: Notify,
-    /// Which connections have a place.
+    /// The places of the connections.
     pub(super) places: Places,
-    /// Which addresses have not known the password.
+    /// Slows down addresses that guess the password.
     pub(super) guesses: LoginThrottle,
     config: Config,
 }
@@ -58,16 +58,16 @@ struct State<S> {
 struct Walk {
     /// Every reader was offered the transcript up to here.
     offered: Position,
-    /// Where the walk that is under way ends, and whose turn is next.
+    /// The end of the walk that is under way, and the member whose turn is next.
     under_way: Option<(Position, MemberId)>,
 }
 
-/// What became of the messages of one read.
+/// How far the messages of one read were handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handled {
     /// All are done.
     All,
-    /// So much was said that those who listen have their turn before the rest.
+    /// Enough was said that the listeners have their turn before the rest.
     Some,
     /// The member sends too fast, or does not take the answers: the rest waits for this long.
     Slowed(Duration),
@@ -103,7 +103,7 @@ impl<S: Stream> Hub<S> {
         self.config.password.as_ref()
     }
 
-    /// Lets somebody in, whose lines go to `outlet`.
+    /// Lets somebody in. Their lines go to `outlet`.
     pub(super) fn join(
         &self,
         nickname: &Nickname,
@@ -126,7 +126,7 @@ impl<S: Stream> Hub<S> {
         })
     }
 
-    /// Does what the messages ask that have come from a member.
+    /// Handles the messages that have come from a member.
     pub(super) fn handle_messages(&self, member: &mut Member, connection: &mut Connection<S>) -> Handled {
         let Connection { incoming, peer, .. } = connection;
         let rate = self.limits().rate;
@@ -157,7 +157,7 @@ impl<S: Stream> Hub<S> {
         })
     }
 
-    /// Tells everyone that a member is gone. It is still sent what came before.
+    /// Tells everyone that a member is gone. It is still sent everything that came before.
     pub(super) fn leave(&self, member: MemberId, reason: DisconnectReason) {
         self.change(|state| {
             let until = state.room.transcript().end();
@@ -169,12 +169,12 @@ impl<S: Stream> Hub<S> {
         });
     }
 
-    /// Gives up what a member that has left could still read.
+    /// Drops the lines that a member that has left could still read.
     pub(super) fn forget(&self, member: MemberId) {
         self.lock().readers.remove(member);
     }
 
-    /// Ends the room: every member is told, and is sent what came before.
+    /// Ends the room: every member is told, and is sent everything that came before.
     pub(super) fn close(&self) {
         self.change(|state| {
             let until = state.room.transcript().end();
@@ -196,7 +196,7 @@ impl<S: Stream> Hub<S> {
         }
     }
 
-    /// Writes to the members' sockets what the room has for them, for ever.
+    /// Writes the members' lines to their sockets, for ever.
     ///
     /// One task does it for all, with one write for each member that is behind. A socket that takes
     /// nothing is left to its session, which waits for it ([`Hub::poll_deliveries`]).
@@ -270,8 +270,8 @@ impl<S: Stream> Hub<S> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<S>> {
-        // A session that panics while it holds the lock leaves a room that is still a room: every
-        // change of it is complete before the next begins.
+        // A session that panics while it holds the lock leaves the room consistent: each change of it is
+        // complete before the next begins.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -291,7 +291,7 @@ impl<S: Stream> Observed for Hub<S> {
 }
 
 impl<S: Stream> State<S> {
-    /// Does what one message asks; breaks if the member wishes to leave.
+    /// Handles one message; breaks if the member wishes to leave.
     fn handle(
         &mut self,
         member: &mut Member,
@@ -319,7 +319,7 @@ impl<S: Stream> State<S> {
         ControlFlow::Continue(())
     }
 
-    /// Applies an entry to the room, and reports what has come of it.
+    /// Applies an entry to the room, and reports the outcome.
     fn apply(&mut self, entry: &Entry<'_>) -> Outcome {
         let end = self.room.transcript().end();
         let outcome = self.room.apply(entry);
@@ -358,7 +358,7 @@ impl<S: Stream> State<S> {
             || self.walk.offered != self.room.transcript().end()
     }
 
-    /// Serves those who are due, and up to [`DELIVERIES_AT_ONCE`] members of the walk. Returns whether
+    /// Serves the readers that are due, and up to [`DELIVERIES_AT_ONCE`] members of the walk. Returns whether
     /// there is more to do.
     fn deliver(&mut self) -> bool {
         let State { room, readers, walk, due, counters, .. } = self;
@@ -386,7 +386,7 @@ impl<S: Stream> State<S> {
         self.has_something_to_deliver()
     }
 
-    /// Nobody else would notice that the transcript no longer holds what comes next for them.
+    /// Blocked readers are not served, so nobody else would notice that the transcript has passed them.
     fn drop_the_blocked_that_fell_behind(&mut self) {
         let transcript = self.room.transcript();
         self.readers.visit(MemberId::FIRST, usize::MAX, |_, reader| {

@@ -76,7 +76,7 @@ pub const DELIVERIES_AT_ONCE: usize = 1_024;
 /// How much of one member's input is read at once, before the next member has its turn.
 pub const READ_BYTES: usize = 64 * 1_024;
 
-/// The messages of one read may fill this part of the retention before the listeners have their turn:
+/// The messages of one read may fill this fraction of the retention before the listeners have their turn:
 /// two bytes that are read can become a line of 132.
 pub const HANDLED_IN_RETENTION: usize = 16;
 
@@ -129,7 +129,7 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause in accepting.
 pub const ACCEPT_PAUSE_LONGEST: Duration = Duration::from_secs(1);
 
-// All that may wait are looked at in time.
+// All passwords that may wait are checked in time.
 const _: () =
     assert!(PASSWORDS_WAITING as u64 == WRONG_PASSWORDS_PER_SECOND as u64 * PASSWORD_WAIT_LONGEST.as_secs());
 
@@ -148,9 +148,9 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// See [`RETENTION_BYTES`].
     pub retention_bytes: usize,
-    /// See [`CONNECTIONS`]; 0 is as many as come.
+    /// See [`CONNECTIONS`]; 0 means no limit.
     pub connections: usize,
-    /// See [`CONNECTIONS_PER_ADDRESS`]; 0 is as many as come.
+    /// See [`CONNECTIONS_PER_ADDRESS`]; 0 means no limit.
     pub connections_per_address: usize,
     /// See [`BURST_MESSAGES`] and [`MESSAGES_PER_SECOND`].
     pub rate: Rate,

@@ -1,4 +1,4 @@
-//! A member, as what it sends is handled.
+//! A member, as its session knows it.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use crate::room::MemberId;
 /// What a session keeps of its member. The room has the rest.
 pub(super) struct Member {
     pub(super) id: MemberId,
-    /// The nickname it chose when it came, as it was typed: what the report's client will put in front
-    /// of its messages for ever, whatever normalisation and `/nick` have made of it.
+    /// The nickname that it joined with, as it was typed: the report's client puts this in front of its
+    /// messages for ever, whatever normalisation and `/nick` have made of it.
     pub(super) chosen: Arc<str>,
     /// It has sent `/ping`, and so will go on sending something.
     pub(super) pings: bool,

@@ -32,14 +32,14 @@ use hub::Hub;
 use limits::{ACCEPT_ERRORS_WITHOUT_PAUSE, ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST};
 use stats::Observed;
 
-/// How a server is set up, apart from the address it listens on.
+/// The configuration of a server, apart from the address it listens on.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// How many earlier lines a newcomer is shown.
     pub history_lines: usize,
     /// The password that newcomers are asked for, if any.
     pub password: Option<Password>,
-    /// Every bound.
+    /// The bounds that it keeps.
     pub limits: Limits,
 }
 
@@ -64,7 +64,7 @@ impl Server {
     }
 
     /// Runs the chat on `listener` until `shutdown` completes, then ends it in good order: nobody is
-    /// accepted any more, the members are told, what is pending is written, all within
+    /// accepted any more, the members are told, pending lines are written, all within
     /// [`Limits::shutdown_grace`].
     ///
     /// Nothing that a network or a client does ends it.
@@ -74,7 +74,7 @@ impl Server {
         let hub = Arc::new(Hub::<L::Stream>::new(config));
         observer.observe(Arc::downgrade(&hub) as Weak<dyn Observed>);
         let (mut deliveries, mut sessions) = (JoinSet::new(), JoinSet::new());
-        // Deliveries bound their own turns; tokio's budget would take busy sockets for full ones.
+        // Deliveries bound their own turns. With tokio's budget used up, a ready socket would look full.
         deliveries.spawn(unconstrained(Arc::clone(&hub).deliver()));
         info!(event = "start", "Server started");
 
@@ -104,7 +104,7 @@ impl Server {
     }
 }
 
-/// Accepts for ever. Does no work for the accepted but to start their sessions.
+/// Accepts connections for ever, and only starts their sessions.
 async fn accept_connections<L: Listener>(
     mut listener: L,
     hub: &Arc<Hub<L::Stream>>,
@@ -124,7 +124,7 @@ async fn accept_connections<L: Listener>(
         match accepted {
             Ok((stream, peer)) => {
                 (pause, errors_without_pause) = (ACCEPT_PAUSE, 0);
-                // How many there may be is looked at there.
+                // The session checks whether there is a place for it.
                 sessions.spawn(session::run(stream, peer, Arc::clone(hub)));
             }
             // A connection that is already gone must not keep the next one waiting.
@@ -135,7 +135,7 @@ async fn accept_connections<L: Listener>(
                 errors_without_pause += 1;
                 yield_now().await;
             }
-            // Other errors pass, as when descriptors become free again. The members notice nothing of them.
+            // Other errors pass, for example when descriptors become free. The members notice nothing.
             Err(error) => {
                 warn!(event = "accept", "Cannot accept connections at the moment: {}", explain(&error));
                 errors_without_pause = 0;
@@ -155,7 +155,7 @@ fn pass_on_panic(ended: Option<Result<(), JoinError>>) {
     }
 }
 
-/// A session that panicked has left the room by itself; here it is only said.
+/// A session that panicked has left the room by itself; here it is only logged.
 fn report_panic(ended: &Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()

@@ -8,7 +8,7 @@ use crate::net::Peer;
 use crate::protocol::{Broadcast, Nickname, Refusal};
 use crate::room::{DisconnectReason, Entry, Outcome};
 
-/// Reports what an entry has brought about. Private messages are in no log.
+/// Reports the outcome of an entry. Private messages are never logged.
 pub(super) fn report(entry: &Entry<'_>, outcome: &Outcome) {
     match (entry, outcome) {
         (Entry::Join { nickname, from }, Outcome::Joined(_)) => {

@@ -1,12 +1,12 @@
 //! One connection, from its first byte to its last.
 //!
 //! A connection registers ([`handshake`](super::handshake)). Then [`listen`] brings what the member
-//! sends to the room, while [`delivered`] watches over what the room sends to the member: the hub
+//! sends to the room, while [`delivered`] watches over the deliveries to the member: the hub
 //! writes, and the session waits for sockets that are full. Neither waits for the other.
 //!
-//! A session takes as much memory as its largest state, and most of its life it is idle. Whatever
-//! would be larger than that is therefore boxed while it lasts: answers to a nickname, timers, the
-//! end. An `async fn` keeps its arguments twice, so it takes few: one reference to what several need.
+//! A session takes as much memory as its largest state, and most of its life it is idle. Anything
+//! larger than that is therefore boxed while it lasts: answers to a nickname, timers, the end. An
+//! `async fn` stores its arguments twice, so each takes few.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -122,7 +122,7 @@ impl<S: Stream> Session<'_, S> {
     }
 }
 
-/// Ends with the session, however that ends: then the member is gone from the room, and from its
+/// Dropped when the session ends, however it ends: the member then is gone from the room and from its
 /// readers.
 struct Membership<'a, S: Stream> {
     id: MemberId,
@@ -138,9 +138,9 @@ impl<S: Stream> Drop for Membership<'_, S> {
     }
 }
 
-/// Waits until everything is written that there will ever be for a member, or cannot be.
+/// Waits until everything that there will ever be for a member is written, or cannot be.
 ///
-/// Can be cancelled and called again: the cursor says what has been taken.
+/// It can be cancelled and called again: the cursor says how much was taken.
 async fn delivered<S: Stream>(membership: &Membership<'_, S>) -> Result<(), DisconnectReason> {
     let poll = |context: &Context<'_>| membership.hub.poll_deliveries(membership.id, context);
     loop {
@@ -151,7 +151,7 @@ async fn delivered<S: Stream>(membership: &Membership<'_, S>) -> Result<(), Disc
         if let Status::Ended(how) = status.await {
             return how;
         }
-        // Only a socket that does not take at once what there is needs a timer.
+        // Only a blocked socket needs a timer.
         let writable = poll_fn(|context| match poll(context) {
             Status::Blocked(_) => Poll::Pending,
             _ => Poll::Ready(()),

@@ -1,4 +1,4 @@
-//! What an operator can know about a running server, from outside of it.
+//! Statistics of a running server, for its operator.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,20 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::room::DisconnectReason;
 
-/// Looks into a running server, from any thread. It keeps nothing alive, and sees nothing before the
-/// server has begun and after it has ended.
+/// Reads the statistics of a server, from any thread. It keeps nothing alive, and reads zeros before the
+/// server has started and after it has stopped.
 #[derive(Clone, Default)]
 pub struct Observer(Arc<Mutex<Option<Weak<dyn Observed>>>>);
 
-/// What there is to know, at one moment. Causes are words in `snake_case`.
+/// The statistics at one moment. Causes are words in `snake_case`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
     /// The connections that have been accepted and have not ended.
     pub connections: usize,
-    /// Those who are here.
+    /// The members of the room.
     pub members: usize,
-    /// What has happened so far.
+    /// Totals since the start.
     pub counters: Counters,
     /// How many bytes have ever been appended to the transcript.
     pub position_bytes: u64,
@@ -31,15 +31,15 @@ pub struct Statistics {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// The lines for everyone.
+    /// Lines for everyone.
     pub lines: u64,
-    /// All lines, private ones too, each once for every member that it was for.
+    /// Lines for everyone and private ones, each counted once for every member that it was for.
     pub deliveries: u64,
-    /// The bytes that members' sockets have taken.
+    /// Bytes that members' sockets have taken.
     pub taken_bytes: u64,
-    /// How many members were dropped, by the cause.
+    /// Members that were dropped, by cause.
     pub evictions: BTreeMap<&'static str, u64>,
-    /// How much was refused, by the cause: nicknames, messages, connections.
+    /// Nicknames, messages and connections that were refused, by cause.
     pub refusals: BTreeMap<&'static str, u64>,
 }
 
@@ -57,7 +57,7 @@ pub(super) trait Observed: Send + Sync {
 }
 
 impl Observer {
-    /// What there is to know now. It takes one walk over the members, under the lock of the room.
+    /// The statistics now. They take one walk over the members, under the lock of the room.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         let observed = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -89,7 +89,7 @@ impl Counters {
 }
 
 impl Default for Counters {
-    /// Evictions of each cause are known to be none from the beginning.
+    /// Every cause of an eviction is listed from the start, with a count of 0.
     fn default() -> Self {
         Self {
             lines: 0,

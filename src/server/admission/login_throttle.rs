@@ -1,10 +1,10 @@
 //! Passwords from one address: the right one gets in at once, wrong ones are few and answered late.
 //!
 //! People who know the password may share an address with somebody who guesses it: a school, a NAT.
-//! So an address is never locked out. Every password is looked at, at once as long as few of that
-//! address were wrong, and otherwise in the order in which they came, at a bounded rate. That rate is
-//! what guessing is limited by, on however many connections; the growing pause before a wrong
-//! password is answered slows down those who wait for the answer.
+//! So an address is never locked out. Every password is checked: at once as long as few from that address
+//! were wrong, and otherwise in order of arrival at a bounded rate. That rate limits guessing, on any
+//! number of connections; the growing pause before a wrong password is answered slows down guessers that
+//! wait for the answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,11 +19,11 @@ use crate::server::limits::{
     PASSWORD_WAIT_LONGEST, PASSWORDS_WAITING, WRONG_PASSWORDS_AT_ONCE, WRONG_PASSWORDS_PER_SECOND,
 };
 
-/// How many wrong passwords of an address are looked at.
+/// How many wrong passwords from an address are checked.
 const WRONG_PASSWORDS: Rate =
     Rate { burst_messages: WRONG_PASSWORDS_AT_ONCE, messages_per_second: WRONG_PASSWORDS_PER_SECOND };
 
-/// The addresses with wrong passwords, and with passwords that wait.
+/// The addresses with wrong passwords or with passwords that wait.
 #[derive(Default)]
 pub(in crate::server) struct LoginThrottle(Mutex<State>);
 
@@ -33,30 +33,30 @@ struct State {
     turns_so_far: u64,
 }
 
-/// What is known of an address.
+/// The state of an address.
 struct Address {
-    /// How many wrong passwords of it may be looked at now.
+    /// Limits how many wrong passwords from it are checked.
     wrong: RateLimiter,
-    /// Those that wait for being looked at, by their turns.
+    /// The turns of the passwords that wait to be checked.
     waiting: BTreeSet<u64>,
-    /// How long after the next wrong one its answer comes.
+    /// The pause before the next wrong password is answered.
     pause: Duration,
-    /// When it last came with a password.
+    /// When the last password came from it.
     last: Instant,
 }
 
-/// What has become of a password.
+/// The result of trying a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum Attempt {
     Right,
-    /// It is wrong, and is answered this much later.
+    /// It is wrong, and is answered after this pause.
     Wrong(Duration),
-    /// It was not looked at, and can be after this time.
+    /// It was not checked; it may be after this time.
     NotYet(Duration),
 }
 
 impl LoginThrottle {
-    /// Lines up a password of an address. `None` if too many of that address wait already.
+    /// Lines up a password from an address. `None` if too many from that address wait already.
     pub(in crate::server) fn line_up(&self, address: IpAddr, now: Instant) -> Option<Turn<'_>> {
         let address = address.to_canonical();
         let mut state = self.lock();
@@ -76,7 +76,7 @@ impl LoginThrottle {
     }
 }
 
-/// A password's place in the order of those of its address. It is free again when this is dropped.
+/// A password's turn among those from its address, given up when this is dropped.
 pub(in crate::server) struct Turn<'a> {
     throttle: &'a LoginThrottle,
     address: IpAddr,
@@ -84,7 +84,7 @@ pub(in crate::server) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Looks at the password if it is its turn. `is_right` is asked only then.
+    /// Checks the password if its turn has come; `is_right` is called only then.
     pub(in crate::server) fn attempt(&self, now: Instant, is_right: impl FnOnce() -> bool) -> Attempt {
         let mut state = self.throttle.lock();
         let address = state.address(self.address, now);
@@ -95,7 +95,7 @@ impl Turn<'_> {
             return Attempt::NotYet(wait.min(PASSWORD_WAIT_LONGEST));
         }
         if is_right() {
-            // That says nothing about others who share the address.
+            // This says nothing about others that share the address.
             return Attempt::Right;
         }
         address.wrong.take(WRONG_PASSWORDS, now);
@@ -118,7 +118,7 @@ impl Drop for Turn<'_> {
 }
 
 impl State {
-    /// What is known of an address, which is nothing if it came for the first time in a while.
+    /// The state of an address, which is that of a new one if nothing has come from it for a while.
     fn address(&mut self, address: IpAddr, now: Instant) -> &mut Address {
         if self.addresses.get(&address).is_none_or(|known| known.is_long_ago(now)) {
             self.make_room(now);
@@ -129,8 +129,8 @@ impl State {
         known
     }
 
-    /// Forgets who came long ago; and where that is nobody, the address that came first. Passwords of
-    /// it that still wait are then the first of an address that is not known.
+    /// Forgets the addresses that came long ago or, if there are none, the least recent one. Passwords
+    /// from it that still wait then count as the first of a new address.
     fn make_room(&mut self, now: Instant) {
         if self.addresses.len() < GUESSING_ADDRESSES {
             return;
@@ -149,7 +149,7 @@ impl Address {
         Self { wrong: RateLimiter::full(now), waiting: BTreeSet::new(), pause: PASSWORD_PAUSE, last: now }
     }
 
-    /// Nothing waits, and nothing was wrong: most never get any further.
+    /// Nothing waits, and nothing was wrong, as with most addresses.
     fn is_as_new(&self) -> bool {
         self.waiting.is_empty() && self.pause == PASSWORD_PAUSE && self.wrong.is_full(self.last)
     }
@@ -169,14 +169,14 @@ mod tests {
     const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 
     fn never() -> bool {
-        panic!("it is not looked at")
+        panic!("it is not checked")
     }
 
     fn try_once(throttle: &LoginThrottle, address: IpAddr, now: Instant, is_right: bool) -> Attempt {
         throttle.line_up(address, now).expect("few wait").attempt(now, || is_right)
     }
 
-    /// As many wrong passwords as are looked at at once.
+    /// As many wrong passwords as are checked without a wait.
     fn guess_at_once(throttle: &LoginThrottle, now: Instant) {
         for _ in 0..WRONG_PASSWORDS_AT_ONCE {
             assert!(matches!(try_once(throttle, ADDRESS, now, false), Attempt::Wrong(_)));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn each_wrong_password_is_answered_later_up_to_a_bound_until_there_are_none_for_long() {
+    fn each_wrong_password_is_answered_later_up_to_a_bound_until_the_address_is_forgotten() {
         let (throttle, mut now) = (LoginThrottle::default(), Instant::now());
         let mut pause = PASSWORD_PAUSE;
         for _ in 0..10 {
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_that_knows_the_password_does_not_wait_and_is_not_kept() {
+    fn a_crowd_that_knows_the_password_does_not_wait_and_is_not_remembered() {
         let (throttle, now) = (LoginThrottle::default(), Instant::now());
         for _ in 0..1_000 {
             assert_eq!(try_once(&throttle, ADDRESS, now, true), Attempt::Right);
@@ -218,24 +218,24 @@ mod tests {
         assert_eq!(first.attempt(now, never), Attempt::NotYet(interval));
         assert_eq!(second.attempt(now + interval, never), Attempt::NotYet(interval));
         assert_eq!(try_once(&throttle, OTHER, now, true), Attempt::Right);
-        // It is its turn as soon as the one before is gone.
+        // Its turn comes as soon as the one before it is gone.
         drop(first);
         assert_eq!(second.attempt(now + interval, || true), Attempt::Right);
     }
 
     #[test]
-    fn no_more_passwords_of_an_address_wait_than_can_be_looked_at_in_time() {
+    fn no_more_passwords_from_an_address_wait_than_can_be_checked_in_time() {
         let (throttle, now) = (LoginThrottle::default(), Instant::now());
         guess_at_once(&throttle, now);
         let mut turns: Vec<_> =
             (0..PASSWORDS_WAITING).map(|_| throttle.line_up(ADDRESS, now).unwrap()).collect();
         assert!(throttle.line_up(ADDRESS, now).is_none());
         assert_eq!(turns.pop().unwrap().attempt(now, never), Attempt::NotYet(PASSWORD_WAIT_LONGEST));
-        assert!(throttle.line_up(ADDRESS, now).is_some(), "who leaves makes room");
+        assert!(throttle.line_up(ADDRESS, now).is_some(), "one that leaves makes room");
     }
 
     #[test]
-    fn no_more_addresses_are_kept_than_there_is_room_for() {
+    fn no_more_addresses_are_remembered_than_the_bound() {
         let (throttle, now) = (LoginThrottle::default(), Instant::now());
         for index in 0..u32::try_from(GUESSING_ADDRESSES).unwrap() + 10 {
             let address = IpAddr::V4(index.into());
@@ -246,9 +246,9 @@ mod tests {
     }
 
     proptest! {
-        /// Guessers come whenever they like, wait for their turns or leave. In any slice of time no more
-        /// wrong passwords are looked at than the burst and the rate allow; and the right one, which comes
-        /// at any moment, is looked at as soon as those that wait before it could have been.
+        /// Guessers come at any time, wait for their turns or leave. In any span of time no more wrong
+        /// passwords are checked than the burst and the rate allow; and the right one, which comes at any
+        /// moment, is checked as soon as those that wait before it could have been.
         #[test]
         fn guesses_are_bounded_and_the_right_password_gets_in(
             steps in proptest::collection::vec((0..400_u64, 0..4_u8), 20..200),

@@ -1,4 +1,4 @@
-//! Who is let in, and how fast a member may send.
+//! Admission: the places of connections, and how fast they may send messages and passwords.
 
 mod login_throttle;
 mod places;

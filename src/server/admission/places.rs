@@ -1,4 +1,4 @@
-//! Which connections have a place, and which are only told why they have none.
+//! The places of connections: as a member, as a newcomer, or only to be told why there is none.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -29,7 +29,7 @@ struct State {
     addresses: BTreeMap<Ipv6Addr, usize>,
 }
 
-/// Connections in the order in which they came, with what tells each to end.
+/// Connections in order of arrival, each with the signal that tells it to end.
 #[derive(Default)]
 struct Queue {
     waiting: BTreeMap<u64, Arc<Notify>>,
@@ -49,7 +49,7 @@ enum Kind {
     TurnedAway(Ticket),
 }
 
-/// A connection's number in its queue, and what tells it to end.
+/// A connection's number in its queue, and the signal that tells it to end.
 struct Ticket {
     number: u64,
     end: Arc<Notify>,
@@ -58,9 +58,9 @@ struct Ticket {
 impl Places {
     /// Gives a connection a place as a newcomer, or turns it away, and says why.
     ///
-    /// Of the limits, 0 is as many as come.
+    /// A limit of 0 means no limit.
     pub(in crate::server) fn enter(&self, address: IpAddr, limits: &Limits) -> (Place<'_>, Option<Refusal>) {
-        // A socket for both families shows an IPv4 address as a part of IPv6.
+        // A dual-stack socket reports IPv4 addresses as IPv4-mapped IPv6 addresses.
         let address = match address.to_canonical() {
             IpAddr::V4(address) => address.to_ipv6_mapped(),
             IpAddr::V6(address) => address,
@@ -117,8 +117,8 @@ impl Place<'_> {
         self.kind = Kind::TurnedAway(state.turned_away.enter(TURNED_AWAY_CONNECTIONS));
     }
 
-    /// Completes when a connection that is no member has to end, since others need its place. It is
-    /// about the place that the connection has now, not about the next.
+    /// Completes when a connection that is not a member must end because others need its place. That is
+    /// the place that it has now, not a later one.
     pub(in crate::server) fn gives_way(&self) -> impl Future<Output = ()> + use<> {
         let end = match &self.kind {
             Kind::Newcomer(ticket) | Kind::TurnedAway(ticket) => Some(Arc::clone(&ticket.end)),
@@ -174,7 +174,7 @@ impl Queue {
     }
 }
 
-/// Whether there are as many as there may be. Without a limit there never are.
+/// Whether a limit is reached. A limit of 0 never is.
 fn is_reached(limit: usize, there_are: usize) -> bool {
     limit != 0 && there_are >= limit
 }
@@ -210,18 +210,22 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_so_many_places_and_each_is_free_again_when_it_is_left() {
+    fn an_address_has_a_bounded_number_of_places_and_each_is_free_again_when_it_is_left() {
         let (places, limits) = (Places::default(), limits(10, 2));
         let (first, refused) = places.enter(address("10.0.0.1"), &limits);
         assert_eq!(refused, None);
         let (_second, refused) = places.enter(address("::ffff:10.0.0.1"), &limits);
-        assert_eq!(refused, None, "the same address, as a socket for both families shows it");
+        assert_eq!(refused, None, "the same address, as a dual-stack socket reports it");
         let (_told, refused) = places.enter(address("10.0.0.1"), &limits);
         assert_eq!(refused, Some(Refusal::TooMany));
         let (_other, refused) = places.enter(address("10.0.0.2"), &limits);
         assert_eq!(refused, None, "another address has places of its own");
         drop(first);
-        assert_eq!(places.enter(address("10.0.0.1"), &limits).1, None, "who is told takes none");
+        assert_eq!(
+            places.enter(address("10.0.0.1"), &limits).1,
+            None,
+            "a connection that is turned away takes none"
+        );
     }
 
     #[test]
@@ -239,11 +243,15 @@ mod tests {
         assert_eq!(join(&mut first, &limits), Ok(()));
         let taken = second.become_member::<()>(&limits, || Err(Refusal::NicknameTaken));
         assert_eq!(taken, Err(Refusal::NicknameTaken));
-        assert_eq!(join(&mut third, &limits), Ok(()), "who is refused has taken no place");
+        assert_eq!(join(&mut third, &limits), Ok(()), "a newcomer that was refused has taken no place");
         assert_eq!(join(&mut second, &limits), Err(Refusal::Full));
         assert_eq!(enter().1, Some(Refusal::Full));
         first.turn_away();
-        assert_eq!(join(&mut second, &limits), Ok(()), "who is turned away leaves its place at once");
+        assert_eq!(
+            join(&mut second, &limits),
+            Ok(()),
+            "a member that is turned away gives up its place at once"
+        );
     }
 
     #[test]
@@ -275,9 +283,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever connections do in whatever order: no limit is passed, and in the end nothing is left.
+        /// Connections come, join, leave and are turned away in any order: no limit is exceeded, and at the end
+        /// every place is free.
         #[test]
-        fn no_limit_is_passed_and_every_place_is_free_in_the_end(
+        fn no_limit_is_exceeded_and_every_place_is_free_at_the_end(
             connections in 1..5_usize,
             per_address in 1..4_usize,
             steps in proptest::collection::vec((0..6_u8, any::<prop::sample::Index>()), 0..200),

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 pub struct Rate {
     /// How many messages at once; at least one is always possible.
     pub burst_messages: u32,
-    /// How many messages a second behind that; 0 is as many as come.
+    /// How many messages a second after that; 0 means no limit.
     pub messages_per_second: u32,
 }
 
@@ -19,7 +19,7 @@ impl Rate {
         Duration::from_secs(1).checked_div(self.messages_per_second).unwrap_or_default()
     }
 
-    /// How long all of them take.
+    /// How long all of them take: the burst tolerance.
     fn fill(self) -> Duration {
         self.interval() * self.burst_messages.max(1)
     }
@@ -27,8 +27,9 @@ impl Rate {
 
 /// The tokens of one member, one a message.
 ///
-/// It keeps a single moment instead of a number and the time of its last change: the one at which it
-/// will be full. Each token that is taken moves that into the future, and time passes by itself.
+/// The algorithm is GCRA. Instead of a number of tokens and the time of its last change, it keeps only the
+/// moment at which the bucket will be full: the theoretical arrival time. Each token that is taken moves
+/// that into the future.
 pub(in crate::server) struct RateLimiter {
     full_at: Instant,
 }
@@ -44,15 +45,15 @@ impl RateLimiter {
         self.wait_for(1, rate, now)
     }
 
-    /// How long it takes until there are this many tokens, or would be if the bucket were large enough.
+    /// How long it takes until there are `tokens` tokens, or would be if the bucket were large enough.
     pub(super) fn wait_for(&self, tokens: usize, rate: Rate, now: Instant) -> Duration {
-        // GCRA: they are there if taking them leaves it no further from full than a whole burst.
+        // GCRA: the messages conform if their intervals still fit into the burst tolerance.
         let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let full_at = self.full_at.max(now) + rate.interval().saturating_mul(tokens);
         full_at.saturating_duration_since(now + rate.fill())
     }
 
-    /// Whether no token is missing.
+    /// Whether the bucket is full.
     pub(super) fn is_full(&self, now: Instant) -> bool {
         self.full_at <= now
     }
@@ -84,10 +85,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever asks whenever: in any slice of time, no more than the burst and what the rate
-        /// brings meanwhile; and who waits as long as it is told gets its token.
+        /// Whenever messages come, no span of time has more of them than the burst plus what the rate
+        /// adds meanwhile; and a sender that waits as long as it is told gets its token.
         #[test]
-        fn no_slice_of_time_brings_more_than_the_burst_and_the_rate(
+        fn no_span_of_time_has_more_messages_than_the_burst_and_the_rate_allow(
             burst_messages in 1..20_u32,
             messages_per_second in 1..1_000_u32,
             pauses in proptest::collection::vec(0..50_000_u64, 1..200),
