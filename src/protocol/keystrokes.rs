@@ -1,6 +1,6 @@
 //! Tells a nickname that a person types, key by key, from one that a program sends at once.
 
-/// What the bytes of the nickname, the first of a connection, have shown so far.
+/// The verdict on the bytes of the nickname, the first of a connection, so far.
 ///
 /// The report's client writes its nickname at once, without a newline. A terminal in character mode
 /// sends each key by itself. So two single characters with a pause between them come from a person, who

@@ -33,7 +33,7 @@ impl Nickname {
     ///
     /// # Errors
     ///
-    /// The first rule that `input` breaks, as a sentence for whoever typed it.
+    /// The first rule that `input` breaks, as a sentence for the person who typed it.
     pub fn parse(input: &str) -> Result<Self, NicknameError> {
         // Checked before normalisation: the profile would report these only as "disallowed".
         if let Some(forbidden) = input.chars().find(|&character| is_invisible(character)) {
@@ -162,7 +162,7 @@ pub enum NicknameError {
     First(char),
     /// It contains a character that no nickname may contain.
     Forbidden(char),
-    /// This mark is one too many on its letter, stands there already, or stands on no letter.
+    /// This mark is one too many on its letter, is there already, or is not on a letter.
     Marks(char),
     /// This character is allowed only in certain places, and this is not one: a middle dot anywhere but
     /// between two `l`, or a sign that joins two letters without a letter after it.
@@ -256,7 +256,7 @@ pub(super) mod tests {
             ("Alex\u{2800}", Forbidden('\u{2800}')),
             ("Alex\u{1d159}", Forbidden('\u{1d159}')),
             ("\u{13441}", Forbidden('\u{13441}')),
-            // Private use, not assigned, a selector, a tag, a joiner of emoji, an emoji that needs a selector.
+            // Private use, unassigned, a selector, a tag, a joiner of emoji, an emoji that needs a selector.
             ("Alex\u{e000}", Forbidden('\u{e000}')),
             ("Alex\u{378}", Forbidden('\u{378}')),
             ("Alex\u{fe0f}", Forbidden('\u{fe0f}')),
@@ -302,7 +302,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_reason_is_a_sentence_for_whoever_typed_the_nickname() {
+    fn a_reason_is_a_sentence_for_the_person_who_typed_the_nickname() {
         for (name, sentence) in [
             ("two words", "a nickname cannot contain a space"),
             ("Zoë❤", "a nickname cannot contain “❤” (U+2764)"),

@@ -46,7 +46,7 @@ impl fmt::Display for Broadcast<'_> {
 pub enum Notice<'a> {
     /// The member has joined.
     Connected,
-    /// What the member sent was refused.
+    /// Something that the member sent was refused.
     NotSent(Refusal),
     /// The nickname was refused; line-framed clients are asked again.
     NotJoined(Refusal),

@@ -17,44 +17,44 @@ pub enum Entry<'a> {
     Join {
         /// The nickname that was asked for.
         nickname: Nickname,
-        /// Where the connection comes from, for `server.log`.
+        /// The address of the connection, for `server.log`.
         from: SocketAddr,
     },
     /// A member says something to everyone.
     Say {
-        /// Who says it.
+        /// The speaker.
         member: MemberId,
-        /// What is said.
+        /// The message.
         text: Text<'a>,
     },
     /// A member tells everyone what it does (`/me`).
     Act {
-        /// Who does it.
+        /// The actor.
         member: MemberId,
-        /// What it does.
+        /// The action.
         text: Text<'a>,
     },
     /// A member says something to one other member alone (`/msg`).
     Whisper {
-        /// Who says it.
+        /// The sender.
         member: MemberId,
-        /// Whom it is for.
+        /// The addressee.
         to: MemberId,
-        /// What is said.
+        /// The message.
         text: Text<'a>,
     },
     /// A member takes another nickname.
     Rename {
-        /// Whose nickname changes.
+        /// The member that is renamed.
         member: MemberId,
-        /// The new one.
+        /// The new nickname.
         nickname: Nickname,
     },
     /// A member leaves.
     Leave {
-        /// Who leaves.
+        /// The member that leaves.
         member: MemberId,
-        /// Why, for `server.log`.
+        /// The reason, for `server.log`.
         reason: DisconnectReason,
     },
     /// The room ends, with everyone in it.
@@ -75,9 +75,9 @@ pub enum Outcome {
     Said(Nickname),
     /// A member was told something by another one.
     Whispered {
-        /// Who said it.
+        /// The nickname of the sender.
         from: Nickname,
-        /// Who was told.
+        /// The nickname of the addressee.
         to: Nickname,
     },
     /// A member has its new nickname; this was the old one.

@@ -29,7 +29,7 @@ impl MemberId {
     pub const FIRST: Self = Self(0);
 }
 
-/// Who is here, and what has been said: all that follows from the entries so far.
+/// The roster and the transcript: everything that follows from the entries so far.
 #[derive(Debug)]
 pub struct Room {
     roster: Roster,

@@ -45,7 +45,7 @@ type PrivateLines = VecDeque<(Position, Vec<u8>)>;
 pub enum Read<'a> {
     /// These bytes. They need not end where a line does.
     Data {
-        /// Borrowed from the transcript, unless private lines stand among them.
+        /// Borrowed from the transcript, unless private lines are among them.
         bytes: Cow<'a, [u8]>,
         /// Nothing comes after them yet.
         is_all: bool,
@@ -118,7 +118,7 @@ impl<T> Readers<T> {
     }
 
     /// Whether a reader has taken enough of its private lines to be told more. A member that asks for
-    /// answers waits for this before its next question is looked at, so that what waits stays bounded.
+    /// answers waits for this before its next question is handled, so that its private lines stay bounded.
     #[must_use]
     pub fn may_be_told_more(&self, id: MemberId) -> bool {
         self.by_member.get(&id).is_none_or(|reader| {

@@ -1,4 +1,4 @@
-//! Who is here, and which nicknames are taken.
+//! The roster: the members, and the nicknames that are taken.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ impl Roster {
         Ok(id)
     }
 
-    /// Removes a member. Returns its nickname, or `None` if it is no member.
+    /// Removes a member. Returns its nickname, or `None` if it is not a member.
     pub(super) fn remove(&mut self, id: MemberId) -> Option<Nickname> {
         let nickname = self.members.remove(&id)?;
         self.release(&nickname);
@@ -42,7 +42,7 @@ impl Roster {
         std::mem::take(&mut self.members).into_iter().collect()
     }
 
-    /// Gives a member another nickname. Returns the old one, or `None` if it is no member.
+    /// Gives a member another nickname. Returns the old one, or `None` if it is not a member.
     pub(super) fn rename(&mut self, id: MemberId, new: &Nickname) -> Result<Option<Nickname>, Taken> {
         let Some(old) = self.members.get(&id).cloned() else { return Ok(None) };
         self.hold(id, new)?;

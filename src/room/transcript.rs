@@ -37,7 +37,7 @@ struct Chunk {
     lines: Vec<u8>,
 }
 
-/// A cursor lies before everything that is retained: its reader was too slow.
+/// A cursor lies before all retained bytes: its reader was too slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FellBehind;
 

@@ -31,7 +31,7 @@ impl<S: Stream> Connection<S> {
         Self { incoming, outgoing: Outgoing { stream, framing: Framing::Lines, flushed: true }, peer }
     }
 
-    /// Where its lines go once it belongs to a member.
+    /// The outlet of its lines, once it belongs to a member.
     pub(super) fn outlet(&self) -> Outlet<S> {
         Outlet {
             stream: self.outgoing.stream.clone(),
@@ -139,7 +139,7 @@ impl<S: Stream> Outgoing<S> {
     }
 }
 
-/// Where a member's lines go: its socket, and the state of that.
+/// The outlet of a member's lines: its socket, and the state of that.
 pub(super) struct Outlet<S> {
     stream: Shared<S>,
     framing: Framing,
@@ -241,7 +241,7 @@ impl<S: Stream> Outlet<S> {
 
     /// Writes bytes in the framing of the peer. Returns how many of them are done.
     fn poll_write(&mut self, bytes: &[u8], is_all: bool) -> Poll<io::Result<usize>> {
-        // In the report's framing, newlines stand only between the messages of one write.
+        // In the report's framing, newlines only separate the messages of one write.
         let unended = match self.framing {
             Framing::Report if is_all => bytes.strip_suffix(b"\n").unwrap_or(bytes),
             _ => bytes,

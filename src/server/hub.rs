@@ -62,7 +62,7 @@ struct Walk {
     under_way: Option<(Position, MemberId)>,
 }
 
-/// How far the messages of one read were handled.
+/// The result of handling the messages of one read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handled {
     /// All are done.
@@ -226,7 +226,7 @@ impl<S: Stream> Hub<S> {
         status.unwrap_or(Status::Ended(Ok(())))
     }
 
-    /// Whether somebody who reads is behind by more than half of the retention.
+    /// Whether somebody who reads is more than half of the retention behind.
     pub(super) fn somebody_is_far_behind(&self) -> bool {
         let far_bytes = self.limits().retention_bytes as u64 / 2;
         let State { room, readers, .. } = &mut *self.lock();

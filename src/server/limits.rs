@@ -62,8 +62,7 @@ pub const RETENTION_BYTES: usize = 8 * 1_024 * 1_024;
 /// How many bytes of private lines may wait for one member, apart from one more answer.
 pub const PRIVATE_BYTES: usize = 16 * 1_024;
 
-/// How often a member that does not take its answers is looked at again before its next messages are
-/// handled.
+/// How often a member that does not take its answers is checked again before its next messages are handled.
 pub const ANSWERS_PAUSE: Duration = Duration::from_millis(5);
 
 /// How much of the transcript is offered to a socket at once, before the next member has its turn. It

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::admission::RateLimiter;
 use crate::room::MemberId;
 
-/// What a session keeps of its member. The room has the rest.
+/// The part of a member that its session keeps. The room has the rest.
 pub(super) struct Member {
     pub(super) id: MemberId,
     /// The nickname that it joined with, as it was typed: the report's client puts this in front of its

@@ -221,11 +221,7 @@ mod tests {
         let (_other, refused) = places.enter(address("10.0.0.2"), &limits);
         assert_eq!(refused, None, "another address has places of its own");
         drop(first);
-        assert_eq!(
-            places.enter(address("10.0.0.1"), &limits).1,
-            None,
-            "a connection that is turned away takes none"
-        );
+        assert_eq!(places.enter(address("10.0.0.1"), &limits).1, None, "being turned away takes no place");
     }
 
     #[test]
