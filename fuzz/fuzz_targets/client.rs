@@ -1,4 +1,4 @@
-//! A server that sends anything at all, cut anywhere, to the client: nothing of it acts on a terminal.
+//! A server sends the client any bytes at all, cut anywhere: nothing in them acts on a terminal.
 #![no_main]
 
 mod cuts;
@@ -15,8 +15,8 @@ use commonroom::terminal::pipe::{self, Streams};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A long line. One that is too long for a client would take most of the time; how the decoder does
-/// with those is the business of the other target.
+/// The length of a long line. A line too long for a client would take most of the time; the other target
+/// tests the decoder with those.
 const LONG_BYTES: usize = 2_000;
 
 fuzz_target!(|input: &[u8]| {
@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
     let pieces: Vec<Vec<u8>> = pieces.into_iter().map(|piece| piece.bytes).collect();
     RUNTIME.with(|runtime| {
         runtime.block_on(async {
-            what_is_printed_is_harmless(&pieces, framing).await;
+            the_output_is_harmless(&pieces, framing).await;
         });
     });
     let cut = conversation(&pieces, framing);
@@ -43,8 +43,8 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Runs the client of scripts, which says a line and shows what it hears.
-async fn what_is_printed_is_harmless(pieces: &[Vec<u8>], framing: Framing) {
+/// Runs the client of scripts, which says a line and prints the lines that it hears.
+async fn the_output_is_harmless(pieces: &[Vec<u8>], framing: Framing) {
     let connection = Connection::new(Scripted::of(pieces), bot(framing));
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let streams = Streams {
@@ -56,13 +56,13 @@ async fn what_is_printed_is_harmless(pieces: &[Vec<u8>], framing: Framing) {
     let ended = pipe::run(connection, streams, std::future::pending()).await;
     let failure = ended.err().map(|failure| failure.to_string()).unwrap_or_default();
     for text in [String::from_utf8(output), String::from_utf8(errors), Ok(failure)] {
-        for line in text.expect("what is printed is UTF-8").lines() {
+        for line in text.expect("the output is UTF-8").lines() {
             assert_eq!(Sanitized(line).to_string(), line);
         }
     }
 }
 
-/// Everything that a session makes of what comes, and everything that it sends.
+/// All events of a session that receives these pieces, and all bytes that it sends.
 fn conversation(pieces: &[Vec<u8>], framing: Framing) -> (Vec<Event>, Vec<u8>) {
     let now = Duration::ZERO;
     let mut session = Session::new(bot(framing));
@@ -83,7 +83,7 @@ fn bot(framing: Framing) -> Config {
     Config::new(Nickname::parse("bot").expect("a nickname")).with_framing(framing)
 }
 
-/// A connection on which a server says what the script has, and hears nothing.
+/// A connection on which a server sends the pieces of a script, and hears nothing.
 struct Scripted(VecDeque<Vec<u8>>);
 
 impl Scripted {

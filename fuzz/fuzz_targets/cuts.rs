@@ -1,4 +1,4 @@
-//! How an input of the fuzzer is read: as pieces that a network delivers, cut anywhere.
+//! Reads an input of the fuzzer as pieces that a network delivers, cut anywhere.
 
 /// The length that stands for a long piece.
 const LONG: usize = 0x7f;
@@ -6,11 +6,11 @@ const LONG: usize = 0x7f;
 /// How many bytes of the input are repeated to make a long piece.
 const REPEATED: usize = 16;
 
-/// What a network does next.
+/// A delivery by a network.
 pub struct Piece {
-    /// On which of two connections.
+    /// Which of two connections it is for.
     pub connection: usize,
-    /// What is delivered there; nothing is a silence.
+    /// The delivered bytes; none stand for a silence.
     pub bytes: Vec<u8>,
 }
 
@@ -21,10 +21,10 @@ pub fn pieces(mut input: &[u8], long: usize) -> Vec<Piece> {
     while let Some((&head, rest)) = input.split_first() {
         let length = usize::from(head & 0x7f);
         let wanted = if length == LONG { REPEATED } else { length };
-        let (bytes, behind) = rest.split_at(wanted.min(rest.len()));
+        let (bytes, after) = rest.split_at(wanted.min(rest.len()));
         let times = if length == LONG { long / REPEATED } else { 1 };
         pieces.push(Piece { connection: usize::from(head >> 7), bytes: bytes.repeat(times) });
-        input = behind;
+        input = after;
     }
     pieces
 }

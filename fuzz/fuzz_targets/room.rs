@@ -1,5 +1,5 @@
-//! Two connections send anything at all, cut anywhere, in either framing, to the decoder with the
-//! room behind it; a third member looks on. What must hold is asserted at every step.
+//! Two connections send any bytes at all, cut anywhere, in either framing, through the decoder to the
+//! room; a third member is the witness. The promises are asserted at every step.
 #![no_main]
 
 mod cuts;
@@ -10,7 +10,7 @@ use commonroom::protocol::{
 use commonroom::room::{DisconnectReason, Entry, MemberId, Outcome, Read, Readers, Room, Transcript};
 use libfuzzer_sys::fuzz_target;
 
-/// So little that lines fall off the end of the log all the time.
+/// Small enough for lines to fall off the end of the transcript all the time.
 const RETENTION_BYTES: usize = 4 * 1_024;
 const PRIVATE_BYTES: usize = 1_024;
 const READ_BYTES: usize = 512;
@@ -92,11 +92,11 @@ impl Connection {
         }
     }
 
-    /// Does what one message asks for, as a session does. Returns whether there was one.
+    /// Handles one message, as a session does. Returns whether there was one.
     fn take_message(&mut self, chat: &mut Chat) -> bool {
         let Some(message) = self.decoder.next_message() else {
             let held = self.decoder.held_bytes();
-            assert!(held <= LINE_BYTES + 1, "{held} bytes are held of what is no message yet");
+            assert!(held <= LINE_BYTES + 1, "{held} bytes of an incomplete message are held");
             return false;
         };
         let message = message.map(str::to_owned);
@@ -158,7 +158,8 @@ impl Connection {
         }
     }
 
-    /// One order: what it was told is a stretch of what the witness was told, from its joining on.
+    /// One order: the lines that it was told are a slice of those that the witness was told, from its joining
+    /// on.
     fn agrees_with(&self, witness: &Screen) {
         let Some(joining) = self.screen.everyone.first() else { return };
         let stretches = (0..witness.everyone.len()).filter(|&line| witness.everyone[line] == *joining);
@@ -185,7 +186,7 @@ impl Connection {
     }
 }
 
-/// What a member has been told.
+/// The lines that a member was told.
 #[derive(Default)]
 struct Screen {
     everyone: Vec<String>,
@@ -214,7 +215,7 @@ impl Screen {
                     assert!(self.unfinished.is_empty(), "lines are sent whole");
                     return;
                 }
-                // It is no member any more.
+                // It is not a member any more.
                 Some(Err(_)) => self.behind = true,
             }
         }
@@ -224,7 +225,7 @@ impl Screen {
         self.unfinished.extend_from_slice(bytes);
         let whole = self.unfinished.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         let whole: Vec<u8> = self.unfinished.drain(..whole).collect();
-        let text = String::from_utf8(whole).expect("what is sent is UTF-8");
+        let text = String::from_utf8(whole).expect("lines are UTF-8");
         for line in text.lines() {
             assert_eq!(Sanitized(line).to_string(), line, "nothing that is sent acts on a terminal");
             assert!(line.len() <= 2 * LINE_BYTES, "a line has {} bytes", line.len());
