@@ -1,17 +1,17 @@
-//! What those who stay have heard, and what must be true of it.
+//! The lines that the stayers have heard, and the promises about them.
 
 use std::collections::BTreeMap;
 
-/// What everyone has seen between the beginning and the end, in the one order.
+/// The lines that everyone has heard between the beginning and the end, in their one order.
 #[derive(Default)]
 pub struct Chronicle {
     pub lines: Vec<String>,
-    /// How many lines each of those who stay has said.
+    /// How many lines each stayer has said.
     pub said: BTreeMap<String, u64>,
 }
 
 impl Chronicle {
-    /// Somebody hears the line at this place: whoever is the first to do so says what all must hear.
+    /// Somebody hears a line at a place. The first to hear that place decides which line all must hear there.
     pub fn hear(&mut self, place: usize, line: &str) {
         match self.lines.get(place) {
             Some(heard) => assert_eq!(heard, line, "line {place} is not the same for everybody"),
@@ -19,7 +19,7 @@ impl Chronicle {
         }
     }
 
-    /// Everybody comes and goes once, and what they say is there without a gap.
+    /// Checks that everybody comes and goes once, and that the messages of each are numbered without a gap.
     pub fn check(&self) {
         let mut here: BTreeMap<&str, bool> = BTreeMap::new();
         let mut numbers: BTreeMap<&str, u64> = BTreeMap::new();
@@ -37,7 +37,7 @@ impl Chronicle {
         let ghosts: Vec<_> = here.iter().filter(|(_, here)| **here).collect();
         assert!(ghosts.is_empty(), "they never left: {ghosts:?}");
         for (name, said) in &self.said {
-            assert_eq!(numbers.get(name.as_str()).unwrap_or(&0), said, "what {name} said was lost");
+            assert_eq!(numbers.get(name.as_str()).unwrap_or(&0), said, "a message of {name} was lost");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `just soak-real`: a crowd on the real server that joins, talks, stalls, vanishes, reconnects and
-//! misbehaves at random, and what must be true of those who stay and of the server when it is over.
+//! misbehaves at random, and checks on those who stay and on the server afterwards.
 //!
-//! `SOAK_SECONDS`, `SOAK_MEMBERS` and `SOAK_SEED` say how long, how many, and which. The same seed lets
-//! everybody do the same at the same times; what the machine makes of it is the machine's business.
+//! `SOAK_SECONDS` and `SOAK_MEMBERS` set how long it takes and how many take part. With the same `SOAK_SEED`
+//! everybody does the same at the same times; the scheduling of the machine still differs.
 #![cfg(target_os = "linux")]
 
 mod chronicle;
@@ -34,7 +34,7 @@ use tokio::sync::{Barrier, Notify};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// Limits short enough to be reached, and those that a crowd from one address would reach lifted.
+/// Limits short enough to be reached, and none of those that a crowd from one address would reach.
 const SERVER_ARGUMENTS: &[&str] = &[
     "--quiet",
     "--rate=0",
@@ -46,20 +46,20 @@ const SERVER_ARGUMENTS: &[&str] = &[
     "--registration-timeout=3",
 ];
 
-/// The seed of a run for which `SOAK_SEED` names no other.
+/// The seed of a run without `SOAK_SEED`.
 const SEED: u64 = 1;
 
-/// Of so many members one stays from the beginning to the end.
+/// One of this many members stays from the beginning to the end.
 const ONE_STAYS_OF: usize = 5;
 
-/// How long the last ones may take to be gone when it is over.
+/// How long the last members may take to leave when it is over.
 const AFTERMATH: Duration = Duration::from_secs(60);
 
-/// What the server may hold at the end beyond what it held at the beginning: its log, and what the
+/// How much more memory the server may hold at the end than at the beginning: its transcript, and what the
 /// allocator keeps.
 const GROWN_BYTES: u64 = 12 << 20;
 
-/// How much is said at once by whoever has much to say.
+/// How many lines a member says at once if it has much to say.
 const BURST_LINES: usize = 200;
 
 const BEGIN: &str = "the soak begins";
@@ -112,7 +112,7 @@ fn a_crowd_comes_and_goes_and_nothing_is_lost_or_left_behind() {
     assert!(!server.log().contains(" - ERROR - "), "a session has panicked");
 }
 
-/// Runs the crowd. Returns how many lines those who stayed have seen.
+/// Runs the crowd. Returns how many lines the stayers have seen.
 async fn soak(
     server: SocketAddr,
     metrics: SocketAddr,
@@ -168,18 +168,18 @@ async fn soak(
 struct Common {
     server: String,
     end: Instant,
-    /// How many stay.
+    /// The number of stayers.
     staying: usize,
     chronicle: Mutex<Chronicle>,
-    /// Where those who stay wait for each other.
+    /// Where the stayers wait for each other.
     together: Barrier,
-    /// Those who stay are here, and keep what they hear.
+    /// The stayers are here, and record the lines that they hear.
     begun: Notify,
-    /// Everybody but them is gone.
+    /// Everybody else is gone.
     over: Notify,
 }
 
-/// One that stays: it hears everything, says something now and then, and leaves at the end.
+/// A stayer hears everything, says something now and then, and leaves at the end.
 async fn stay(common: Arc<Common>, index: usize, mut dice: Dice) {
     let name = format!("stays{index}");
     let mut client = join(&common.server, &name).await.expect("the server lets it in");
@@ -217,7 +217,7 @@ async fn stay(common: Arc<Common>, index: usize, mut dice: Dice) {
     if index == 0 {
         check_roster(&mut client, common.staying).await;
     }
-    // Nobody goes before the roster has been looked at.
+    // Nobody leaves before the roster has been checked.
     common.together.wait().await;
     leave(client).await.expect("the connection lives");
 }
@@ -237,7 +237,7 @@ async fn check_roster(client: &mut Client, staying: usize) {
     panic!("the roster is not that of those who stay");
 }
 
-/// One that comes and goes until the end, under another name each time.
+/// A member that comes and goes until the end, under another nickname each time.
 async fn come_and_go(common: Arc<Common>, index: usize, mut dice: Dice) {
     sleep(dice.pause(1_000)).await;
     for visit in 0.. {
@@ -260,11 +260,11 @@ async fn visit_for_a_while(server: &str, name: &str, dice: &mut Dice) -> io::Res
     let mut client = join(server, name).await.map_err(io::Error::other)?;
     let mut said = 0;
     for _ in 0..dice.below(6) {
-        // Now and then somebody has much to say, so that who reads nothing is found to be stalled.
+        // Now and then somebody has much to say, so that members that read nothing stall.
         let lines = if dice.below(50) == 0 { BURST_LINES } else { 1 };
         hear_for(&mut client, dice.pause(3_000)).await?;
         match dice.below(10) {
-            // It looks elsewhere for a while.
+            // It reads nothing for a while.
             0 => sleep(dice.pause(1_500)).await,
             1 => say(&mut client, "one\u{7}bell"),
             2 => say(&mut client, &"long".repeat(2_000)),
@@ -281,7 +281,7 @@ async fn visit_for_a_while(server: &str, name: &str, dice: &mut Dice) -> io::Res
     match dice.below(4) {
         // It vanishes: the connection is reset.
         0 => Ok(()),
-        // It pings once, and is missed.
+        // It pings once and falls silent, so that the server drops it.
         1 => {
             say(&mut client, "/ping still there?");
             while client.next().await.is_some() {}
@@ -302,7 +302,7 @@ async fn hear_for(client: &mut Client, duration: Duration) -> io::Result<()> {
     timeout(duration, hearing).await.unwrap_or(Ok(()))
 }
 
-/// Connects, and does not become a member.
+/// Connects without becoming a member.
 async fn misbehave(server: &str, dice: &mut Dice) -> io::Result<()> {
     let mut stream = TcpStream::connect(server)?;
     let nonsense: &[u8] = match dice.below(5) {
@@ -351,7 +351,7 @@ async fn leave(mut client: Client) -> io::Result<()> {
     }
 }
 
-/// What a member leaves to chance.
+/// A member's random choices.
 struct Dice(SplitMix64);
 
 impl Dice {
@@ -383,7 +383,7 @@ fn descriptors(process: u32) -> usize {
     std::fs::read_dir(format!("/proc/{process}/fd")).expect("the server lives").count()
 }
 
-/// A number that the server tells an operator.
+/// A number from the server's metrics.
 fn value(metrics: SocketAddr, name: &str) -> u64 {
     let mut stream = TcpStream::connect(metrics).expect("the metrics are there");
     stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").expect("they are asked for");

@@ -1,11 +1,11 @@
-//! Certificates for tests: an authority of one's own, and what it issues.
+//! Certificates for tests: an authority, and the certificates that it issues.
 
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 
-/// A year that is far away.
+/// A year in the far future.
 pub const FAR_AWAY: i32 = 4_000;
 
 /// An authority, with a directory for its certificate and those that it has issued.
@@ -31,19 +31,19 @@ impl Authority {
         Self { issuer, directory }
     }
 
-    /// What a client is given to trust it.
+    /// The certificate of the authority, for a client to trust.
     pub fn file(&self) -> PathBuf {
         self.directory.path().join("ca.pem")
     }
 
-    /// A certificate for a server on `host`, good until the end of a year.
+    /// A certificate for a server on `host`, valid until the end of a year.
     pub fn issue(&self, host: &str, last_year: i32) -> Issued {
         self.issue_with(&format!("{host}-{last_year}"), host, |params| {
             params.not_after = date_time_ymd(last_year, 12, 31);
         })
     }
 
-    /// One that differs from a good one by a change, under a file name of its own.
+    /// A valid certificate with a change, under the file name `name`.
     pub fn issue_with(&self, name: &str, host: &str, change: impl FnOnce(&mut CertificateParams)) -> Issued {
         let mut params = CertificateParams::new([host.to_owned()]).expect("a host name");
         params.not_before = date_time_ymd(2000, 1, 1);

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use super::wait::DEADLINE;
 
-/// A program whose settings come from its arguments alone, and not from the caller's environment.
+/// A program whose settings come from its arguments alone, not from the environment of the tests.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("CHAT_")) {

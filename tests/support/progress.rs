@@ -1,4 +1,4 @@
-//! How far a long test is, where a person is looking.
+//! The progress of a long test, for a person at a terminal.
 
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing is done yet of `total` things, which are called `what`.
+    /// The beginning of `total` things, which are called `what`.
     pub fn of(total: u64, what: &'static str) -> Self {
         Self { what, done: AtomicU64::new(0), total }
     }
@@ -27,5 +27,5 @@ impl Progress {
     }
 }
 
-/// How long the bar is, in characters.
+/// The length of the bar, in characters.
 const WIDTH: usize = 50;

@@ -1,4 +1,4 @@
-//! Random numbers that a seed decides.
+//! Random numbers from a seed.
 
 /// The generator `SplitMix64` of Steele, Lea and Flood.
 #[derive(Clone, Debug)]

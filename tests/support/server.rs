@@ -35,8 +35,8 @@ impl Server {
         self.directory.path().join("server.log")
     }
 
-    /// What `server.log` holds by now. It is written alongside the chat, not before it: only an
-    /// orderly end of the server guarantees that all of it is there.
+    /// The content of `server.log` so far. It is written concurrently with the chat: only after an orderly
+    /// end of the server is it complete.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).expect("the log is there")
     }

@@ -1,4 +1,4 @@
-//! Comparing with what has been reviewed.
+//! Comparing texts with reviewed snapshots.
 
 /// Compares `text` with `snapshots/<name>.snap`.
 #[track_caller]

@@ -1,8 +1,8 @@
-//! Waiting for something that nobody announces.
+//! Waiting, by polling, for something that nobody announces.
 
 use std::time::{Duration, Instant};
 
-/// How long anything that is awaited may take: far longer than it does on any machine.
+/// How long anything may take that a test waits for: far longer than it takes on any machine.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long [`wait_for`] pauses before it looks again.
