@@ -71,7 +71,7 @@ fn nothing_is_unbounded() {
 }
 
 #[test]
-fn whatever_could_make_a_simulation_differ_from_itself_is_absent() {
+fn nothing_that_could_make_a_simulation_nondeterministic_is_used() {
     for file in rust_files("src").chain(rust_files("tests/sim")) {
         file.must_not_contain("tokio::fs");
         if !file.is_below(GENERATOR) {
@@ -89,7 +89,7 @@ fn whatever_could_make_a_simulation_differ_from_itself_is_absent() {
 }
 
 #[test]
-fn tests_wait_for_what_they_await_and_none_is_switched_off() {
+fn no_test_is_ignored_or_uses_a_socket_of_tokio() {
     for file in rust_files("tests").filter(|file| !file.is("tests/tidy.rs")) {
         for forbidden in ["#[ignore", "tokio::net"] {
             file.must_not_contain(forbidden);
@@ -98,7 +98,7 @@ fn tests_wait_for_what_they_await_and_none_is_switched_off() {
 }
 
 #[test]
-fn a_file_that_passes_400_lines_has_a_reason() {
+fn a_file_over_400_lines_has_a_reason() {
     for file in rust_files("src").chain(rust_files("tests")) {
         let lines = file.text.lines().count();
         let excused = LONG_FILES.iter().any(|(path, _)| file.is(path));
@@ -107,7 +107,7 @@ fn a_file_that_passes_400_lines_has_a_reason() {
 }
 
 #[test]
-fn every_test_that_a_document_names_is_there() {
+fn every_test_that_a_document_names_exists() {
     let tests: String = rust_files("tests").chain(rust_files("src")).map(|file| file.text).collect();
     let mut named = 0;
     for document in files_below(&root().join("docs"), "md") {
@@ -191,7 +191,7 @@ fn every_mistake_of_the_broken_servers_fits_the_code_exactly_once() {
 }
 
 #[test]
-fn every_test_and_promise_that_is_to_catch_a_broken_server_is_there() {
+fn every_test_and_promise_that_must_catch_a_broken_server_exists() {
     let sources: Vec<SourceFile> = rust_files("tests/sim").collect();
     for mistakes::CaughtBy { test, seeds, says } in BROKEN.iter().map(|broken| &broken.caught_by) {
         let (module, function) = test.split_once("::").expect("a module and a function");

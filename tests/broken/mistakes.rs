@@ -11,9 +11,9 @@ pub struct Broken {
     pub caught_by: CaughtBy,
 }
 
-/// A change of the source. Production code carries nothing of it, so the code is found by its text.
+/// A change of the source. Production code has no hooks for it, so the code is found by its text.
 pub struct Mistake {
-    /// Stands in `src/` exactly once, in whichever file.
+    /// Occurs exactly once in `src/`.
     pub right: &'static str,
     /// Replaces it.
     pub wrong: &'static str,
@@ -200,12 +200,12 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "forgets what a full disk has cost",
         mistakes: &[Mistake { right: "missing.lines += lines;", wrong: "" }],
-        caught_by: CaughtBy { test: LOG_FAULTS, seeds: 20, says: "is to stand, the log has" },
+        caught_by: CaughtBy { test: LOG_FAULTS, seeds: 20, says: "is expected, the log has" },
     },
     Broken {
         name: "begins each new log with a blank line",
         mistakes: &[Mistake { right: "self.file_system.is_torn(&self.path)", wrong: "true" }],
-        caught_by: CaughtBy { test: LOG_FAULTS, seeds: 20, says: "is to stand, the log has" },
+        caught_by: CaughtBy { test: LOG_FAULTS, seeds: 20, says: "is expected, the log has" },
     },
     Broken {
         name: "continues a line that was torn",
@@ -213,7 +213,7 @@ pub const BROKEN: &[Broken] = &[
             right: "if self.torn {\n            write",
             wrong: "if false {\n            write",
         }],
-        caught_by: CaughtBy { test: LOG_FAULTS, seeds: 100, says: "is to stand, the log has" },
+        caught_by: CaughtBy { test: LOG_FAULTS, seeds: 100, says: "is expected, the log has" },
     },
     Broken {
         name: "reopens the log before what was said by then is written",
@@ -226,7 +226,7 @@ pub const BROKEN: &[Broken] = &[
     },
 ];
 
-/// The one that a real server is broken by, too.
+/// The one with which a real server is built, too.
 pub const PANICS: &str = "panics on what it refuses";
 
 impl Broken {
@@ -255,10 +255,10 @@ impl Mistake {
         let number: usize = found.iter().map(|source| occurrences(source)).sum();
         let [source] = found.as_mut_slice() else {
             let paths: Vec<_> = found.iter().map(|source| source.path.display().to_string()).collect();
-            return Err(format!("its text stands in {} files, not in one: {paths:?}.", paths.len()));
+            return Err(format!("its text occurs in {} files, not in one: {paths:?}.", paths.len()));
         };
         if number != 1 {
-            return Err(format!("its text stands {number} times in {}, not once.", source.path.display()));
+            return Err(format!("its text occurs {number} times in {}, not once.", source.path.display()));
         }
         source.text = source.text.replace(self.right, self.wrong);
         source.changed = true;

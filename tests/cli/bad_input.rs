@@ -1,4 +1,4 @@
-//! What no client should send: each gets the answer that `docs/protocol.md` names, and the rest of
+//! Input that no client should send: each gets the answer that `docs/protocol.md` names, and the rest of
 //! the room notices nothing.
 
 use std::io::{ErrorKind, Write as _};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::support::{DEADLINE, Peer, Server};
 
-/// Asserts that a member who was here before has been told nothing, and is still served.
+/// Asserts that a member that was here before was told nothing, and is still served.
 #[track_caller]
 fn notices_nothing(bystander: &mut Peer) {
     bystander.send("all well?\n");
@@ -89,7 +89,7 @@ fn a_bad_or_taken_nickname_can_be_tried_three_times() {
     super::support::snapshot("server_log_of_refused_nicknames", &{ server }.stop());
 }
 
-/// As of somebody who comes back while the room still takes its old connection for alive.
+/// As happens to somebody who comes back while the room still takes the old connection for alive.
 #[test]
 #[cfg(unix)]
 fn a_client_that_is_refused_and_leaves_is_one_warning() {
@@ -169,7 +169,7 @@ fn a_nickname_that_somebody_types_slowly_is_one_nickname() {
 }
 
 #[test]
-fn a_nickname_of_one_letter_is_one_also_without_a_newline() {
+fn a_nickname_of_one_letter_needs_no_newline() {
     let server = Server::start();
     let mut peer = server.connect();
     peer.expect_bytes("NICK");
@@ -179,10 +179,10 @@ fn a_nickname_of_one_letter_is_one_also_without_a_newline() {
     peer.expect_bytes("A: hello");
 }
 
-/// Between two keys of somebody who types slowly.
+/// The pause between two keystrokes of somebody who types slowly.
 const KEY_PAUSE: Duration = Duration::from_millis(300);
 
-/// For so long nothing comes.
+/// Asserts that nothing comes for this long.
 #[track_caller]
 fn hears_nothing(peer: &mut Peer, pause: Duration) {
     let stream = peer.stream.get_ref();
@@ -269,10 +269,10 @@ fn clients_that_connect_and_vanish_disturb_nobody() {
     bystander.expect("Bystander: still here");
     let mut last = server.join("Last");
     last.send("/who\n");
-    // Ghosts that are still leaving may be listed, but each joining has its leaving in the end.
     last.expect("-- Here now (2): Bystander, Last");
     #[cfg(unix)]
     {
+        // Every ghost that has joined has left, too.
         let log = { server }.stop();
         let count =
             |what: &str| log.lines().filter(|line| line.contains("Ghost") && line.contains(what)).count();
@@ -280,7 +280,7 @@ fn clients_that_connect_and_vanish_disturb_nobody() {
     }
 }
 
-/// Zero where the system does not tell, which the comparison above then cannot fail on.
+/// 0 where the system does not tell, so that the comparison above cannot fail.
 fn resident_bytes(server: &Server) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.running.id())).unwrap_or_default();
     let kibibytes =

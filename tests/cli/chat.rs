@@ -1,4 +1,4 @@
-//! People talk: what each of them sees, and what the log says.
+//! People talk: each sees the right lines, and the log has them.
 
 #[cfg(unix)]
 use super::support::snapshot;
@@ -59,7 +59,7 @@ fn the_reports_client_may_choose_a_nickname_that_is_normalised() {
     for (typed, nickname) in [("Zoe\u{308}", "Zoë"), ("Alex ", "Alex"), ("\u{ff2d}ax", "Max")] {
         let mut peer = server.connect();
         peer.expect_bytes("NICK");
-        // It ends nothing by a newline, and puts what was typed in front of each message.
+        // It ends nothing with a newline, and puts the nickname in front of each message as it was typed.
         peer.send(typed);
         peer.expect_bytes(&format!("{nickname} joined the chat!\nConnected to server!"));
         peer.send(&format!("{typed}: hello{typed}: /me waves"));
@@ -82,7 +82,7 @@ fn nobody_can_speak_under_anothers_name() {
 }
 
 #[test]
-fn commands_are_answered_to_the_one_who_asks() {
+fn the_answer_to_a_command_is_for_its_sender_alone() {
     let server = Server::start();
     let mut dinesh = server.join("Dinesh");
     let mut alex = server.join("Alex");
@@ -168,6 +168,9 @@ fn five_clients_under_stress_lose_nothing_and_see_one_order() {
         let prefix = format!("member{index}: ");
         let own: Vec<usize> =
             screens[0].iter().filter_map(|line| line.strip_prefix(&prefix)?.parse().ok()).collect();
-        assert!(own.iter().copied().eq(0..MESSAGES), "each sender's in its order, all, none twice");
+        assert!(
+            own.iter().copied().eq(0..MESSAGES),
+            "all of each sender's messages, in its order, none twice"
+        );
     }
 }

@@ -1,5 +1,5 @@
 //! `chat-check`: the report's table against the real server, and against a server as the report
-//! describes it, whose faults it must find. The commands in here are for a Unix shell.
+//! describes it, whose faults it must find. The commands are for a Unix shell.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use predicates::prelude::*;
 
 use super::support::{Server, assert, command, snapshot};
 
-/// How long all cases may take together. Several times what they do.
+/// How long all cases may take together: several times as long as they do.
 const CHECK_DEADLINE: Duration = Duration::from_secs(180);
 
 /// The cases that the report's server fails every time. Whether a leave during a broadcast costs somebody a
@@ -32,7 +32,7 @@ const FAULTS_OF_THE_REPORT: [&str; 14] = [
     "foreign-name",
 ];
 
-/// The cases that it passes: the faults are found one by one, and one does not make the next case fail.
+/// The cases that it passes: each fault is found by itself, and does not make the next case fail.
 #[cfg(target_os = "linux")]
 const PASSED_BY_THE_REPORT: [&str; 12] = [
     "server-startup",
@@ -63,7 +63,7 @@ fn the_real_server_passes_every_case_in_the_reports_framing() {
 fn every_case_passes(framing: &str) {
     let program = command("chat-server");
     let start = |address: SocketAddr, log: &Path| {
-        // The checker looks only at what is added.
+        // The checker looks only at the lines that are added.
         std::fs::write(log, "what was there before\n").unwrap();
         format!("'{}' --listen {address} --log '{}'", program.get_program().display(), log.display())
     };
@@ -76,8 +76,8 @@ fn every_case_passes(framing: &str) {
     }
 }
 
-/// How many checkers share the cases, each with a server of its own. Most of the time of a case is waiting for what
-/// must not come.
+/// How many checkers share the cases, each with a server of its own. A case mostly waits for lines that must
+/// not come.
 const SHARES: usize = 6;
 
 struct CaseResult {
@@ -89,7 +89,7 @@ struct CaseResult {
 /// The case that measures how much of the processor the server uses: it runs alone.
 const MEASURING: &str = "orderly-close";
 
-/// Runs every case, on servers that the command which `start` makes starts at an address with a log.
+/// Runs every case, on servers started by the command that `start` returns for an address and a log.
 fn check_in_shares(
     start: impl Fn(SocketAddr, &Path) -> String + Sync,
     arguments: &[&str],
@@ -153,11 +153,11 @@ fn the_faults_of_the_reports_server_are_found_and_nothing_else() {
         assert_eq!(result(name).status, "pass", "{name}: {}", result(name).observed);
     }
     let observed = &result("server-restart").observed;
-    assert!(observed.contains("Address already in use"), "what the server said last is told: {observed}");
+    assert!(observed.contains("Address already in use"), "the last words of the server are told: {observed}");
 }
 
 #[test]
-fn a_server_that_is_running_already_is_checked_without_control_over_it() {
+fn a_server_that_runs_already_is_checked_without_control_over_it() {
     let server = Server::start();
     let skipped = ["logging-verification", "port-conflict", "server-restart", "orderly-close"];
     let mut expected = predicate::str::contains("25 passed, 0 failed, 4 skipped").boxed();
@@ -197,7 +197,7 @@ fn the_table_of_a_run_is_the_reports() {
 }
 
 #[test]
-fn what_cannot_be_checked_is_said_in_one_line() {
+fn a_server_that_cannot_be_checked_is_reported_in_one_line() {
     let address = free_address().to_string();
     for (arguments, message) in [
         (vec![address.as_str()], format!("chat-check: cannot connect to {address}: connection refused\n")),
@@ -219,7 +219,7 @@ fn what_cannot_be_checked_is_said_in_one_line() {
 }
 
 #[test]
-fn a_server_that_does_not_start_is_said_with_its_last_words() {
+fn a_server_that_does_not_start_is_reported_with_its_last_words() {
     let address = free_address().to_string();
     assert("chat-check")
         .args(["--server", "sh -c 'echo no module named chat >&2; exit 3'"])
@@ -251,7 +251,7 @@ fn a_command_that_ends_and_leaves_its_server_running_does_not_pass_for_a_restart
         .assert();
     for id in std::fs::read_to_string(&ids).unwrap().lines() {
         let orphan = rustix::process::Pid::from_raw(id.parse().unwrap()).unwrap();
-        // All but the one that has the port have ended.
+        // Only the one that has the port is still running.
         let _ = rustix::process::kill_process(orphan, rustix::process::Signal::KILL);
     }
     let expected = format!("the command has ended, but {address} is still in use");
@@ -259,7 +259,7 @@ fn a_command_that_ends_and_leaves_its_server_running_does_not_pass_for_a_restart
 }
 
 #[test]
-fn a_checker_without_a_server_or_with_a_case_that_is_none_is_a_usage_error() {
+fn a_checker_without_a_server_or_with_an_unknown_case_is_a_usage_error() {
     for arguments in
         [vec![], vec!["127.0.0.1:1", "--case", "no-such-case"], vec!["127.0.0.1:1", "--server", "true"]]
     {
@@ -274,7 +274,7 @@ fn check(server: &str, address: SocketAddr, log: &Path) -> assert_cmd::Command {
     command
 }
 
-/// An address where nobody listens now: for a server that cannot choose one by itself.
+/// An address where nobody listens now, for a server that cannot choose one itself.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }

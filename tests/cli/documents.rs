@@ -13,7 +13,7 @@ fn every_transcript_in_the_protocol_is_what_happens() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("password");
     for transcript in transcripts {
-        // Behind the word stands the password of the room, if it has one.
+        // The word is followed by the password of the room, if it has one.
         let (password, lines) = transcript.split_once('\n').expect("a line that begins it");
         std::fs::write(&file, password.trim()).unwrap();
         let arguments = ["--password-file", file.to_str().unwrap()];

@@ -1,5 +1,5 @@
-//! Nobody gets in the way: what the real server does about those who connect too often, or send too
-//! fast. The same in virtual time is in `tests/sim/guards.rs`.
+//! The real server keeps out clients that connect too often, and slows down members that send too fast.
+//! The same in virtual time is in `tests/sim/scenarios`.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -32,7 +32,7 @@ fn many_connections_from_one_address_are_refused_beyond_the_limit_with_a_reason_
 
     drop(alex);
     dinesh.expect("Alex left the chat.");
-    // It is told in the room before its place is free.
+    // The room hears of it before its place is free.
     wait_for("a free place", || {
         let mut next = server.connect();
         next.send("Next\n");
@@ -41,7 +41,7 @@ fn many_connections_from_one_address_are_refused_beyond_the_limit_with_a_reason_
 }
 
 #[test]
-fn more_than_ten_thousand_or_the_number_that_is_given_are_told_that_the_room_is_full() {
+fn connections_beyond_the_limit_are_told_that_the_room_is_full() {
     let server = Server::start_with(&["--max-clients", "2"]);
     let _members = [server.join("Dinesh"), server.join("Alex")];
     let mut refused = server.connect();
@@ -50,7 +50,7 @@ fn more_than_ten_thousand_or_the_number_that_is_given_are_told_that_the_room_is_
     server.wait_for_log("): the room is full\n");
 }
 
-/// Those who are refused keep coming, do not go when they are told to, and take nobody's place.
+/// The refused clients keep coming, and stay after they are told to go.
 #[test]
 fn clients_turned_away_take_no_places_of_those_who_join() {
     const MEMBERS: usize = 20;
@@ -124,13 +124,13 @@ fn the_oldest_of_too_many_that_choose_no_nickname_gives_way() {
 }
 
 #[test]
-fn without_a_limit_for_members_as_many_come_as_like() {
+fn without_a_limit_on_members_any_number_may_join() {
     let server = Server::start_with(&["--max-clients", "0"]);
     let _members: Vec<Peer> = (0..30).map(|index| server.join(&format!("Member{index}"))).collect();
 }
 
 #[test]
-fn without_a_limit_for_an_address_as_many_come_as_like() {
+fn without_a_limit_on_an_address_any_number_may_connect() {
     let server = Server::start_with(&["--max-per-address", "0"]);
     let mut peers: Vec<Peer> = (0..100).map(|_| server.connect()).collect();
     for peer in &mut peers {
@@ -138,10 +138,10 @@ fn without_a_limit_for_an_address_as_many_come_as_like() {
     }
 }
 
-/// As many descriptors as a few members need, and no way to have more.
+/// The server has descriptors for a few members, and cannot raise that limit.
 #[cfg(unix)]
 #[test]
-fn out_of_file_descriptors_accepting_pauses_and_goes_on_and_members_notice_nothing() {
+fn accepting_pauses_without_descriptors_and_goes_on_and_members_notice_nothing() {
     const DESCRIPTORS: usize = 40;
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("server.log");
@@ -197,5 +197,5 @@ fn a_flood_from_one_member_is_slowed_down_and_nothing_is_lost_and_the_others_hea
     let wanted: Vec<String> = (1..LINES).map(|number| format!("Flooder: {number}")).collect();
     assert_eq!(said, wanted.iter().collect::<Vec<_>>(), "each once, in order");
     let own = seen.iter().position(|line| line == "Dinesh: who shouts here?").expect("its own line");
-    assert!(own < seen.len() / 2, "Dinesh did not wait behind the flood: {seen:#?}");
+    assert!(own < seen.len() / 2, "Dinesh did not wait for the end of the flood: {seen:#?}");
 }

@@ -1,5 +1,5 @@
-//! Members that take too long, or take nothing, are dropped, and the others notice nothing. Each row
-//! of the table in `docs/operations.md`, on the real server, with limits short enough to wait for.
+//! Members that take too long, or take nothing, are dropped, and the others notice nothing: each row of
+//! the table in `docs/operations.md`, on the real server, with limits short enough to wait for.
 
 use std::net::TcpStream;
 
@@ -7,7 +7,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::support::{Peer, Server};
 
-/// How long each line is, so that buffers are full soon.
+/// The length of each line, so that buffers are full soon.
 const TALK_BYTES: usize = 1_000;
 
 #[test]
@@ -87,7 +87,7 @@ fn a_stalled_member_does_not_hold_up_the_end_beyond_the_grace() {
     assert!(log.ends_with("INFO - Server stopped\n"), "{log}");
 }
 
-/// Far more than what the sockets below hold between them.
+/// Far more than the sockets below hold.
 #[cfg(unix)]
 const LINES_TO_FILL_ITS_BUFFERS: usize = 10_000;
 
@@ -109,14 +109,14 @@ fn join_and_read_nothing(server: &Server, nickname: &str) -> TcpStream {
     peer.stream.into_inner()
 }
 
-/// Nobody waits for who takes nothing: each line comes back to both, and nothing else comes between
-/// until that one is gone.
+/// Nobody waits for a member that takes nothing: each line comes back to both talkers, and nothing else
+/// comes until that member is gone.
 fn talk_until_it_leaves(talkers: &mut [Peer; 2], nickname: &str) {
     let gone = format!("{nickname} left the chat.");
     while !say_and_hear(talkers, &gone) {}
 }
 
-/// One says a line, and both hear it; returns whether they have heard that somebody is gone instead.
+/// One says a line, and both hear it. Returns whether they heard instead that somebody is gone.
 fn say_and_hear([dinesh, alex]: &mut [Peer; 2], gone: &str) -> bool {
     let talk = "x".repeat(TALK_BYTES);
     dinesh.send(&format!("{talk}\n"));

@@ -1,5 +1,4 @@
-//! `chat-load`: it measures the real server, and a server that loses, repeats or reorders lines is
-//! found out.
+//! `chat-load` measures the real server, and notices a server that loses, repeats or reorders lines.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,7 +11,7 @@ use serde_json::Value;
 use super::support::{Server, UNLIMITED, assert, read_log, snapshot, wait_for};
 
 #[test]
-fn a_server_that_does_not_let_so_many_in_is_told_from_a_fault_with_what_to_do() {
+fn a_server_that_refuses_too_many_connections_is_told_from_a_fault_with_advice() {
     let server = Server::start();
     assert("chat-load")
         .args([&server.address.to_string(), "--receivers", "100", "--seconds", "1"])
@@ -40,8 +39,8 @@ fn every_delivery_of_the_real_server_is_counted_and_checked() {
     assert!(measured["latency_max_seconds"].as_f64() >= measured["latency_p50_seconds"].as_f64());
 }
 
-/// Level-triggered, room to write is asked for only while a socket is full: with windows this large
-/// it is full all the time.
+/// With level-triggered polling, the generator registers for room to write only while a socket is full.
+/// With windows this large it is full all the time.
 #[cfg(target_os = "linux")]
 #[test]
 fn level_triggered_reading_hears_the_same() {
@@ -96,7 +95,7 @@ fn a_thousand_that_join_and_leave_at_once_are_each_announced_once_and_leave_noth
 }
 
 #[test]
-fn one_that_never_reads_is_no_reason_for_the_others_to_miss_anything() {
+fn a_member_that_never_reads_costs_the_others_no_line() {
     let server = Server::start_with(&UNLIMITED);
     let results = measure(server.address, &["--receivers", "5", "--senders", "2", "--stalled", "1"]);
     assert!(results["measured"]["deliveries"].as_u64() > Some(0));
@@ -136,7 +135,7 @@ fn a_server_elsewhere_is_loaded_only_by_its_owner() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_said_in_one_line() {
+fn a_server_that_is_not_there_is_reported_in_one_line() {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap();
     assert("chat-load")
         .arg(address.to_string())
@@ -147,7 +146,7 @@ fn a_server_that_is_not_there_is_said_in_one_line() {
 }
 
 #[test]
-fn what_is_beyond_its_bounds_is_a_usage_error() {
+fn a_value_beyond_its_bounds_is_a_usage_error() {
     for arguments in [
         ["--receivers", "0"],
         ["--senders", "65"],
@@ -187,8 +186,8 @@ fn short_run(address: SocketAddr) -> assert_cmd::Command {
     command
 }
 
-/// A server that says to everyone, for line n of its one sender, the lines that `becomes` makes of
-/// n. Ends with the test.
+/// A server that sends everyone, for line n of its one sender, the lines that `becomes` makes of n. It
+/// ends with the test.
 fn toy_server(becomes: impl Fn(usize) -> Vec<usize> + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");

@@ -1,4 +1,4 @@
-//! The log file fails, is rotated, is somebody else's: the chat goes on, and nothing is lost in silence.
+//! The log file fails, is rotated, or is another server's: the chat goes on, and every lost line is counted.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -30,10 +30,10 @@ fn says(member: &mut Peer, text: &str) {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_stops_nobody_and_what_it_cost_is_said_on_stderr_and_in_the_log() {
+fn a_full_disk_stops_nobody_and_its_cost_is_told_on_stderr_and_in_the_log() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("server.log");
-    // Every write to this fails as on a full disk.
+    // Every write to this fails, as on a full disk.
     symlink("/dev/full", &log).unwrap();
     let (mut server, mut dinesh) = start_with_log(&log);
     let warning = server.stderr.next().unwrap();
@@ -73,7 +73,7 @@ fn a_full_disk_stops_nobody_and_what_it_cost_is_said_on_stderr_and_in_the_log() 
 }
 
 #[test]
-fn a_log_whose_directory_is_removed_is_missed_and_created_again_when_it_can_be() {
+fn a_log_whose_directory_is_removed_is_reported_and_created_again_when_it_can_be() {
     let directory = tempfile::tempdir().unwrap();
     let logs = directory.path().join("logs");
     let log = logs.join("server.log");
@@ -118,7 +118,7 @@ fn a_log_that_hangs_stops_nobody() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("server.log");
     assert!(Command::new("mkfifo").arg(&log).status().unwrap().success());
-    // Opening it waits for the server, and nothing is read from it for now.
+    // Opening it blocks until the server opens it, too; nothing is read from it for now.
     let reader = std::thread::spawn({
         let log = log.clone();
         move || fs::File::open(log).unwrap()
@@ -179,7 +179,7 @@ fn sighup_without_a_rotation_changes_nothing() {
 }
 
 #[test]
-fn a_log_that_cannot_be_reopened_is_said_and_the_old_one_is_written_to() {
+fn a_log_that_cannot_be_reopened_is_reported_and_the_old_one_is_written_to() {
     let mut server = Server::start();
     let mut dinesh = server.join("Dinesh");
     let rotated = server.log_path().with_extension("1");
@@ -221,7 +221,7 @@ fn a_second_server_on_the_same_log_is_refused_also_after_a_rotation() {
 }
 
 #[test]
-fn what_is_no_regular_file_may_be_the_log_of_many() {
+fn several_servers_may_share_a_log_that_is_not_a_regular_file() {
     let (mut one, _dinesh) = start_with_log(Path::new("/dev/null"));
     let (mut two, _other) = start_with_log(Path::new("/dev/null"));
     let (mut three, _another) = start_with_log(Path::new("/dev/stdout"));

@@ -1,4 +1,4 @@
-//! `--metrics`: what Prometheus is told is what has happened, and whoever asks disturbs nobody.
+//! `--metrics`: Prometheus is told the truth, and scraping disturbs nobody.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use commonroom::server::limits::TURNED_AWAY_CONNECTIONS;
 use super::support::{DEADLINE, Peer, Server, assert, wait_for};
 
 #[test]
-fn the_metrics_are_what_has_happened() {
+fn the_metrics_count_everything_that_has_happened() {
     let (server, metrics) = start(&["--ping-timeout", "1"]);
     let mut dinesh = server.connect();
     dinesh.expect_bytes("NICK");
@@ -73,7 +73,7 @@ fn connections_that_are_turned_away_are_few_at_a_time() {
 }
 
 #[test]
-fn how_far_the_slowest_is_behind_is_told() {
+fn the_lag_of_the_slowest_member_is_told() {
     let (server, metrics) = start(&["--rate", "0", "--write-timeout", "600"]);
     let mut dinesh = server.join("Dinesh");
     let _slow = server.join("Slow");
@@ -124,7 +124,7 @@ fn a_head_request_gets_no_body() {
 }
 
 #[test]
-fn many_who_connect_and_ask_nothing_keep_nobody_from_asking() {
+fn many_idle_connections_keep_nobody_from_scraping() {
     let (_server, metrics) = start(&[]);
     let _idle: Vec<TcpStream> = (0..500).map(|_| connect(metrics)).collect();
     let begun = Instant::now();
@@ -134,7 +134,7 @@ fn many_who_connect_and_ask_nothing_keep_nobody_from_asking() {
 }
 
 #[test]
-fn a_port_in_use_for_the_metrics_is_said_in_one_line() {
+fn a_port_in_use_for_the_metrics_is_reported_in_one_line() {
     let server = Server::start();
     let directory = tempfile::tempdir().unwrap();
     let address = server.address.to_string();
@@ -147,7 +147,7 @@ fn a_port_in_use_for_the_metrics_is_said_in_one_line() {
         .stderr(format!("chat-server: cannot serve metrics on {address}: the port is in use\n"));
 }
 
-/// A server, and where its metrics are.
+/// A server, and the address of its metrics.
 fn start(arguments: &[&str]) -> (Server, SocketAddr) {
     let mut server = Server::start_with(&[arguments, &["--metrics", "127.0.0.1:0"]].concat());
     let line = server.running.stderr.expect("metrics on ");
@@ -177,7 +177,7 @@ fn value(metrics: &str, name: &str) -> Option<usize> {
     metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// What all members together have heard.
+/// The lines and bytes that all members together have heard.
 #[derive(Default)]
 struct Heard {
     lines: usize,

@@ -1,4 +1,5 @@
-//! The password of a room, on the real binaries. The same in virtual time is in `tests/sim/password.rs`.
+//! The password of a room, on the real binaries. The same in virtual time is in
+//! `tests/sim/scenarios/a_password.rs`.
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -29,11 +30,11 @@ fn text(path: &Path) -> &str {
 
 fn start() -> Server {
     let (_directory, path) =
-        file_with(format!("{PASSWORD}\nwhat stands behind it is no part of it\n").as_bytes());
+        file_with(format!("{PASSWORD}\nonly the first line is the password\n").as_bytes());
     Server::start_with(&["--password-file", text(&path)])
 }
 
-/// Answers the server in lines, up to the password.
+/// Answers in lines, up to the password.
 fn try_password(server: &Server, nickname: &str, password: &str) -> Peer {
     try_password_at(server.address, nickname, password)
 }
@@ -81,10 +82,10 @@ fn a_client_without_a_password_in_time_is_told_and_logged_and_not_announced() {
 
 #[cfg(unix)]
 #[test]
-fn what_fail2ban_is_told_to_look_for_is_a_wrong_password_and_nothing_that_a_member_says() {
+fn the_pattern_for_fail2ban_matches_a_wrong_password_and_nothing_that_a_member_says() {
     let document = include_str!("../../docs/operations.md");
     let pattern = document.lines().find_map(|line| line.strip_prefix("failregex = ")).expect("one line");
-    // fail2ban takes the time off, and looks for an address itself.
+    // fail2ban strips the time, and puts its own pattern of an address in.
     let wanted = predicate::str::is_match(pattern.replace("<HOST>", "[0-9.]+")).unwrap();
     let mut server = start();
     let mut dinesh = try_password(&server, "Dinesh", PASSWORD);
@@ -107,7 +108,7 @@ fn the_right_password_gets_in_and_a_wrong_one_is_refused_and_logged_with_its_add
     dinesh.expect_next("Dinesh joined the chat!");
     dinesh.expect_next("Connected to server!");
 
-    // Even that the nickname is taken is said only to who is let in.
+    // A client without the password is not even told that the nickname is taken.
     let mut mallory = try_password(&server, "Dinesh", "open barley");
     mallory.expect_next("-- Not joined: the password is wrong.");
     mallory.expect_end();
@@ -150,7 +151,7 @@ fn the_answer_to_a_wrong_password_comes_later_each_time_and_the_right_one_gets_i
 
 #[cfg(unix)]
 #[test]
-fn an_answer_that_is_to_come_later_does_not_hold_up_the_end() {
+fn a_delayed_answer_does_not_hold_up_the_end() {
     let mut server = start();
     let mut guessers: Vec<Peer> = (0..4).map(|_| try_password(&server, "Mallory", "open barley")).collect();
     wait_for("four refusals", || {
@@ -163,14 +164,14 @@ fn an_answer_that_is_to_come_later_does_not_hold_up_the_end() {
     guessers.pop().expect("the last").expect_next("-- Not joined: the password is wrong.");
 }
 
-/// As in a school, where all share one address.
+/// As in a school, where everyone shares one address.
 #[test]
 fn the_right_password_gets_in_within_two_seconds_among_eight_endless_guessers() {
     const GUESSERS: usize = 8;
     let server = start();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        // However the test ends, they do.
+        // The guessers end with the test, even if it fails.
         let _end = OnDrop(|| over.store(true, Ordering::Relaxed));
         for index in 0..GUESSERS {
             let (address, over) = (server.address, &over);
@@ -237,7 +238,7 @@ fn chat_client_gives_the_password_from_a_file_or_from_the_environment() {
 }
 
 #[test]
-fn a_password_file_that_is_of_no_use_is_told_in_one_line() {
+fn an_unusable_password_file_is_reported_in_one_line() {
     let (_empty_directory, empty) = file_with(b"\nsesame\n");
     let (_long_directory, long) = file_with("x".repeat(10_000).as_bytes());
     let missing = Path::new("/nonexistent/password");

@@ -1,11 +1,11 @@
-//! The report's own programs, written anew in Python from its description, against ours.
+//! The report's own programs, rewritten in Python from its description, against ours.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use super::support::{Running, Server, UNLIMITED, assert};
 
-/// A program of `peers/`. Python 3 is assumed; where it is missing these tests fail and say so.
+/// A program of `peers/`. These tests need Python 3, and say so if it is missing.
 fn python(script: &str, arguments: &[&str]) -> Running {
     let found = Command::new("python3").arg("--version").output();
     assert!(found.is_ok(), "these tests run the report's Python programs and need python3 on PATH");
@@ -42,7 +42,7 @@ fn the_reports_client_joins_talks_and_leaves_without_noticing_a_difference() {
 }
 
 #[test]
-fn what_the_reports_client_sends_fast_is_neither_merged_nor_lost() {
+fn messages_that_the_reports_client_sends_fast_are_neither_merged_nor_lost() {
     let server = Server::start_with(&UNLIMITED);
     let mut alex = server.join("Alex");
     let mut dinesh = python_client(&server, "Dinesh");

@@ -9,7 +9,7 @@ use commonroom::terminal::pipe::WINDOW_LINES;
 use super::support::{Running, Server, UNLIMITED, assert, command};
 
 #[test]
-fn what_is_piped_is_said_and_the_exit_code_is_the_receipt() {
+fn piped_lines_are_said_and_the_exit_code_is_the_receipt() {
     let server = Server::start();
     let mut dinesh = server.join("Dinesh");
     assert("chat-client")
@@ -26,7 +26,7 @@ fn what_is_piped_is_said_and_the_exit_code_is_the_receipt() {
 }
 
 #[test]
-fn without_a_nickname_the_first_line_is_one() {
+fn without_a_nickname_the_first_line_is_the_nickname() {
     let server = Server::start();
     assert("chat-client")
         .arg(server.address.to_string())
@@ -38,7 +38,7 @@ fn without_a_nickname_the_first_line_is_one() {
 }
 
 #[test]
-fn a_line_that_is_refused_is_said_and_makes_it_fail() {
+fn a_line_that_is_refused_is_reported_and_makes_it_fail() {
     let server = Server::start();
     let long = "x".repeat(1_025);
     assert("chat-client")
@@ -55,7 +55,7 @@ fn a_line_that_is_refused_is_said_and_makes_it_fail() {
 }
 
 #[test]
-fn a_line_that_begins_with_a_slash_is_said_as_it_stands() {
+fn a_line_that_begins_with_a_slash_is_said_as_it_is() {
     let server = Server::start();
     assert("chat-client")
         .args([&server.address.to_string(), "--nickname", "bot"])
@@ -79,7 +79,7 @@ fn a_nickname_that_is_taken_is_a_failure() {
 }
 
 #[test]
-fn many_lines_come_back_all_and_in_order() {
+fn many_lines_all_come_back_in_order() {
     let server = Server::start_with(&UNLIMITED);
     let lines: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
     assert("chat-client")
@@ -100,7 +100,7 @@ fn a_connection_lost_before_the_last_echo_tells_how_many_lines_are_open() {
         bot.send("NICK");
         assert_eq!(bot.line().as_deref(), Some("bot"));
         bot.send("bot joined the chat!\nConnected to server!\n");
-        // A server that knows no pings hears of them once.
+        // A server that does not know pings gets only one.
         assert!(bot.line().unwrap().starts_with("bot: /ping "));
         for text in ["one", "two", "three"] {
             assert_eq!(bot.line().unwrap(), format!("bot: {text}"));
@@ -212,7 +212,7 @@ fn a_server_that_goes_away_is_a_lost_connection() {
 }
 
 #[test]
-fn what_a_foreign_server_sends_cannot_act_on_the_terminal() {
+fn lines_of_a_foreign_server_cannot_act_on_the_terminal() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let mut bot = Running::start(command("chat-client").args([&address, "--nickname", "bot"]));

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use super::support::{Server, UNLIMITED};
 
-/// The report's edge case: its server merges 996 of 1,000 messages that are sent flat out.
+/// The report's edge case: its server merges 996 of 1,000 messages that are sent without a pause.
 #[test]
 fn ten_thousand_lines_in_one_burst_reach_all_five_in_order_and_once() {
     const LINES: usize = 10_000;

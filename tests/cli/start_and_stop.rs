@@ -1,4 +1,4 @@
-//! Starting, stopping, restarting; and what is said when that cannot be done.
+//! Starting, stopping and restarting, and the message when that fails.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -23,7 +23,7 @@ fn the_client_explains_itself() {
 }
 
 #[test]
-fn the_server_says_where_it_runs_and_who_connects_and_nothing_else_on_stdout() {
+fn the_server_prints_its_address_and_each_connection_and_nothing_else_on_stdout() {
     let mut server = Server::start();
     let member = server.join("Dinesh");
     let port = member.stream.get_ref().local_addr().unwrap().port();
@@ -36,7 +36,7 @@ fn the_server_says_where_it_runs_and_who_connects_and_nothing_else_on_stdout() {
 }
 
 #[test]
-fn a_quiet_server_says_only_where_it_runs() {
+fn a_quiet_server_prints_only_its_address() {
     let mut server = Server::start_with(&["--quiet"]);
     server.join("Dinesh");
     server.running.kill();
@@ -103,7 +103,7 @@ fn a_limit_that_makes_no_sense_is_a_usage_error() {
 }
 
 #[test]
-fn a_port_in_use_is_said_in_one_line() {
+fn a_port_in_use_is_reported_in_one_line() {
     let server = Server::start();
     let directory = tempfile::tempdir().unwrap();
     let address = server.address.to_string();
@@ -121,7 +121,7 @@ fn a_port_in_use_is_said_in_one_line() {
 }
 
 #[test]
-fn a_log_that_cannot_be_opened_is_said_in_one_line() {
+fn a_log_that_cannot_be_opened_is_reported_in_one_line() {
     assert("chat-server")
         .args(["--listen", "127.0.0.1:0", "--log", "/nowhere/at/all/server.log"])
         .assert()
@@ -131,7 +131,7 @@ fn a_log_that_cannot_be_opened_is_said_in_one_line() {
 }
 
 #[test]
-fn an_unknown_host_is_said_in_one_line() {
+fn an_unknown_host_is_reported_in_one_line() {
     assert("chat-client")
         .args(["no-such-host.invalid:5555", "--nickname", "Dinesh"])
         .assert()
@@ -146,8 +146,8 @@ fn an_unknown_host_is_said_in_one_line() {
 }
 
 #[test]
-fn a_port_where_nobody_listens_is_said_in_one_line() {
-    // A port that was free a moment ago, and that nobody has had since.
+fn a_port_where_nobody_listens_is_reported_in_one_line() {
+    // A port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     assert("chat-client").args([&free, "--nickname", "Dinesh"]).assert().code(1).stderr(format!(
         "chat-client: Cannot connect to {free}: connection refused; is the server running there?\n"
@@ -155,7 +155,7 @@ fn a_port_where_nobody_listens_is_said_in_one_line() {
 }
 
 #[test]
-fn what_is_no_address_or_no_nickname_is_a_usage_error() {
+fn an_invalid_address_or_nickname_is_a_usage_error() {
     for arguments in [["127.0.0.1:99999", "--nickname", "Dinesh"], ["127.0.0.1", "--nickname", "two words"]] {
         assert("chat-client").args(arguments).assert().code(2).stdout("");
     }
@@ -175,7 +175,7 @@ fn a_closed_stdout_does_not_end_the_server() {
         .unwrap();
     let mut first_line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
-    // The pipe is closed now, and a line is due for each of these.
+    // The pipe is closed now, and the server prints a line for each of these.
     let address = first_line.trim_start_matches("Server running on ").trim_end().parse().unwrap();
     let mut dinesh = Peer::connect(address);
     dinesh.join("Dinesh");

@@ -1,5 +1,5 @@
-//! How the tests of the binaries run a program and speak to a server: what all tests share, and
-//! what only these need.
+//! How the tests of the binaries run a program and speak to a server: the parts that all tests share, and
+//! those that only these need.
 
 #[path = "../support/certificates.rs"]
 pub mod certificates;
@@ -32,7 +32,7 @@ pub fn command(name: &str) -> Command {
     process::command(binary(name))
 }
 
-/// The same, for programs that end by themselves.
+/// The same for programs that end by themselves.
 pub fn assert(name: &str) -> assert_cmd::Command {
     let mut command = assert_cmd::Command::from_std(command(name));
     command.timeout(DEADLINE);
@@ -74,7 +74,7 @@ impl Server {
         Self::start_program(&binary("chat-server"), arguments)
     }
 
-    /// Ends it with `signal` and starts it again, on the same port and with the same log.
+    /// Stops it with `signal` and starts it again, on the same port and with the same log.
     #[cfg(unix)]
     pub fn restart(mut self, signal: rustix::process::Signal) -> Self {
         self.running.signal(signal);
@@ -86,7 +86,7 @@ impl Server {
         Peer::connect(self.address)
     }
 
-    /// A line-framed member that has joined, and has seen that it has.
+    /// A line-framed member that has joined and was told so.
     pub fn join(&self, nickname: &str) -> Peer {
         let mut peer = self.connect();
         peer.join(nickname);
@@ -114,8 +114,8 @@ impl Server {
     }
 }
 
-/// The lines of a log, with placeholders for times and ports, which differ from run to run. That
-/// these are well-formed is checked here.
+/// The lines of a log, with placeholders for times and ports, which differ from run to run. Their format
+/// is checked here.
 pub fn read_log(path: &Path) -> String {
     let text = std::fs::read_to_string(path).expect("the log is there");
     text.lines().map(|line| normalise(line) + "\n").collect()
@@ -143,21 +143,21 @@ impl Peer {
         assert_eq!(self.line().as_deref(), Some(wanted));
     }
 
-    /// Waits for one read, and returns it as text: what a client of the report would see.
+    /// Waits for one read, and returns it as text, as a client of the report would see it.
     pub fn read(&mut self) -> String {
         let mut buffer = [0; 1_024];
         let length = self.stream.read(&mut buffer).expect("a read before the deadline");
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
-    /// Nothing more may come but the end of the stream.
+    /// Nothing but the end of the stream may come.
     #[track_caller]
     pub fn expect_end(&mut self) {
         assert_eq!(self.line(), None);
     }
 }
 
-/// Does something at the end of a test, also where it fails.
+/// Does something at the end of a test, even if it fails.
 pub struct OnDrop<F: FnMut()>(pub F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {

@@ -12,7 +12,7 @@ use screen::{Screen, Window, joined, scripted, scripted_and_joined};
 use super::support::Server;
 use super::support::certificates::Authority;
 
-/// What a person is told who types before having joined.
+/// The answer to a line that is typed before the person has joined.
 const NOT_JOINED_YET: &str = "Not sent: you have not joined yet. The Up key brings the line back.";
 
 fn terminal(server: &Server, arguments: &[&str]) -> Screen {
@@ -39,7 +39,7 @@ fn a_person_chooses_a_nickname_and_talks() {
 }
 
 #[test]
-fn what_arrives_while_typing_does_not_tear_the_line_apart() {
+fn lines_that_arrive_while_typing_do_not_tear_the_typed_line_apart() {
     let server = Server::start();
     let mut alex = server.join("Alex");
     let mut screen = joined(&server, Window::default());
@@ -64,7 +64,7 @@ fn a_taken_nickname_is_asked_for_again() {
 }
 
 #[test]
-fn a_line_typed_before_one_has_joined_is_neither_the_nickname_nor_the_password() {
+fn a_line_typed_before_joining_is_neither_the_nickname_nor_the_password() {
     let (mut server, mut screen) = scripted(&[], Window::default());
     let mut times = 0;
     let mut type_too_early = |screen: &mut Screen, line: &str| {
@@ -91,7 +91,7 @@ fn a_line_typed_before_one_has_joined_is_neither_the_nickname_nor_the_password()
 }
 
 #[test]
-fn a_line_typed_while_the_connection_is_made_is_not_lost_without_a_word() {
+fn a_line_typed_while_connecting_is_not_lost_silently() {
     // A server that never answers a handshake.
     let (_server, mut screen) =
         scripted(&["--tls-ca", Authority::new("ours").file().to_str().unwrap()], Window::default());
@@ -102,7 +102,7 @@ fn a_line_typed_while_the_connection_is_made_is_not_lost_without_a_word() {
 }
 
 #[test]
-fn in_the_reports_framing_one_has_joined_when_the_room_is_heard() {
+fn in_the_reports_framing_the_first_line_from_the_room_shows_that_one_has_joined() {
     let (mut server, mut screen) = scripted(&["--framing", "report"], Window::default());
     server.send("NICK");
     server.expect_bytes("Dinesh");
@@ -114,7 +114,7 @@ fn in_the_reports_framing_one_has_joined_when_the_room_is_heard() {
 }
 
 #[test]
-fn why_a_foreign_server_lets_nobody_in_cannot_act_on_the_terminal() {
+fn the_refusal_of_a_foreign_server_cannot_act_on_the_terminal() {
     let (mut server, mut screen) = scripted(&[], Window::default());
     server.send("NICK");
     server.expect_next("Dinesh");

@@ -1,4 +1,4 @@
-//! TLS on the real binaries, with certificates that are made here.
+//! TLS on the real binaries, with generated certificates.
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -71,10 +71,10 @@ fn without_a_file_the_authorities_of_the_machine_are_trusted() {
 }
 
 #[test]
-fn nothing_can_be_read_on_the_way() {
+fn nothing_can_be_read_in_transit() {
     let authority = Authority::new("ours");
     let server = start(&authority.issue(HOST, FAR_AWAY));
-    // Somebody who passes everything on, and keeps a copy.
+    // A relay that keeps a copy of everything.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let tap = std::thread::spawn(move || {
@@ -102,13 +102,13 @@ fn copy(from: &mut std::net::TcpStream, to: &mut std::net::TcpStream) -> Vec<u8>
             break;
         }
     }
-    // Whoever is at the other end may be gone already.
+    // The other end may be gone already.
     let _ = to.shutdown(std::net::Shutdown::Write);
     copied
 }
 
 #[test]
-fn a_server_that_cannot_show_who_it_is_is_not_talked_to() {
+fn a_server_that_cannot_authenticate_itself_is_not_talked_to() {
     let authority = Authority::new("ours");
     let stranger = Authority::new("theirs");
     let namesake = Authority::new("ours");
@@ -137,7 +137,7 @@ fn a_client_that_does_not_speak_tls_is_closed_and_the_log_says_why() {
     let mut plain = server.connect();
     plain.send("Dinesh\n");
     let mut answer = Vec::new();
-    // The end may come as a reset, because the rest of what was sent is not read.
+    // The end may come as a reset, because the server does not read all of the input.
     let _ = plain.stream.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"NICK"));
     server.wait_for_log("): it does not speak TLS\n");
@@ -169,7 +169,7 @@ fn a_server_that_does_not_speak_tls_is_not_talked_to() {
 }
 
 #[test]
-fn a_connection_that_somebody_cuts_is_no_orderly_end() {
+fn a_truncated_connection_is_no_orderly_end() {
     let authority = Authority::new("ours");
     let server = start(&authority.issue(HOST, FAR_AWAY));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -188,16 +188,16 @@ fn a_connection_that_somebody_cuts_is_no_orderly_end() {
         std::thread::spawn(move || copy(&mut from, &mut to));
     }
     bot.stdout.expect("bot joined the chat!");
-    // To TCP this is an end in good order; TLS says goodbye before that.
+    // To TCP this is an orderly end, but TLS lacks its close_notify.
     client.shutdown(std::net::Shutdown::Write).unwrap();
     bot.stderr.expect("chat-client: Connection lost!");
     assert_eq!(bot.wait().code(), Some(1));
-    // The client is gone without a goodbye either.
+    // The client sends no close_notify either.
     server.wait_for_log("bot disconnected (connection reset)\n");
 }
 
 #[test]
-fn files_that_cannot_be_used_are_said_in_one_line() {
+fn unusable_files_are_reported_in_one_line() {
     let authority = Authority::new("ours");
     let (good, other, ca) =
         (authority.issue(HOST, FAR_AWAY), authority.issue("other", FAR_AWAY), authority.file());
@@ -235,7 +235,7 @@ fn files_that_cannot_be_used_are_said_in_one_line() {
 }
 
 #[test]
-fn a_certificate_that_no_client_will_trust_is_said_at_the_start() {
+fn a_certificate_that_no_client_will_trust_is_reported_at_the_start() {
     let authority = Authority::new("ours");
     let later = |params: &mut CertificateParams| params.not_before = date_time_ymd(3_000, 1, 1);
     let an_authority =
@@ -254,7 +254,7 @@ fn a_certificate_that_no_client_will_trust_is_said_at_the_start() {
     ];
     for (issued, wanted) in cases {
         let mut server = start(&issued);
-        // It goes on all the same, and clients do what was foretold.
+        // The server runs all the same, and clients do what it has foretold.
         let client = say_hello(&server.address.to_string(), &["--tls-ca", text(&authority.file())]);
         client.code(i32::from(wanted.is_some()));
         server.running.kill();

@@ -1,4 +1,4 @@
-//! Nobody reads what the server writes, or the log that it is given: neither holds up the chat or its end.
+//! Nobody reads the server's stderr, or the pipe that is its log: neither holds up the chat or its end.
 
 use std::fs::{File, OpenOptions};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use super::support::{Peer, Running, UNLIMITED, command, wait_for};
 
-/// A pipe that is open and that nobody reads.
+/// A pipe that is open, and that nobody reads.
 fn unread_pipe(directory: &Path) -> (PathBuf, File) {
     let path = make_pipe(directory);
     let held = OpenOptions::new().read(true).write(true).open(&path).unwrap();
@@ -53,7 +53,7 @@ fn an_unread_stderr_holds_up_neither_the_chat_nor_its_end() {
 }
 
 #[test]
-fn what_a_log_that_hangs_has_not_taken_at_the_end_is_counted_on_stderr() {
+fn lines_that_a_hanging_log_has_not_taken_at_the_end_are_counted_on_stderr() {
     let directory = tempfile::tempdir().unwrap();
     let (pipe, _held) = unread_pipe(directory.path());
     let mut server = Running::start(

@@ -1,4 +1,4 @@
-//! Errors of accepted connections keep nobody waiting; only a listener that is broken is paused for.
+//! Errors of single connections keep nobody waiting; only a broken listener makes accepting pause.
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,8 +37,8 @@ struct Vanishing {
     errors: usize,
 }
 
-/// How often a server may ask for the next connection in a simulation, so that one that never pauses fails
-/// instead of going on for ever.
+/// How often a server may ask for the next connection, so that one that never pauses fails instead of going
+/// on for ever.
 const ASKED_AT_MOST: usize = 1_000_000;
 
 struct VanishingListener {

@@ -19,7 +19,7 @@ fn a_burst_that_outruns_healthy_receivers_slows_its_sender_and_loses_nobody() {
     let rate = Rate { burst_messages: 1, messages_per_second: 0 };
     let limits = Limits { retention_bytes, rate, ..Limits::default() };
     let mut world = World::with(Physics::default());
-    // Deliveries are cut into such small pieces that hearing takes longer than speaking.
+    // Deliveries are cut into small pieces, so that hearing takes longer than speaking.
     let slow = Simulated::cut_into(Some(Pieces { seed: 0, largest: 300 }));
     world.start_server_on(slow, Config { limits, ..Config::default() });
     world.add(Member::new("Dinesh"));
@@ -33,7 +33,7 @@ fn a_burst_that_outruns_healthy_receivers_slows_its_sender_and_loses_nobody() {
         let talk: Vec<&String> = screen.iter().filter(|line| line.starts_with("Talker: ")).collect();
         assert_eq!(talk.len(), LINES, "{host} has heard everything");
         let bytes: usize = talk.iter().map(|line| line.len()).sum();
-        assert!(bytes > 4 * retention_bytes, "that is more than is kept for who is behind");
+        assert!(bytes > 4 * retention_bytes, "that is more than is kept for members that are behind");
     }
     assert!(world.server_log().ends_with("Talker disconnected\n"), "and nobody else has left");
 }
@@ -48,7 +48,7 @@ fn short_messages_that_become_long_lines_lose_nobody() {
     world.start_server(Config { limits, ..Config::default() });
     world.add(Member::new("Dinesh"));
     world.add(Member::new("Alex"));
-    // Two bytes that are said become the longest nickname and two more: one read of them, more than is kept.
+    // Two bytes that are sent become a line with the longest nickname: one read exceeds the retention.
     let nickname = "\u{20000}".repeat(NICKNAME_CHARACTERS);
     add_talker(&mut world, &nickname, &"x\n".repeat(LINES));
     world.run_until(seconds(20));
@@ -56,7 +56,7 @@ fn short_messages_that_become_long_lines_lose_nobody() {
         let said = format!("{nickname}: x");
         assert_eq!(world.screen(host).iter().filter(|line| **line == said).count(), LINES, "{host}");
     }
-    assert_eq!(world.server_log().matches(" disconnected").count(), 1, "nobody has left but the talker");
+    assert_eq!(world.server_log().matches(" disconnected").count(), 1, "only the talker has left");
 }
 
 /// Adds somebody who says all of `talk` at once, and leaves in order.

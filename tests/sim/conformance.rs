@@ -40,7 +40,7 @@ fn every_case_passes(framing: Framing) {
         }
     }
     assert_eq!(failures, "");
-    assert_eq!(skipped, ["orderly-close"], "a simulation has no processor whose time could be taken");
+    assert_eq!(skipped, ["orderly-close"], "a simulation has no processor time to measure");
 }
 
 /// Runs a case in a world of its own, where the case itself is a host.
@@ -60,7 +60,7 @@ fn run(case: Case<SimulatedServer>, framing: Framing) -> Verdict {
     );
     world.within(|sim| {
         sim.client("checker", async move {
-            // As a process that was started and waited for, the server listens already.
+            // The server listens already, as a process does that was started and waited for.
             sleep(seconds(1)).await;
             let verdict = check(&case, &mut subject).await;
             *told.lock().unwrap() = Some(verdict);
@@ -73,14 +73,14 @@ fn run(case: Case<SimulatedServer>, framing: Framing) -> Verdict {
     verdict.lock().unwrap().take().expect("the case has ended")
 }
 
-/// What a case asks of the server's host, carried out between the steps of the simulation.
+/// A case's request to the server's host, carried out between the steps of the simulation.
 enum Request {
     Start,
     Kill,
     ReadLog(oneshot::Sender<String>),
 }
 
-/// What the case, the server's host and the loop that steps share.
+/// Shared by the case, the server's host and the loop that steps the simulation.
 #[derive(Default)]
 struct Control {
     requests: Mutex<VecDeque<Request>>,
@@ -96,7 +96,7 @@ fn carry_out(control: &Control, world: &mut World) {
         match request {
             Request::Start => world.within(|sim| sim.bounce(SERVER)),
             Request::Kill => world.within(|sim| sim.crash(SERVER)),
-            // Whoever asked may have given up.
+            // The case may have given up.
             Request::ReadLog(answer) => drop(answer.send(world.server_log())),
         }
     }

@@ -9,7 +9,7 @@ use super::sweep::{plan_of, run};
 /// How many seeds are compared.
 const SEEDS: u64 = 100;
 
-/// Follows the traces. What the test harness prints after it contains real time.
+/// Follows the traces. The output of the test harness after it contains real time.
 const END: &str = "end of the traces\n";
 
 /// Set in the processes whose traces are compared.
@@ -70,7 +70,7 @@ fn print_traces() {
     for seed in 0..SEEDS {
         let trace = match run(&plan_of(seed), true) {
             Ok(outcome) => outcome.events,
-            // The sweep cares about broken promises; here they only have to be the same.
+            // The sweep reports broken promises; here they only have to be the same.
             Err(broken) => broken,
         };
         write!(out, "seed {seed}\n{trace}\n").expect("the comparing process reads");

@@ -1,4 +1,4 @@
-//! A disk that fills, hangs and loses files when it is told to: the simulated counterpart of `Disk`.
+//! A disk that fills, hangs and loses files on request: the simulated counterpart of `Disk`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,12 +15,12 @@ pub struct SimulatedDisk(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// Every file that there ever was, in the order in which they were created.
+    /// Every file that there ever was, in the order of creation.
     files: Vec<Content>,
-    /// Which of them are in the directory.
+    /// The directory: the files that still have a name.
     names: BTreeMap<PathBuf, usize>,
     directory_is_gone: bool,
-    /// How many more bytes there is room for, if there is an end to it.
+    /// How many more bytes fit; `None` means no limit.
     free_bytes: Option<usize>,
     hangs: bool,
 }
@@ -38,12 +38,12 @@ impl State {
 }
 
 impl SimulatedDisk {
-    /// Leaves room for this many bytes; `None` is unlimited.
+    /// Leaves room for this many bytes; `None` means no limit.
     pub fn leave_free(&self, bytes: Option<usize>) {
         self.state().free_bytes = bytes;
     }
 
-    /// Takes nothing for now, and does not say so.
+    /// Makes writes hang, or ends that.
     pub fn hang(&self, hangs: bool) {
         self.state().hangs = hangs;
     }
@@ -74,8 +74,8 @@ impl SimulatedDisk {
         self.state().hangs
     }
 
-    /// What each file that there ever was holds, or held when it was removed, in the order in which they
-    /// were created.
+    /// The content of each file that there ever was, in the order of creation. Removed files have the content
+    /// that they had when they were removed.
     pub fn files(&self) -> Vec<String> {
         let content = |file: &Content| String::from_utf8(file.bytes.clone()).expect("a log is UTF-8");
         self.state().files.iter().map(content).collect()
@@ -135,7 +135,7 @@ impl Write for SimulatedFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         state.free_bytes = state.free_bytes.map(|free| free - length);
-        // Nobody will ever read what is written to a file that is in no directory any more.
+        // Nobody will ever read bytes that are written to a file without a name.
         if state.is_named(self.index) {
             state.files[self.index].bytes.extend_from_slice(&bytes[..length]);
         }

@@ -1,4 +1,4 @@
-//! What somebody else's server sends: the client makes text that acts on a terminal harmless.
+//! The client makes text of a foreign server harmless that would act on a terminal.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,11 +11,11 @@ use tokio::io::AsyncWriteExt as _;
 use super::network::Simulated;
 use super::world::{Physics, SERVER, World, address, listen_address, seconds};
 
-/// An escape sequence, its eight-bit form, the bell, an override of the direction of writing, a line separator.
+/// An escape sequence, its eight-bit form, the bell, a bidi override, a line separator.
 pub const HOSTILE: [&str; 5] = ["\u{1b}[2J", "\u{9b}2J", "\u{7}", "\u{202e}", "\u{2028}"];
 
 #[test]
-fn what_a_foreign_server_sends_is_harmless_on_the_way_out() {
+fn lines_of_a_foreign_server_are_harmless_on_the_way_out() {
     let mut world = World::with(Physics::default());
     world.within(|sim| {
         sim.host(SERVER, || async {
@@ -48,7 +48,7 @@ fn what_a_foreign_server_sends_is_harmless_on_the_way_out() {
         });
     });
     world.run_until(seconds(2));
-    let screen = String::from_utf8(screen.lock().unwrap().clone()).expect("what is shown is text");
+    let screen = String::from_utf8(screen.lock().unwrap().clone()).expect("the output is UTF-8");
     assert_eq!(
         screen,
         "Alex: a\\u{1b}[2Jb\n\

@@ -1,4 +1,4 @@
-//! What happened in a run, as the oracles see it: what `server.log` says, and what each member saw.
+//! A run as the oracles see it: the events in `server.log`, and the lines that each member saw.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::actor::Membership;
 
 #[derive(Clone, Debug)]
 pub struct History {
-    /// The most that the server has kept of its transcript at any time, by its own account.
+    /// The most bytes of its transcript that the server has retained at any time, by its own account.
     pub retained_bytes: Option<usize>,
     /// One for each start of the server.
     pub epochs: Vec<Epoch>,
@@ -84,8 +84,8 @@ impl History {
     }
 }
 
-/// The most that the server has kept of its transcript, by these events inside it. `None` if none of
-/// them says it.
+/// The most bytes of its transcript that the server has retained, by its traced events. `None` if none of
+/// them has the field.
 pub fn most_retained_bytes(events: &str) -> Option<usize> {
     let retained = events.split("retained_bytes=").skip(1).map(|rest| {
         let digits = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());

@@ -62,7 +62,7 @@ impl Ledger {
         }
     }
 
-    /// What has never happened.
+    /// The things that have never happened.
     pub fn missing(&self) -> Vec<&'static str> {
         self.0.iter().filter(|(_, times)| **times == 0).map(|(name, _)| *name).collect()
     }
@@ -74,8 +74,8 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// Counts the servers that crashed when some members had been told what was logged last, and others had
-/// not.
+/// Counts the servers that crashed after some members had been told the last line of the log, and before
+/// others had.
 fn crashes_in_a_broadcast(history: &History) -> usize {
     let crashed = history.epochs.len() - 1;
     (0..crashed)

@@ -1,5 +1,5 @@
-//! A sweep of what can happen to a log: many sequences of faults, each drawn from a seed. Whatever they are,
-//! each line is in the log or counted in the place where it is missing, and no member notices.
+//! A sweep of the faults of a log: many sequences, each drawn from a seed. In all of them, each line is in
+//! the log or counted in the place where it is missing, and no member notices.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use super::support::progress::Progress;
 use super::sweep::{runner, variable};
 use super::world::{Physics, World, seconds};
 
-/// How many seeds are run when nobody says otherwise; `SIM_SEEDS` says otherwise.
+/// How many seeds are run, unless `SIM_SEEDS` is set.
 const SEEDS: u64 = 100;
 
-/// From when on the disk works, in milliseconds.
+/// The time from which the disk works, in milliseconds.
 const HEALED: u64 = 2_000;
 
-/// How long a fault lasts at most, in milliseconds.
+/// The longest duration of a fault, in milliseconds.
 const LONGEST: u64 = 300;
 
 /// How often each of two members talks, in milliseconds.
 const TALKS_EVERY: usize = 12;
 
-/// What happens to the disk, when, and for how long, in milliseconds.
+/// A fault of the disk, with its begin and its duration in milliseconds.
 #[derive(Clone, Debug)]
 struct Fault {
     at: u64,
@@ -43,7 +43,7 @@ enum Kind {
     NoDirectory,
     /// The log is removed. It may be created at once.
     Removed,
-    /// It is rotated, and in the end comes the signal.
+    /// The log is rotated; the signal comes at the end.
     Rotated,
 }
 
@@ -55,7 +55,7 @@ fn faults() -> impl Strategy<Value = Vec<Fault>> {
         Just(Kind::Removed),
         Just(Kind::Rotated),
     ];
-    // The log has been opened by then, or there would be no server.
+    // Faults begin after the log has been opened: otherwise the server would not start.
     let times = (1..HEALED - LONGEST, 1..LONGEST);
     vec((times, kind).prop_map(|((at, lasts), kind)| Fault { at, lasts, kind }), 1..12)
 }
@@ -131,17 +131,17 @@ fn change(machine: &Machine, kind: Kind, begins: bool) {
     }
 }
 
-/// Why lines can be missing.
+/// The possible reasons for missing lines.
 const REASONS: [&str; 3] =
     ["no space left on device", "No such file or directory", "they came faster than they could be written"];
 
-/// What has become of the lines of a log, and in how many files.
+/// The fate of the lines of a log, and the number of its files.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Account {
     written: usize,
     /// Counted where they are missing.
     missing: usize,
-    /// Of those, and of the counts, how many were begun.
+    /// How many lines, missing ones or counts, were written in part.
     torn: usize,
     files: usize,
 }
@@ -157,7 +157,7 @@ impl Account {
     }
 }
 
-/// Accounts for each line that the journal has made, in the order in which it has made them.
+/// Accounts for each line of the journal, in order.
 pub fn account(journal: &str, machine: &Machine) -> Result<Account, String> {
     let mut account = Account::default();
     let mut lines = journal.lines().peekable();
@@ -168,19 +168,19 @@ pub fn account(journal: &str, machine: &Machine) -> Result<Account, String> {
                 account.written += 1;
             } else if let Some(missing) = counted(line) {
                 account.missing += missing;
-                // They come next, or it could not be said here.
+                // The missing lines are the next ones, since they are counted in their place.
                 lines.by_ref().nth(missing - 1).ok_or("more lines are missing than there are")?;
             } else if !line.is_empty()
                 && (lines.peek().is_some_and(|next| next.starts_with(line)) || is_torn_count(line))
             {
                 account.torn += 1;
             } else {
-                return Err(format!("where {:?} is to stand, the log has {line:?}", lines.peek()));
+                return Err(format!("where {:?} is expected, the log has {line:?}", lines.peek()));
             }
         }
     }
     if let Some(line) = lines.next() {
-        return Err(format!("{line:?} and what follows is neither written nor counted"));
+        return Err(format!("{line:?} and the lines after it are neither written nor counted"));
     }
     let told: usize = machine.stderr().iter().filter_map(|sentence| told(sentence)).sum();
     if told != account.missing {
@@ -205,7 +205,7 @@ fn number_of_lines(text: &str) -> Option<usize> {
     text.strip_suffix(" line was").or(text.strip_suffix(" lines were"))?.parse().ok()
 }
 
-/// Whether a line is the beginning of one that counts others: of all lines, only those are warnings here.
+/// Whether a line is the beginning of a count. Counts are the only warnings in these logs.
 fn is_torn_count(line: &str) -> bool {
     let shape = |text: &str| text.replace(|digit: char| digit.is_ascii_digit(), "0");
     let (begin, line) = (shape("2026-02-23 03:00:00,000 - WARNING - "), shape(line));

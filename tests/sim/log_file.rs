@@ -1,5 +1,5 @@
 //! The log cannot be opened, the disk fills or hangs, the log is rotated, another server wants it: the
-//! chat goes on, and nothing is lost in silence. The same on the real binary is in
+//! chat goes on, and every lost line is counted. The same on the real binary is in
 //! `tests/cli/log_file.rs` and `tests/cli/start_and_stop.rs`.
 
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn a_second_server_on_the_same_port_or_log_is_refused_and_the_first_goes_on() {
     assert_eq!(machine.stderr(), [port_in_use, log_in_use]);
     assert!(world.screen("Dinesh").contains(&"Dinesh: still here".to_owned()));
     let starts = machine.disk.files().concat().matches("Server started\n").count();
-    assert_eq!(starts, 2, "it may start when the first has ended");
+    assert_eq!(starts, 2, "another may start when the first has ended");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_line_that_a_full_disk_has_torn_is_not_continued_by_the_next_server() {
 }
 
 #[test]
-fn a_log_that_hangs_holds_nobody_up_and_what_does_not_fit_the_memory_is_counted() {
+fn a_log_that_hangs_holds_nobody_up_and_lines_that_do_not_fit_into_memory_are_counted() {
     let talk = |hangs: bool| {
         let machine = Machine::default();
         let mut world = World::with_log(Physics::default(), machine.log.clone());
@@ -114,7 +114,7 @@ fn a_log_that_hangs_holds_nobody_up_and_what_does_not_fit_the_memory_is_counted(
 
 #[test]
 fn sighup_at_any_moment_loses_no_line_and_puts_none_into_the_wrong_file() {
-    // The thread that writes sleeps for five of these moments.
+    // The thread that writes sleeps for five of these milliseconds.
     for moment in 0..12 {
         let machine = Machine::default();
         let mut world = World::with_log(Physics::default(), machine.log.clone());

@@ -1,4 +1,4 @@
-//! The machine that the server runs on: its disk, and what the server says there to its operator.
+//! The machine that the server runs on: its disk, and its stderr.
 //!
 //! `server.log` goes to that disk through the same code as on the real binary; only the thread that writes
 //! is a task here, so that its time is virtual too.
@@ -28,7 +28,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Puts a server on this machine into the world, which is asked to end after a while.
+    /// Puts a server on this machine into the world. It is asked to shut down after `lasts`.
     pub fn start_server_in(&self, world: &mut World, config: Config, lasts: Duration) {
         let machine = self.clone();
         world.within(|sim| {
@@ -42,7 +42,7 @@ impl Machine {
         });
     }
 
-    /// What `chat-server` does, from its start until `shutdown` completes.
+    /// Runs a server as `chat-server` does, until `shutdown` completes.
     pub async fn run_server(&self, address: &str, config: Config, shutdown: impl Future<Output = ()>) {
         if let Err(sentence) = self.serve(address, config, shutdown).await {
             self.say(&sentence);
@@ -76,7 +76,7 @@ impl Machine {
         Ok(())
     }
 
-    /// The thread that writes, and waits where the disk does.
+    /// The writing thread, which hangs while the disk does.
     async fn write_log(&self, file: &mut LogFile<SimulatedDisk>) {
         loop {
             sleep(GATHER_TIME).await;
@@ -90,7 +90,7 @@ impl Machine {
         self.stderr.lock().unwrap().push(sentence.to_owned());
     }
 
-    /// What the operator has been told by now.
+    /// The lines on stderr so far.
     pub fn stderr(&self) -> Vec<String> {
         self.stderr.lock().unwrap().clone()
     }

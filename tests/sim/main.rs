@@ -1,14 +1,15 @@
 //! The server and its members on a simulated network, in virtual time.
 //!
-//! - [`network`]: our seam over turmoil. [`member`] and [`actor`]: one that keeps what it saw. [`world`]: one
-//!   server and its members.
-//! - [`machine`]: where its log lies, on a [`disk`] that fails when it is told to. [`log_faults`] are a sweep of that.
-//! - [`scenarios`]: each is a file, with its `server.log` as a snapshot; [`scenario`] is what they share.
+//! - [`network`]: our seam over turmoil. [`member`] and [`actor`]: a member that records the lines it saw.
+//!   [`world`]: a server and its members.
+//! - [`machine`]: the machine of the server, with a [`disk`] that fails on request. [`log_faults`]: a sweep
+//!   of its faults.
+//! - [`scenarios`]: each is a file, with its `server.log` as a snapshot. [`scenario`]: their common code.
 //!   [`stranger`] is a connection that does not behave as a client does.
 //! - [`conformance`]: the report's table, which `chat-check` runs against processes.
-//! - [`sweep`]: many [`plan`]s drawn from seeds. [`history`] is what happened in one, [`oracles`] are
-//!   the promises about it, [`ledger`] counts what must sometimes happen.
-//!   [`regressions`] are the plans that have failed once.
+//! - [`sweep`]: many [`plan`]s drawn from seeds. [`history`]: the record of a run. [`oracles`]: the promises
+//!   about it. [`ledger`]: counts the things that must sometimes happen. [`regressions`]: the plans that have
+//!   failed once.
 //! - [`tls`]: the same over TLS, apart from the others because its randomness is not drawn from a seed.
 //! - [`determinism`]: the same seed does the same in two processes.
 //! - [`timeline`]: a picture of a run.

@@ -1,4 +1,4 @@
-//! A member of the simulated room as data: who it is, and what it does when.
+//! A member of the simulated room as data.
 
 use std::time::Duration;
 
@@ -8,28 +8,28 @@ use serde::{Deserialize, Serialize};
 
 use super::network::Pieces;
 
-/// What a member does.
+/// An act of a member.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Act {
     /// Types a line.
     Say(String),
     /// Says numbered lines at once, each padded with two-byte characters.
     Talk { lines: usize, padding: usize },
-    /// Says this many numbered lines and leaves at once, before it has read what came back.
+    /// Says this many numbered lines and leaves at once, before it has read its echoes.
     TalkAndLeave(usize),
-    /// Reads nothing for this long, whatever comes.
+    /// Reads nothing for this long.
     Ignore(Duration),
     /// Opens another connection, sends these bytes, and drops it.
     Probe(Vec<u8>),
-    /// The same, and then leaves, and only then reads what it has missed.
+    /// Reads nothing for this long, then leaves, and only then reads what it has missed.
     IgnoreAndLeave(Duration),
     /// Closes the connection in order.
     Leave,
-    /// Is gone without a word: the connection is dropped, with whatever is unread.
+    /// Vanishes: drops the connection, with unread input.
     Vanish,
 }
 
-/// A member: who it is, and what it does when.
+/// A member: its identity and its schedule.
 #[derive(Clone, Debug)]
 pub struct Member {
     pub host: String,
@@ -39,7 +39,7 @@ pub struct Member {
     pub connects: Duration,
     /// The pieces into which its connection cuts the data.
     pub pieces: Option<Pieces>,
-    /// It speaks TLS, and whom it trusts.
+    /// It speaks TLS, and trusts these authorities.
     pub tls: Option<Trust>,
     /// The password that it gives.
     pub password: Option<Password>,
@@ -51,7 +51,7 @@ pub struct Member {
     pub acts: Vec<(Duration, Act)>,
 }
 
-/// Talk by which a member shows that it is alive.
+/// Talk that shows that a member is alive.
 #[derive(Clone, Copy, Debug)]
 pub struct Fresh {
     pub begin: Duration,

@@ -1,8 +1,8 @@
 //! Our seam over turmoil: the simulated counterpart of `Tcp`.
 //!
-//! turmoil delivers every write whole. Real networks do not, so a stream here can cut what goes
-//! through it into seeded pieces, also in the middle of a character. Whatever a stream delivers is
-//! an event at `TRACE`, which is what two runs of one seed are compared by.
+//! turmoil delivers every write whole. Real networks do not, so a stream here can cut its data into seeded
+//! pieces, even in the middle of a character. Every delivery is an event at `TRACE`, by which two runs of
+//! one seed are compared.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -28,13 +28,13 @@ use super::support::random::SplitMix64;
 pub struct Simulated {
     /// The pieces into which connections cut the data.
     pub pieces: Option<Pieces>,
-    /// The address that the last connection was made from, for whoever wants to find it in the log.
+    /// The local address of the last connection, by which it is found in the log.
     pub last_local: Arc<Mutex<Option<SocketAddr>>>,
-    /// What a server needs to accept anybody.
+    /// A server needs them to accept connections.
     pub descriptors: Descriptors,
 }
 
-/// Whether the operating system still has descriptors for connections that are accepted.
+/// Whether the operating system still has descriptors for new connections.
 #[derive(Clone, Debug, Default)]
 pub struct Descriptors(Arc<AtomicBool>);
 
@@ -52,8 +52,8 @@ impl Descriptors {
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 thread_local! {
-    /// Who has a connection to the server open, in the simulations on this thread. turmoil has no
-    /// keepalive: it never tells the server that a member is gone whose last segment was lost.
+    /// The open connections to the server, in the simulations on this thread. turmoil has no keepalive: it
+    /// never tells the server that a member is gone whose last segment was lost.
     static OPEN: RefCell<BTreeSet<SocketAddr>> = const { RefCell::new(BTreeSet::new()) };
 }
 
@@ -70,7 +70,7 @@ impl Simulated {
     }
 
     fn stream(&self, stream: TcpStream, peer: SocketAddr, end: End) -> SimulatedStream {
-        // Both sides of a connection draw their own pieces, and every connection others.
+        // Each connection draws other pieces, and so does each side of it.
         let pieces =
             self.pieces.map(|pieces| Pieces { seed: pieces.seed ^ u64::from(peer.port()), ..pieces });
         let local = stream.local_addr().expect("a connection has two ends");
@@ -101,7 +101,7 @@ impl Connect for Simulated {
 
 pub struct SimulatedListener {
     listener: TcpListener,
-    /// The next in the queue, if there was no descriptor for it.
+    /// The next connection in the queue, if there was no descriptor for it.
     waiting: Option<(TcpStream, SocketAddr)>,
     network: Simulated,
 }
@@ -139,7 +139,7 @@ pub struct SimulatedStream {
 enum End {
     /// The one that connected, from this address.
     Connected(SocketAddr),
-    /// The one that accepted, and looks now and then whether the other is still there.
+    /// The one that accepted, and checks now and then that the other is still there.
     Accepted(Interval),
 }
 
@@ -210,8 +210,8 @@ impl SimulatedStream {
         Poll::Pending
     }
 
-    /// Draws the length of the next piece; only after a piece went through, so that polling in
-    /// vain changes nothing.
+    /// Draws the length of the next piece. Only done after a piece went through, so that a poll without
+    /// progress changes nothing.
     fn draw(&mut self) {
         if let Some(pieces) = &mut self.pieces {
             pieces.seed = mix(pieces.seed);

@@ -1,4 +1,4 @@
-//! A picture of a world: what went over the network, what the log says, what was done to the hosts.
+//! A picture of a world: its network traffic, the events in its log, and the faults of its hosts.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::recording::Recording;
 use super::timeline::{Mark, MarkKind, Shade, Timeline};
 use super::world::SERVER;
 
-/// Puts the picture together; `host` tells whose address one is.
+/// Draws the picture; `host` looks up the host of an address.
 pub fn draw(
     begin: DateTime,
     server_log: &str,
@@ -32,7 +32,7 @@ pub fn draw(
     Timeline { hosts, messages, shades, marks }
 }
 
-/// What a line of the log says about the host that it is about.
+/// The mark for a line of the log, on the host that it is about.
 fn mark(begin: DateTime, line: &str, memberships: &[Membership]) -> Option<Mark> {
     let (time, event) = line.split_once(" - ")?;
     let time = DateTime::strptime("%Y-%m-%d %H:%M:%S,%3f", time).expect("a time of the log");

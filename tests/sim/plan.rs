@@ -17,7 +17,7 @@ use super::world::{Physics, SERVER, World, seconds};
 /// When every fault ends. None begins later.
 pub const HEALED: Duration = seconds(20);
 
-/// How long after that everyone must hear everyone, and nobody who is gone may be listed.
+/// How long after that, at most, everyone must hear everyone, and the roster must be right.
 pub const LIVENESS: Duration = seconds(60);
 
 /// How often a live member says something fresh after everything has been healed.
@@ -41,7 +41,7 @@ pub struct Plan {
     /// How many messages of a member the server takes at once.
     #[serde(default)]
     pub burst_messages: u32,
-    /// How many a second it takes after such a burst; 0 is unlimited.
+    /// How many a second it takes after such a burst; 0 means no limit.
     #[serde(default)]
     pub messages_per_second: u32,
     /// The largest piece in which connections deliver data, in bytes, if all members are line-framed.
@@ -86,7 +86,7 @@ impl Plan {
         }
     }
 
-    /// The world before anything has happened.
+    /// The world at its beginning.
     pub fn world(&self, traced: bool) -> World {
         self.world_over(|network| network, None, traced)
     }
@@ -123,7 +123,7 @@ impl Plan {
         world
     }
 
-    /// What happens to the network and the hosts, in chronological order.
+    /// The changes of the network and the hosts, in chronological order.
     pub fn changes(&self) -> Vec<(Duration, Change)> {
         let mut changes = Vec::new();
         for &(begin, length, fault) in &self.faults {
@@ -137,7 +137,7 @@ impl Plan {
         changes
     }
 
-    /// What the oracles must know about it.
+    /// The properties of the plan that the oracles need to know.
     pub fn terms(&self) -> Terms {
         let killed = |index| {
             let kills = |fault: &Fault| matches!(fault, Fault::KillMember(other) if self.host(*other) == self.host(index));
@@ -294,8 +294,8 @@ fn many_segments() -> usize {
     64
 }
 
-/// Mostly unlimited, so that bursts are bursts; otherwise so low that every burst is slowed down, and so
-/// high that everything is said before the end.
+/// Mostly unlimited, so that bursts are bursts; otherwise low enough to slow every burst down, and high
+/// enough for everything to be said before the end.
 fn rates() -> impl Strategy<Value = (u32, u32)> {
     prop_oneof![2 => Just((0, 0)), 1 => (1..30_u32, 100..300_u32)]
 }
@@ -332,7 +332,7 @@ fn acts(kinds: Vec<usize>) -> impl Strategy<Value = Act> {
 /// The nickname of a stranger that never sends a complete valid message.
 pub const PROBER: &str = "Prober";
 
-/// What no client should send, with and without a nickname before it.
+/// Input that no client should send, with and without a nickname before it.
 fn garbage() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..40),

@@ -1,4 +1,4 @@
-//! What went over the network in a run, kept for its picture.
+//! The network traffic of a run, recorded for its picture.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::timeline::Message;
 
 thread_local! {
-    /// The recording of the world that takes a step on this thread at the moment: streams are made
-    /// deep inside the server and the client, where nothing could hand it to them.
+    /// The recording of the world that is taking a step on this thread. Streams are created deep inside the
+    /// server and the client, where it cannot be passed to them.
     static CURRENT: RefCell<Option<Recording>> = const { RefCell::new(None) };
 }
 
-/// Every write, and when its last byte was delivered.
+/// Every write, with the time at which its last byte was delivered.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
     writes: Vec<Write>,
@@ -30,7 +30,7 @@ struct Write {
 }
 
 impl Recording {
-    /// Lets everything that is written and delivered in `step` be recorded, if anybody records.
+    /// Records the writes and deliveries of `step`, if there is a recording.
     pub fn during<T>(recording: &mut Option<Self>, step: impl FnOnce() -> T) -> T {
         CURRENT.with_borrow_mut(|current| std::mem::swap(current, recording));
         let done = step();
@@ -38,7 +38,7 @@ impl Recording {
         done
     }
 
-    /// The messages as a picture has them; `host` tells whose address one is.
+    /// The messages for a picture; `host` looks up the host of an address.
     pub fn messages(&self, host: impl Fn(SocketAddr) -> Option<String>) -> Vec<Message> {
         let message = |write: &Write| {
             Some(Message {
@@ -53,7 +53,7 @@ impl Recording {
     }
 }
 
-/// Bytes are on their way.
+/// Records a write.
 pub fn sent(from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
     CURRENT.with_borrow_mut(|current| {
         let Some(recording) = current else { return };
@@ -62,7 +62,7 @@ pub fn sent(from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
     });
 }
 
-/// Bytes have come out at the other end; TCP delivers in order.
+/// Records a delivery. TCP delivers in order.
 pub fn delivered(from: SocketAddr, to: SocketAddr, mut count: usize) {
     CURRENT.with_borrow_mut(|current| {
         let Some(recording) = current else { return };

@@ -1,7 +1,7 @@
-//! Plans that have failed once, as small as they shrank, in `tests/sim/regressions/`.
+//! Plans that have failed once, shrunk, in `tests/sim/regressions/`.
 //!
-//! They are kept as the plans themselves and not as their seeds, which stand for other plans as
-//! soon as there is another kind of fault. A name that is no seed says which mistake it was.
+//! The plans are kept instead of their seeds, which yield other plans as soon as there is another kind of
+//! fault. A file that is not named after a seed is named after the mistake.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::plan::Plan;
 use super::sweep::run;
 
-/// Keeps a plan that failed. Returns where it lies, or why it is not there.
+/// Keeps a plan that failed. Returns its path, or why it could not be written.
 pub fn keep(name: &str, plan: &Plan) -> String {
     let path = directory().join(format!("{name}.json"));
     let json = serde_json::to_string_pretty(plan).expect("a plan is plain data");
@@ -20,7 +20,7 @@ pub fn keep(name: &str, plan: &Plan) -> String {
 }
 
 #[test]
-fn what_has_failed_once_keeps_every_promise() {
+fn every_plan_that_failed_once_keeps_every_promise() {
     let mut kept: Vec<PathBuf> = fs::read_dir(directory())
         .expect("the directory of the kept plans")
         .map(|entry| entry.expect("a readable directory").path())

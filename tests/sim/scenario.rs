@@ -1,4 +1,4 @@
-//! What all named scenarios have in common: how their world begins, and what is kept of it.
+//! The beginning and the end that all named scenarios share.
 //!
 //! A scenario is a file of `tests/sim/scenarios/`. The name of the file is its name, and the first
 //! paragraph in it is its row in the table of `docs/simulation.md`.
@@ -24,7 +24,7 @@ pub fn begin_at(begin: DateTime) -> World {
     World::with(physics(begin))
 }
 
-/// The same, where the lines of `server.log` are also written to `log`.
+/// The same, with the lines of `server.log` also written to `log`.
 pub fn begin_with_log(log: Handle) -> World {
     World::with_log(physics(Physics::default().begin), log)
 }
@@ -40,14 +40,14 @@ fn physics(begin: DateTime) -> Physics {
     }
 }
 
-/// Shows the picture of the scenario of the calling file, and compares its log with what has been
-/// reviewed, and its picture if a document shows it.
+/// Shows the picture of the calling file's scenario. Compares its log with the reviewed snapshot, and the
+/// picture with the one in `docs/timelines` if a document shows it.
 #[track_caller]
 pub fn end(world: &World) {
     end_with_log(world, &world.server_log());
 }
 
-/// The same, where `log` is what has become of the log.
+/// The same, with `log` as the content of the log.
 #[track_caller]
 pub fn end_with_log(world: &World, log: &str) {
     let timeline = world.timeline().expect("scenarios are recorded");

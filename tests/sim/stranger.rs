@@ -1,4 +1,4 @@
-//! Strangers: connections without a client's manners, which send bytes and look at what comes back.
+//! Strangers: connections that do not behave as clients do, and look at the raw answer.
 
 use std::io;
 use std::sync::Arc;
@@ -56,8 +56,8 @@ impl Stranger {
     }
 }
 
-/// What strangers do on a host. It must run to its end before the world ends, or its assertions would
-/// not have been checked.
+/// The script of strangers on a host. It must run to its end before the world ends, or some of its
+/// assertions would not have been checked.
 pub struct Script {
     host: String,
     done: Arc<AtomicBool>,

@@ -32,7 +32,7 @@ pub fn run(plan: &Plan, traced: bool) -> Result<Outcome, String> {
     run_in(plan.world(traced), plan)
 }
 
-/// The same in a given world of that plan.
+/// The same, in a given world of that plan.
 pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
     let mut changes = plan.changes().into_iter().peekable();
     let mut now = Duration::ZERO;

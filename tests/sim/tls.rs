@@ -1,5 +1,5 @@
-//! The chat over TLS over the simulated network. TLS draws its randomness from the operating system,
-//! so these runs differ from each other in their bytes, but not in what they promise.
+//! The chat over TLS over the simulated network. TLS draws its randomness from the operating system, so
+//! these runs differ in their bytes, but keep the same promises.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn talking_world() -> World {
     world
 }
 
-/// What Dinesh sees in it.
+/// The lines that Dinesh sees in it.
 const TALK: [&str; 6] = [
     "Dinesh joined the chat!",
     "Connected to server!",
@@ -93,8 +93,7 @@ fn a_client_without_tls_is_closed_at_once_and_the_room_goes_on() {
 #[test]
 fn every_promise_holds_over_tls() {
     let (identity, trust) = certified();
-    // TLS does not keep the pieces in which something is written, by which the report's framing
-    // tells messages apart.
+    // TLS does not preserve the boundaries of writes, by which the report's framing tells messages apart.
     let in_lines = |(_, plan): &(u64, Plan)| plan.members.iter().all(|member| !member.report_framed);
     for (seed, plan) in (0..).map(|seed| (seed, plan_of(seed))).filter(in_lines).take(SEEDS) {
         let world = plan.encrypted_world(identity.clone(), &trust);

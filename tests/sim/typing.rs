@@ -14,7 +14,7 @@ use super::stranger::Stranger;
 use super::world::{Physics, World, seconds};
 
 #[test]
-fn what_somebody_types_is_a_nickname_when_enter_is_pressed_however_slowly() {
+fn a_typed_nickname_ends_when_enter_is_pressed_however_slow_the_typing() {
     for pause_milliseconds in [150, 300, 1_500] {
         let (heard, _) = answer_to("Alexander\n", Duration::from_millis(pause_milliseconds));
         assert_eq!(
@@ -22,7 +22,7 @@ fn what_somebody_types_is_a_nickname_when_enter_is_pressed_however_slowly() {
             "{pause_milliseconds} ms"
         );
     }
-    // Even if the first keys are fast, and the next one is long in coming.
+    // Even if the keystrokes are fast at first.
     let (heard, after) = answer_to("Al\n", Duration::from_millis(60));
     assert_eq!(heard, "NICKAl joined the chat!\nConnected to server!\n");
     assert!(after < seconds(1), "{after:?}");
@@ -51,8 +51,8 @@ fn somebody_who_types_for_ever_is_closed_after_the_registration_timeout() {
     assert!((REGISTRATION_TIMEOUT..REGISTRATION_TIMEOUT + seconds(1)).contains(&after), "{after:?}");
 }
 
-/// What is heard by somebody who sends this character by character, with a pause after each, and how long
-/// after its first byte the second thing is heard.
+/// The answer to somebody who sends `said` character by character, with a pause after each, and how long
+/// after the first character it comes.
 fn answer_to(said: &str, pause: Duration) -> (String, Duration) {
     let mut world = World::with(Physics::default());
     world.start_server(Config::default());

@@ -1,4 +1,4 @@
-//! A world: one server, its members with what they do and when, and what everybody saw.
+//! A world: one server, its members with their schedules, and the lines that everybody saw.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,12 +25,12 @@ use super::recording::Recording;
 use super::stranger::Script;
 use super::timeline::{Shade, ShadeKind, Timeline};
 
-/// The name under which the server is reached.
+/// The host name of the server.
 pub const SERVER: &str = "server";
 
 const PORT: u16 = 5555;
 
-/// How long a message is on its way in a scenario: fixed, so that it can say when something arrives.
+/// The latency of a message in a scenario: fixed, so that the scenario can say when something arrives.
 pub const LATENCY: Duration = Duration::from_millis(1);
 
 /// The resolution of time, and the latency of messages.
@@ -44,7 +44,7 @@ pub struct Physics {
     pub segments: usize,
     /// Whether every event and every delivered byte is kept.
     pub traced: bool,
-    /// Whether a picture is to be made.
+    /// Whether a picture is drawn.
     pub recorded: bool,
 }
 
@@ -70,21 +70,21 @@ pub struct World {
     notable: Captured,
     witnesses: BTreeMap<String, Witness>,
     physics: Physics,
-    /// What went over the network, if a picture is to be made.
+    /// The network traffic, if a picture is drawn.
     recording: Option<Recording>,
-    /// What was done to the network, for the picture.
+    /// The faults of the network and the hosts, for the picture.
     shades: Vec<Shade>,
     descriptors: Descriptors,
-    /// What strangers do.
+    /// The scripts of the strangers.
     scripts: Vec<Script>,
 }
 
-/// Where the server is, as seen from the members.
+/// The address of the server, for its members.
 pub fn address() -> String {
     format!("{SERVER}:{PORT}")
 }
 
-/// Where it listens, on its own host.
+/// The address that it listens on, on its own host.
 pub fn listen_address() -> String {
     format!("0.0.0.0:{PORT}")
 }
@@ -107,7 +107,7 @@ impl World {
         Self::with_log(physics, io::sink)
     }
 
-    /// The same, where the lines of `server.log` are also written to `log`.
+    /// The same, with the lines of `server.log` also written to `log`.
     pub fn with_log<W>(physics: Physics, log: W) -> Self
     where
         W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
@@ -176,7 +176,7 @@ impl World {
         });
     }
 
-    /// Puts another program into the world, on a host of its own. It keeps what it sees for itself.
+    /// Puts another program into the world, on a host of its own. It records the lines that it sees itself.
     pub fn add_program<F>(&mut self, host: &str, program: impl Fn(Witness) -> F + 'static)
     where
         F: Future<Output = io::Result<()>> + 'static,
@@ -199,7 +199,7 @@ impl World {
         self.scripts.push(script);
     }
 
-    /// Those of the server, for whoever wants to take them away.
+    /// The server's descriptors, which a test can exhaust.
     pub fn descriptors(&self) -> Descriptors {
         self.descriptors.clone()
     }
@@ -213,48 +213,48 @@ impl World {
         }
     }
 
-    /// Nothing gets through any more between the server and a member, and nobody says so.
+    /// Silently drops everything between the server and a member.
     pub fn partition(&mut self, host: &str) {
         self.begin_shade(ShadeKind::Partition, SERVER, host);
         self.within(|sim| sim.partition(SERVER, host));
     }
 
-    /// What is sent between them from now on arrives; what was lost stays lost.
+    /// Ends a partition. The messages that it dropped stay lost.
     pub fn repair(&mut self, host: &str) {
         self.end_shade(host);
         self.within(|sim| sim.repair(SERVER, host));
     }
 
-    /// Everything between the server and a member stands still.
+    /// Holds back everything between the server and a member.
     pub fn hold(&mut self, host: &str) {
         self.begin_shade(ShadeKind::Hold, SERVER, host);
         self.within(|sim| sim.hold(SERVER, host));
     }
 
-    /// It arrives, all at once.
+    /// Ends a hold: everything that was held back arrives at once.
     pub fn release(&mut self, host: &str) {
         self.end_shade(host);
         self.within(|sim| sim.release(SERVER, host));
     }
 
-    /// The server's process dies. Nothing of it reaches its log.
+    /// Kills the server's process, which logs nothing about it.
     pub fn crash_server(&mut self) {
         self.begin_shade(ShadeKind::Crash, SERVER, SERVER);
         self.within(|sim| sim.crash(SERVER));
     }
 
-    /// It is started again.
+    /// Starts it again.
     pub fn restart_server(&mut self) {
         self.end_shade(SERVER);
         self.within(|sim| sim.bounce(SERVER));
     }
 
-    /// Notes for the picture that the disk of the server does not work any more.
+    /// Notes for the picture that the server's disk has failed.
     pub fn disk_fails(&mut self, how: &'static str) {
         self.begin_shade(ShadeKind::Disk(how), SERVER, SERVER);
     }
 
-    /// And that it works again.
+    /// Notes for the picture that the disk works again.
     pub fn disk_works(&mut self) {
         self.end_shade(SERVER);
     }
@@ -273,7 +273,7 @@ impl World {
         }
     }
 
-    /// Lets time go by until it is `at`.
+    /// Runs the simulation until the time is `at`.
     pub fn run_until(&mut self, at: Duration) {
         self.within(|sim| {
             while sim.elapsed() < at {
@@ -297,12 +297,12 @@ impl World {
         Some(picture::draw(self.physics.begin, &log, &memberships, recording, &self.shades, host))
     }
 
-    /// What `server.log` holds by now.
+    /// The content of `server.log` so far.
     pub fn server_log(&self) -> String {
         self.log.text_from(0)
     }
 
-    /// The events inside by now: from `DEBUG` up, and everything if the world is traced.
+    /// The events so far: from `DEBUG` up, and all of them if the world is traced.
     pub fn events(&self) -> String {
         self.events_from(0)
     }
@@ -312,19 +312,19 @@ impl World {
         self.notable.text_from(offset)
     }
 
-    /// Every connection that any member has had by now.
+    /// Every connection that any member has had so far.
     pub fn memberships(&self) -> Vec<Membership> {
         self.witnesses.values().flat_map(Witness::memberships).collect()
     }
 
-    /// What everybody has heard by now, and when.
+    /// The lines that everybody has heard so far, with their times.
     pub fn heard(&self) -> BTreeMap<String, Vec<(Duration, String)>> {
         let heard =
             |witness: &Witness| witness.memberships().into_iter().flat_map(|membership| membership.heard);
         self.witnesses.iter().map(|(host, witness)| (host.clone(), heard(witness).collect())).collect()
     }
 
-    /// What the member on a host has on its screen by now, one line each.
+    /// The lines on the screen of the member on a host so far.
     pub fn screen(&self, host: &str) -> Vec<String> {
         let mut screen = Vec::new();
         for membership in self.witnesses[host].memberships() {
@@ -337,7 +337,7 @@ impl World {
     }
 }
 
-/// What has been written; shared between the simulation and the test.
+/// Captured output, shared between the simulation and the test.
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-"""A client as the report describes it, written anew from that description.
+"""A client as the report describes it, rewritten from that description.
 
 One thread receives: a read equal to NICK is answered with the bare nickname, anything else is
 printed, an exception ends with "Connection lost!". The other sends "<nickname>: <typed line>".

@@ -1,8 +1,8 @@
-"""A server as the report describes it, written anew from that description.
+"""A server as the report describes it, rewritten from that description.
 
-It names clients in the accept loop, keeps two parallel lists, and broadcasts each recv(1024) as it
-came. Its faults are the report's: they are what our checker is to find. Only its address and log can
-be chosen, which the report's could not.
+It registers clients in the accept loop, keeps two parallel lists, and broadcasts each recv(1024) as it
+came. Its faults are the report's: our checker must find them. Unlike the report's, its address and log
+can be chosen.
 
 Usage: server.py [PORT [LOG]]
 """

@@ -85,7 +85,7 @@ fn a_server_that_owes_nothing_may_be_silent() {
 }
 
 #[test]
-fn a_lost_connection_is_said_and_is_a_failure() {
+fn a_lost_connection_is_reported_and_is_a_failure() {
     let mut server = Server::start();
     let mut screen = joined(&server, Window::default());
     server.running.kill();

@@ -1,4 +1,4 @@
-//! What was accepted is what was said: by whom, whole, once, in the sender's order.
+//! Every accepted message was said: by its sender, whole, once, and in the sender's order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,8 +6,8 @@ use crate::actor::Membership;
 use crate::history::{History, LogEvent};
 use crate::plan::PROBER;
 
-/// Each message in the log was said by the member of that nickname, word for word, and stands
-/// there at most as often as it was said: once, since the texts of a plan are all different.
+/// Each message in the log was said by the member with that nickname, word for word, and is in the log at
+/// most as often as it was said: once, since all texts of a plan differ.
 pub fn only_what_was_said(history: &History) -> Result<(), String> {
     // It never sends a complete message.
     let of_prober =
@@ -52,7 +52,7 @@ fn said(membership: &Membership, index: usize) -> Option<&str> {
     membership.said.get(index).map(|(_, text)| text.as_str())
 }
 
-/// For each membership, the texts of it that the log has.
+/// The texts of each membership that the log has.
 fn accepted_of_each(history: &History) -> Vec<(&Membership, Vec<&str>)> {
     history
         .memberships

@@ -2,7 +2,7 @@
 
 use crate::history::History;
 
-/// Every live member has heard something, said after the healing, from every live member.
+/// Every live member has heard something from every live member that was said after the healing.
 pub fn everyone_hears_everyone(history: &History) -> Result<(), String> {
     let healed = history.healed.ok_or("nothing has been healed yet")?;
     let (live, survivors) = (history.live().count(), history.terms.survivors);

@@ -1,17 +1,17 @@
-//! Who is here: join and leave exactly once, alternating; one member a nickname; nobody who is gone.
+//! The roster: everyone joins and leaves exactly once, and each nickname belongs to one live member.
 
 use std::collections::BTreeSet;
 
 use crate::history::{Epoch, History, LogEvent};
 
-/// Nobody leaves who is not here, and nobody joins under a nickname that somebody here has, or under
-/// one that differs in case only.
+/// Nobody leaves without being here, and nobody joins under the nickname of somebody who is here, not even
+/// in another case.
 pub fn join_and_leave_alternate(history: &History) -> Result<(), String> {
     history.epochs.iter().try_for_each(|epoch| roster(epoch).map(|_| ()))
 }
 
-/// At the end those are in the room, by the log, whose connection lives, and no others.
-pub fn the_roster_is_who_is_alive(history: &History) -> Result<(), String> {
+/// At the end, the members in the room according to the log are exactly those whose connections are alive.
+pub fn the_roster_equals_the_live_members(history: &History) -> Result<(), String> {
     let by_the_log = history.epochs.last().map(roster).transpose()?.unwrap_or_default();
     let alive: BTreeSet<String> = history
         .live()

@@ -1,7 +1,7 @@
-//! The promises, as pure functions over a [`History`]: each says what is wrong, or nothing.
+//! The promises, as pure functions over a [`History`]: each returns what is wrong, if anything.
 //!
-//! Those of [`ALWAYS`] hold at every moment and are asked again and again while a run goes on;
-//! those of [`AT_THE_END`] hold once everything has been healed.
+//! Those of [`ALWAYS`] hold at every moment, and are checked again and again during a run; those of
+//! [`AT_THE_END`] hold once everything has been healed.
 
 mod accepted;
 mod liveness;
@@ -39,11 +39,11 @@ pub const ALWAYS: [Oracle; 8] = [
 ];
 
 pub const AT_THE_END: [Oracle; 2] = [
-    ("the roster equals the live members", membership::the_roster_is_who_is_alive),
+    ("the roster equals the live members", membership::the_roster_equals_the_live_members),
     ("every live member receives something fresh from every other", liveness::everyone_hears_everyone),
 ];
 
-/// The first broken promise. `SIM_ORACLE` has only those looked at whose names contain it.
+/// Returns the first broken promise. `SIM_ORACLE` restricts the check to promises whose names contain it.
 pub fn check(oracles: &[Oracle], history: &History) -> Result<(), String> {
     static ONLY: LazyLock<String> = LazyLock::new(|| std::env::var("SIM_ORACLE").unwrap_or_default());
     let mut wanted = oracles.iter().filter(|(promise, _)| promise.contains(ONLY.as_str()));
@@ -53,7 +53,7 @@ pub fn check(oracles: &[Oracle], history: &History) -> Result<(), String> {
 }
 
 fn the_log_is_bounded(history: &History) -> Result<(), String> {
-    // No line is longer than what a member may send and a nickname in front of it.
+    // No line is longer than the longest message with a nickname in front.
     let bound = Transcript::bound_bytes(history.terms.retention_bytes, 2 * LINE_BYTES);
     let mut events = history.epochs.iter().flat_map(|epoch| &epoch.events);
     match history.retained_bytes {

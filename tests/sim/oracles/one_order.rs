@@ -5,9 +5,8 @@ use commonroom::protocol::{Framing, Heard};
 use crate::actor::{Ending, Membership};
 use crate::history::{History, LogEvent, Terms};
 
-/// What a member heard of what everyone is told must be one unbroken stretch of what the log says,
-/// from its own joining on. That is at once: one order for all, nothing invented, nothing twice,
-/// no gap.
+/// The lines for everyone that a member heard must be one unbroken range of those in the log, from its own
+/// joining on. That implies one order for all, nothing invented, nothing twice, and no gap.
 pub fn everyone_sees_the_log(history: &History) -> Result<(), String> {
     for membership in &history.memberships {
         let Some((epoch, joining)) = history.joining(membership) else {
@@ -23,7 +22,7 @@ pub fn everyone_sees_the_log(history: &History) -> Result<(), String> {
     Ok(())
 }
 
-/// All that somebody who joined by a certain event is to be told, the history first.
+/// Everything that a member is to be told who joined by the event `joining`, the history first.
 fn view(events: &[LogEvent], joining: usize, terms: &Terms) -> Vec<String> {
     // No more of the history than a quarter of the retention.
     let mut room_bytes = terms.retention_bytes / 4;
@@ -76,8 +75,7 @@ fn own_joining(membership: &Membership) -> Option<String> {
     membership.nicknames.last().map(|nickname| format!("{nickname} joined the chat!"))
 }
 
-/// Where nothing else is wrong, a member that leaves in order has heard everything that precedes its
-/// leaving in the log.
+/// In a calm run, a member that leaves in order has heard everything that precedes its leaving in the log.
 pub fn members_who_leave_hear_the_rest(history: &History) -> Result<(), String> {
     let left = |membership: &&Membership| {
         membership.framing == Framing::Lines && matches!(membership.ended, Some((_, Ending::Left)))
@@ -99,8 +97,8 @@ pub fn members_who_leave_hear_the_rest(history: &History) -> Result<(), String> 
     Ok(())
 }
 
-/// In the report's framing lines are merged and cut, so all that was heard is compared in one
-/// piece with all that the log says.
+/// In the report's framing lines are merged and cut, so everything that was heard is compared as one text
+/// with all lines of the log.
 fn compare_merged(membership: &Membership, told: &[String]) -> Result<(), String> {
     let mut told = told.iter().map(String::as_str);
     let heard: String = membership.heard.iter().map(|(_, read)| read.as_str()).collect();
@@ -116,9 +114,8 @@ fn compare_merged(membership: &Membership, told: &[String]) -> Result<(), String
     Ok(())
 }
 
-/// Skips what was said to this member alone, which stands between what everyone is told. Nothing
-/// marks its end, so it reaches to the first of the lines that everyone is still to be told. `None`
-/// if nothing else was heard.
+/// Skips private lines between the lines for everyone. Nothing marks the end of a private line, so it
+/// reaches to the first of the lines for everyone that are still to come. `None` if nothing else was heard.
 fn skip_private<'a, 'b>(heard: &'a str, told: impl Iterator<Item = &'b str>) -> Option<&'a str> {
     let rest = heard.trim_start_matches("Connected to server!");
     if rest.starts_with("-- ") {
@@ -136,7 +133,7 @@ mod tests {
 
     const TOLD: [&str; 4] = ["Dinesh joined the chat!", "Dinesh: one", "Alex: two", "Dinesh: three"];
 
-    /// What is said about a report-framed member that has heard these reads.
+    /// The verdict on a report-framed member that has heard these reads.
     fn judge(reads: &[&str]) -> Result<(), String> {
         let membership = Membership {
             host: "Dinesh".to_owned(),
@@ -170,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_missing_or_invented_is_found_also_behind_a_private_one() {
+    fn a_missing_or_invented_line_is_found_even_after_a_private_one() {
         for reads in [
             &["Dinesh joined the chat!", "Alex: two"][..],
             &["Dinesh joined the chat!", "-- Not sent.", "Alex: two"],

@@ -7,12 +7,12 @@ use commonroom::protocol::Framing;
 use crate::actor::{Ending, Membership};
 use crate::history::History;
 
-/// How long a text may be on its way where nothing is wrong with the network: the latencies both
-/// ways, and the moments for which a sender may be slowed down.
+/// How long an echo may take in a calm run: the latencies both ways, and the time for which a sender may be
+/// slowed down.
 const PROMPT: Duration = Duration::from_secs(2);
 
-/// Where nothing is wrong, a member that reads at once hears its own echo at once, even if others in
-/// the room do not read. The echo is late if the server took the text late, or sent it late.
+/// In a calm run, a member that reads at once hears its own echo at once, even if others in the room do not
+/// read. The echo is late if the server took the text late, or sent it late.
 pub fn attentive_members_hear_at_once(history: &History) -> Result<(), String> {
     let attentive = |membership: &&Membership| membership.attentive && membership.framing == Framing::Lines;
     for membership in history.memberships.iter().filter(attentive).filter(|_| history.terms.calm) {
@@ -32,7 +32,7 @@ pub fn attentive_members_hear_at_once(history: &History) -> Result<(), String> {
     Ok(())
 }
 
-/// Until when a member that has not heard something yet was there to hear it.
+/// The last moment at which a member was certainly here to hear something.
 fn still_here(membership: &Membership) -> Option<Duration> {
     match membership.ended {
         Some((at, Ending::Left)) => Some(at),

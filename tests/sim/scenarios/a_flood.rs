@@ -25,7 +25,7 @@ fn a_flood_from_one_member_is_slowed_down_and_nothing_is_lost_and_the_others_hea
     assert!(world.screen("Dinesh").iter().any(|line| line == "Dinesh: who shouts here?"), "said at once");
     assert_eq!(world.screen("Flooder").iter().filter(flood).count(), 15, "its own deliveries go on");
 
-    // That it leaves is noticed when it is its turn, and it is still sent everything.
+    // Its leaving is noticed after its messages, and it is still sent everything.
     world.run_until(seconds(4));
     for host in ["Dinesh", "Flooder"] {
         let screen = world.screen(host);

@@ -10,7 +10,7 @@ use crate::scenario;
 use crate::world::seconds;
 
 #[test]
-fn a_full_disk_stops_nobody_and_what_it_cost_is_said_to_the_operator_and_in_the_log() {
+fn a_full_disk_stops_nobody_and_its_cost_is_told_to_the_operator_and_in_the_log() {
     let machine = Machine::default();
     let mut world = scenario::begin_with_log(machine.log.clone());
     machine.start_server_in(&mut world, Config::default(), seconds(8));

@@ -7,7 +7,7 @@ use crate::scenario;
 use crate::world::seconds;
 
 #[test]
-fn in_a_full_room_whoever_comes_is_told_so_and_there_is_a_place_when_somebody_leaves() {
+fn a_newcomer_to_a_full_room_is_told_so_and_there_is_a_place_when_somebody_leaves() {
     let mut world = scenario::begin();
     let limits = Limits { connections: 2, ..Limits::default() };
     world.start_server(Config { limits, ..Config::default() });

@@ -7,7 +7,7 @@ use crate::scenario;
 use crate::world::seconds;
 
 #[test]
-fn a_killed_member_is_noticed_at_once_though_nobody_says_anything() {
+fn a_killed_member_is_noticed_at_once_even_while_nobody_talks() {
     let mut world = scenario::begin();
     world.start_server(Config::default());
     world.add(Member::new("Dinesh"));

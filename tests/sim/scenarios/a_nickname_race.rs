@@ -16,7 +16,7 @@ fn of_many_that_want_one_nickname_exactly_one_gets_it_and_the_others_choose_agai
     }
     world.run_until(seconds(1));
     let log = world.server_log();
-    // The second name that a member of a simulation tries is the first with a number.
+    // A simulated member that is refused tries its nickname with a number.
     let (joined, refused) =
         (log.matches(" connected from ").count(), log.matches("somebody here has").count());
     assert_eq!((joined, refused), (3, 3), "{log}");

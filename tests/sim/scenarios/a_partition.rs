@@ -7,7 +7,7 @@ use crate::member::Member;
 use crate::scenario;
 use crate::world::seconds;
 
-/// What the simulated network takes on a connection before it makes the writer wait, in writes.
+/// How many writes the simulated network takes on a connection before the writer has to wait.
 const IN_FLIGHT: u64 = 64;
 
 #[test]
@@ -15,7 +15,7 @@ fn a_member_behind_a_partition_holds_nobody_up_is_dropped_and_may_come_back() {
     let mut world = scenario::begin();
     world.start_server(Config::default());
     let mut dinesh = Member::new("Dinesh");
-    // A few more than are taken, so that one must wait.
+    // A few more than the network takes, so that one must wait.
     let talk_ends = 10 + IN_FLIGHT + 6;
     for second in 10..talk_ends {
         dinesh = dinesh.says(seconds(second), "can you hear me?");
@@ -38,7 +38,7 @@ fn a_member_behind_a_partition_holds_nobody_up_is_dropped_and_may_come_back() {
         let heard = screen.iter().filter(|line| *line == "Dinesh: can you hear me?").count();
         assert_eq!(heard, questions, "{screen:#?}");
         assert_eq!(screen.iter().filter(|line| *line == "Alex left the chat.").count(), 1);
-        assert!(!screen.iter().any(|line| line.contains("void")), "it was lost on the way");
+        assert!(!screen.iter().any(|line| line.contains("void")), "it was lost in transit");
         assert_eq!(screen.last().map(String::as_str), Some("Alex: back"));
     }
     assert_eq!(

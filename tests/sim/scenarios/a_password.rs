@@ -35,9 +35,9 @@ fn a_guesser_waits_longer_each_time_and_nobody_else_notices() {
     assert_eq!(
         world.screen("Dinesh")[2..],
         ["Alex joined the chat!", "Dinesh: just us", "Latecomer joined the chat!"],
-        "who does not know the password is never in the room"
+        "a client that does not know the password never joins"
     );
-    // The answer after the fourth takes 8 s, and so long it does not wait.
+    // The fourth answer takes 8 s, and it does not wait that long.
     let pauses: Vec<u64> = world
         .memberships()
         .iter()
@@ -48,7 +48,7 @@ fn a_guesser_waits_longer_each_time_and_nobody_else_notices() {
     scenario::end(&world);
 }
 
-/// As in a school, where all share one address.
+/// As in a school, where everyone shares one address.
 #[test]
 fn the_right_password_gets_in_within_two_seconds_among_eight_endless_guessers() {
     for stays in [seconds(10), Duration::from_millis(20)] {
@@ -65,13 +65,13 @@ fn the_right_password_gets_in_within_its_bound_among_as_many_guessers_as_an_addr
 /// How long they guess.
 const GUESSING: Duration = seconds(60);
 
-/// Some guess, each on one connection after the other, and close it after a while if there is no answer.
-/// Somebody at the same address knows the password, and joins again and again: each time within `bound`.
+/// Guessers open one connection after the other, and close it if there is no answer for a while. A client at
+/// the same address knows the password, and joins again and again, each time within `bound`.
 #[track_caller]
 fn join_among_guessers(guessers: usize, stays: Duration, bound: Duration) {
     let mut world = World::with(Physics::default());
     let password = Password::parse("open sesame").ok();
-    // Shorter than some wait: that a password is looked at late is not its client's fault.
+    // Shorter than some waits, since time that a password waits to be checked does not count.
     let limits = Limits { registration_timeout: seconds(2), ..Limits::default() };
     world.start_server(Config { password, limits, ..Config::default() });
     let joinings = Arc::new(Mutex::new(Vec::new()));
@@ -107,14 +107,14 @@ fn join_among_guessers(guessers: usize, stays: Duration, bound: Duration) {
         assert!(*waited < bound, "{joinings:?}");
     }
     let log = world.server_log();
-    let looked_at = log.matches("the password is wrong").count();
+    let checked = log.matches("the password is wrong").count();
     let most =
         u64::from(WRONG_PASSWORDS_AT_ONCE) + u64::from(WRONG_PASSWORDS_PER_SECOND) * GUESSING.as_secs();
-    assert!(looked_at as u64 <= most, "{looked_at} guesses were looked at");
-    assert!(!log.contains("no password in time"), "that is not true of anybody");
+    assert!(checked as u64 <= most, "{checked} guesses were checked");
+    assert!(!log.contains("no password in time"), "every client gave a password in time");
 }
 
-/// What is heard by somebody who says this, up to its joining, or up to the end.
+/// Gives a nickname and a password. Returns what the server sends until the client has joined, or the end.
 async fn converse(nickname: &str, password: &str) -> io::Result<String> {
     let mut stream = Simulated::default().connect(&address()).await?;
     stream.write_all(format!("{nickname}\n{password}\n").as_bytes()).await?;

@@ -11,8 +11,7 @@ fn a_member_that_reads_too_slowly_falls_off_the_end_of_the_log() {
     let mut world = scenario::begin();
     let limits = Limits { retention_bytes: 4_096, write_timeout: seconds(600), ..Limits::default() };
     world.start_server(Config { limits, ..Config::default() });
-    // So much is on its way to Alex that nothing more is taken, and so much more is said that the
-    // log no longer holds what comes next for it.
+    // First the network takes no more for Alex; then more is said than the log retains.
     let mut dinesh = Member::new("Dinesh");
     for second in 2..200 {
         dinesh = dinesh.says(seconds(second), TALK);

@@ -7,7 +7,7 @@ use crate::scenario;
 use crate::world::seconds;
 
 #[test]
-fn a_member_whose_network_stands_still_misses_nothing_and_delays_nobody() {
+fn a_member_whose_network_stalls_misses_nothing_and_delays_nobody() {
     let mut world = scenario::begin();
     world.start_server(Config::default());
     world.add(Member::new("Dinesh").says(seconds(3), "one").says(seconds(4), "two"));

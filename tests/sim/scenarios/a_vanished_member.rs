@@ -23,7 +23,7 @@ fn a_member_whose_host_vanishes_is_missed_by_the_server_and_misses_it() {
     world.start_server(server::Config::default());
     world.add(Member::new("Dinesh").connects(seconds(1)));
     world.add_program("Alex", |witness| chat_client("Alex", witness));
-    // Alex pings when it has joined, and then whenever it has been silent for so long.
+    // Alex pings when it has joined, and then after each interval of silence.
     let last_ping = 2 * PING_INTERVAL;
     world.run_until(last_ping + seconds(1));
     world.partition("Alex");
@@ -40,7 +40,7 @@ fn a_member_whose_host_vanishes_is_missed_by_the_server_and_misses_it() {
     scenario::end(&world);
 }
 
-/// A `chat-client` in a pipe into which nobody writes, from its beginning to the loss of its connection.
+/// A `chat-client` with a silent pipe as its input, from its start to the loss of its connection.
 async fn chat_client(name: &str, witness: Witness) -> io::Result<()> {
     let begin = Instant::now();
     let network = Simulated::default();
@@ -67,7 +67,7 @@ async fn chat_client(name: &str, witness: Witness) -> io::Result<()> {
     Ok(())
 }
 
-/// What the client prints, line by line.
+/// The output of the client, line by line.
 struct Screen {
     witness: Witness,
     begin: Instant,

@@ -17,7 +17,7 @@ fn a_member_that_vanishes_is_announced_once_and_the_talk_goes_on() {
         Member::new("Alex")
             .connects(seconds(2))
             .says(seconds(3), "I will be right")
-            // The question arrives, unread input makes the end a reset, as when a process is killed.
+            // The question arrives and is not read, so the end is a reset, as when a process is killed.
             .then(seconds(3), Act::Ignore(seconds(2)))
             .then(seconds(5), Act::Vanish),
     );

@@ -10,7 +10,7 @@ use crate::network::Simulated;
 use crate::scenario;
 use crate::world::{SERVER, listen_address, seconds};
 
-/// More than the simulated network takes on a connection before it makes the writer wait, in writes.
+/// More writes than the simulated network takes on a connection before the writer has to wait.
 const LINES: u64 = 70;
 
 #[test]
@@ -19,7 +19,7 @@ fn a_stalled_member_does_not_hold_up_the_end_of_the_others_beyond_the_grace() {
     let asked = seconds(LINES + 5);
     world.within(|sim| {
         sim.host(SERVER, move || async move {
-            // The grace alone is to end it.
+            // Only the grace may end it.
             let limits = Limits { write_timeout: seconds(600), ..Limits::default() };
             let listener = Simulated::default().bind(&listen_address()).await?;
             Server::new(Config { limits, ..Config::default() }).run(listener, sleep(asked)).await;
@@ -35,7 +35,7 @@ fn a_stalled_member_does_not_hold_up_the_end_of_the_others_beyond_the_grace() {
         ["Connection lost!", "-- The server is shutting down."],
         "it is told, and closed, at once"
     );
-    assert!(!world.server_log().contains("Server stopped"), "the stalled one is waited for");
+    assert!(!world.server_log().contains("Server stopped"), "the server waits for the stalled member");
     world.run_until(asked + SHUTDOWN_GRACE + seconds(1));
     assert!(world.server_log().ends_with("Server stopped\n"), "{}", world.server_log());
     scenario::end(&world);

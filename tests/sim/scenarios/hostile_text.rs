@@ -13,7 +13,7 @@ use crate::world::seconds;
 const LOOKALIKES: [&str; 3] = ["Din\u{200b}esh", "Dіnesh", "DINESH"];
 
 #[test]
-fn what_acts_on_a_terminal_and_who_looks_like_another_is_refused_on_the_way_in() {
+fn text_that_acts_on_a_terminal_and_lookalike_nicknames_are_refused_on_the_way_in() {
     let mut world = scenario::begin();
     world.start_server(Config::default());
     world.add(Member::new("Dinesh"));

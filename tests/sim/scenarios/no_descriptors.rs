@@ -10,7 +10,7 @@ use crate::scenario;
 use crate::world::seconds;
 
 #[test]
-fn out_of_file_descriptors_accepting_pauses_and_goes_on_and_members_notice_nothing() {
+fn accepting_pauses_without_descriptors_and_goes_on_and_members_notice_nothing() {
     let mut world = scenario::begin();
     let descriptors = world.descriptors();
     world.start_server_on(

@@ -10,21 +10,21 @@ use crate::member::Member;
 use crate::scenario;
 use crate::world::LATENCY;
 
-/// When the report's log begins.
+/// The time of the first line in the report's log.
 const BEGIN: DateTime = date(2026, 2, 23).at(2, 55, 16, 769_000_000);
 
-/// How long before its line in the log a report-framed client must connect: its request, the
-/// server's `NICK` and its nickname are each on their way once, and then there is silence.
+/// How long before its line in the log a report-framed client must connect: its connection request, the
+/// server's `NICK` and its nickname each take one latency, and then there is silence.
 const HANDSHAKE: Duration = LATENCY.saturating_mul(3).saturating_add(SILENCE);
 
-/// How long after the beginning the report's log has an event.
+/// The time of an event in the report's log, since its beginning.
 fn at(hour: i8, minute: i8, second: i8, millisecond: i32) -> Duration {
     let time = date(2026, 2, 23).at(hour, minute, second, millisecond * 1_000_000);
     time.duration_since(BEGIN).try_into().expect("after the beginning")
 }
 
 #[test]
-fn the_log_that_the_report_shows_is_written_again() {
+fn the_log_in_the_report_is_reproduced() {
     let restarted = at(2, 57, 7, 178);
     let mut world = scenario::begin_at(BEGIN);
     world.start_server(Config::default());

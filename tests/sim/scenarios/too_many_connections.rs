@@ -24,7 +24,7 @@ fn many_connections_from_one_address_are_refused_beyond_the_limit_with_a_reason_
         sleep(seconds(3)).await;
         drop(open);
         sleep(seconds(1)).await;
-        // There is a place as soon as one is left.
+        // A place is free as soon as one is given up.
         Stranger::connect().await?.expect("NICK").await
     });
     world.add(Member::new("Alex").connects(seconds(1)));

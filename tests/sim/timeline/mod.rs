@@ -1,7 +1,7 @@
-//! A picture of a run: one vertical line a host, time downwards, an arrow a message.
+//! A sequence diagram of a run: one vertical line for each host, time downwards, an arrow for each message.
 //!
-//! Nothing in here knows the simulation: a [`Timeline`] is plain data, and the same data gives the same picture
-//! to the byte, so that a picture can be kept in the repository and compared.
+//! Nothing in here knows the simulation: a [`Timeline`] is plain data, and the same data gives the same
+//! picture to the byte, so that a picture can be kept in the repository and compared.
 
 mod rows;
 mod svg;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Everything that a picture shows. All times are since the beginning of the world.
 ///
-/// Whatever happens on a host or between hosts names only those in `hosts`.
+/// Messages, shades and marks name only hosts in `hosts`.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     /// The hosts, from left to right.
@@ -24,30 +24,30 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// The picture for a terminal of `width` columns. It is wider if that is too narrow for the hosts.
+    /// The picture for a terminal of `width` columns, or wider if the hosts do not fit into that.
     pub fn to_text(&self, width: usize) -> String {
         text::draw(self, width)
     }
 
-    /// The picture as an SVG of its own, for a light and a dark page.
+    /// The picture as a standalone SVG, for light and dark pages.
     pub fn to_svg(&self) -> String {
         svg::draw(self)
     }
 
-    /// Which of the vertical lines is the host's.
+    /// The index of the host's vertical line.
     fn position(&self, host: &str) -> usize {
         let position = self.hosts.iter().position(|known| known == host);
         position.unwrap_or_else(|| panic!("{host:?} is none of the timeline's hosts"))
     }
 }
 
-/// Bytes that one host wrote to another at once.
+/// The bytes of one write to another host.
 #[derive(Clone, Debug)]
 pub struct Message {
     pub from: String,
     pub to: String,
     pub sent: Duration,
-    /// None: it never was.
+    /// `None` if it was lost.
     pub delivered: Option<Duration>,
     pub label: String,
 }
@@ -55,10 +55,10 @@ pub struct Message {
 /// The link between two hosts did not work for a while, or a host did not.
 #[derive(Clone, Debug)]
 pub struct Shade {
-    /// Twice the same host if it is about the host itself.
+    /// The same host twice if the host itself did not work.
     pub between: (String, String),
     pub begin: Duration,
-    /// None: it lasts to the end.
+    /// `None` if it lasts to the end.
     pub end: Option<Duration>,
     pub kind: ShadeKind,
 }
@@ -91,7 +91,7 @@ pub enum ShadeKind {
     OneWayPartition,
     Hold,
     Crash,
-    /// How the disk of a host does not work.
+    /// The disk of a host did not work, in this way.
     Disk(&'static str),
 }
 
@@ -101,7 +101,7 @@ pub struct Mark {
     pub host: String,
     pub at: Duration,
     pub kind: MarkKind,
-    /// The text next to the mark. If it is empty, the kind stands there.
+    /// The text next to the mark. If it is empty, the kind is shown.
     pub label: String,
 }
 
@@ -134,7 +134,7 @@ fn clock(at: Duration) -> String {
     format!("{:02}:{:02}.{:03}", at.as_secs() / 60, at.as_secs() % 60, at.subsec_millis())
 }
 
-/// How long it took, as precisely as it matters.
+/// A duration, rounded to the precision that matters.
 fn lapse(duration: Duration) -> String {
     match duration.as_secs() {
         0 => format!("{} ms", duration.as_millis()),
@@ -144,12 +144,12 @@ fn lapse(duration: Duration) -> String {
     }
 }
 
-/// A label that fits into `room` characters and has none that would move its surroundings.
+/// A label of at most `room` characters, without characters that would move its surroundings.
 fn fitted(label: &str, room: usize) -> String {
     let visible = |character: char| match character {
         '\0'..' ' => char::from_u32(0x2400 + u32::from(character)).expect("a control picture"),
         '\x7f' => '␡',
-        // Forbidden in XML, without a width, or turning the direction of what follows.
+        // Forbidden in XML, of no width, or changing the direction of the text.
         '\u{80}'..='\u{9f}'
         | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}'

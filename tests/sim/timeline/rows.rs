@@ -1,7 +1,7 @@
-//! What stands below what.
+//! The rows of a picture.
 //!
 //! Time is too uneven for a scale: a handshake takes milliseconds, and then nothing happens for minutes. So
-//! each thing that happens has a row of its own, and a longer silence is one row that says how long it was.
+//! each event has a row of its own, and a longer silence is one row that says how long it was.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
@@ -12,7 +12,7 @@ use super::{Mark, Message, Shade, ShadeKind, Timeline};
 /// How many rows a picture may have before messages in its middle are left out.
 pub const ROW_LIMIT: usize = 120;
 
-/// A silence that is so long has a row of its own.
+/// A silence of at least this length has a row of its own.
 const SILENCE: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Copy, Debug)]
@@ -28,14 +28,14 @@ pub enum What<'a> {
     /// The arrival of a message that has been [`Late`](What::Late).
     Arrival(&'a Message),
     Mark(&'a Mark),
-    /// A message whose arrival belongs into the same row.
+    /// A message that arrives in the same row.
     Arrow(&'a Message),
     /// A message that arrives in a later row.
     Late(&'a Message),
     /// A message that never arrives.
     Lost(&'a Message),
     Silence(Duration),
-    /// So many messages are not shown.
+    /// This many messages are not shown.
     LeftOut(usize),
 }
 
@@ -53,7 +53,7 @@ impl<'a> What<'a> {
         }
     }
 
-    /// At one and the same instant, a cause comes before what it causes: the repaired link before the
+    /// At the same instant, causes come before their effects: the repaired link before the
     /// arrival, the arrival before the join, and the join before the messages that tell of it.
     fn rank(self) -> u8 {
         match self {
@@ -81,13 +81,13 @@ pub fn shaded(rows: &[Row<'_>], shade: &Shade) -> Range<usize> {
     first_at(shade.begin)..shade.end.map_or(rows.len(), first_at)
 }
 
-/// One row for a message that is delivered before its receiver sees or does anything else, two for any other:
-/// on no vertical line, things may stand in another order than they happened.
+/// One row for a message that is delivered before its receiver sees or does anything else, two for any
+/// other: on each vertical line, events must be in the order in which they happened.
 fn message_rows(timeline: &Timeline) -> Vec<Row<'_>> {
     let mut moments = moments(timeline);
     let mut rows = Vec::new();
     let mut messages: Vec<&Message> = timeline.messages.iter().collect();
-    // What has been delivered earlier has its place on the receiver's line first.
+    // Earlier deliveries take their places on the receiver's line first.
     messages.sort_by_key(|message| (message.delivered, message.sent));
     for message in messages {
         let Some(delivered) = message.delivered else {
@@ -111,7 +111,7 @@ fn message_rows(timeline: &Timeline) -> Vec<Row<'_>> {
     rows
 }
 
-/// When each host does something or something happens to it, but for what it receives.
+/// The times at which each host does something or something happens to it, except deliveries.
 fn moments(timeline: &Timeline) -> BTreeMap<&str, BTreeSet<Duration>> {
     let mut moments = BTreeMap::<&str, BTreeSet<Duration>>::new();
     for message in &timeline.messages {
@@ -131,20 +131,20 @@ fn moments(timeline: &Timeline) -> BTreeMap<&str, BTreeSet<Duration>> {
 fn shade_rows<'a>(shade: &'a Shade, marks: &'a [Mark]) -> impl Iterator<Item = Row<'a>> {
     let begin = Row { at: shade.begin, what: What::ShadeBegins(shade) };
     let end = shade.end.map(|at| Row { at, what: What::ShadeEnds(shade) });
-    // A crash has a mark as a rule, which says the same.
+    // A crash usually has a mark, which says the same.
     let is_marked = |at| marks.iter().any(|mark| mark.host == shade.between.0 && mark.at == at);
     let is_news = move |row: &Row<'_>| shade.kind != ShadeKind::Crash || !is_marked(row.at);
     [begin].into_iter().chain(end).filter(is_news)
 }
 
-/// Leaves out messages in the middle of a picture that is too long, and nothing else: a picture of an eviction
-/// after a thousand messages still has the eviction.
+/// Leaves out messages in the middle of a picture that is too long, and nothing else: a picture of an
+/// eviction after a thousand messages still has the eviction.
 fn without_middle(rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
     if rows.len() <= ROW_LIMIT {
         return rows;
     }
     let (first, last) = (ROW_LIMIT / 2, rows.len() - ROW_LIMIT / 2);
-    // By where a row's message lies in memory: two messages may be equal.
+    // Compared by address, since two messages may be equal.
     let shown: BTreeSet<*const Message> = (rows[..first].iter().chain(&rows[last..]))
         .filter_map(|row| row.what.message())
         .map(std::ptr::from_ref)
@@ -168,7 +168,7 @@ fn with_silences(rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
     for row in rows {
         let previous = result.last().map_or(Row { at: Duration::ZERO, ..row }, |previous| *previous);
         let silence = row.at.saturating_sub(previous.at);
-        // What has been left out may have filled the time.
+        // Messages that were left out may have filled the time.
         if silence >= SILENCE && !matches!(previous.what, What::LeftOut(_)) {
             result.push(Row { at: previous.at, what: What::Silence(silence) });
         }

@@ -1,4 +1,4 @@
-//! The picture as an SVG. All its coordinates are whole numbers, so that nothing depends on how a machine rounds.
+//! The picture as an SVG. All its coordinates are integers, so that rounding cannot differ between machines.
 
 use std::fmt::{self, Write as _};
 
@@ -9,19 +9,19 @@ use super::{Mark, MarkKind, Message, Shade, ShadeKind, Timeline, clock, fitted, 
 const TIMES: i32 = 84;
 /// Where the hosts' lines begin.
 const TOP: i32 = 52;
-/// Outside of the outermost hosts' lines.
+/// The margins outside of the outermost hosts' lines.
 const MARGIN: i32 = 84;
-/// From one row to the next.
+/// The distance from one row to the next.
 const STEP: i32 = 28;
 /// How much lower an arrow ends than it begins, if it ends in its own row.
 const SLANT: i32 = 8;
-/// How wide a character is at the most, nearly always.
+/// The maximum width of nearly all characters.
 const CHARACTER: i32 = 7;
 const LONGEST_LABEL: usize = 40;
 
 const STYLE: &str = include_str!("style.css");
 
-/// What is drawn once and used often: the heads of the arrows and the cross at the end of a lost message.
+/// Shapes that are defined once: the heads of the arrows, and the cross at the end of a lost message.
 const SHAPES: &str = concat!(
     r#"<marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" "#,
     r#"markerUnits="userSpaceOnUse" orient="auto"><path class="head" d="M0 0 8 4 0 8z"/></marker>"#,
@@ -42,7 +42,7 @@ pub fn draw(timeline: &Timeline) -> String {
 struct Drawing<'a> {
     timeline: &'a Timeline,
     rows: Vec<Row<'a>>,
-    /// Between two hosts.
+    /// The distance between two hosts.
     spacing: i32,
     width: i32,
     /// Where the hosts' lines end.
@@ -58,7 +58,7 @@ impl<'a> Drawing<'a> {
         Self { timeline, rows, spacing, width: TIMES + gaps * spacing + 2 * MARGIN, bottom }
     }
 
-    /// What comes later lies on top: no line may go through a label.
+    /// Labels are drawn last, so that no line goes through one.
     fn draw(&self, svg: &mut String) -> fmt::Result {
         self.head(svg)?;
         self.bands(svg)?;
@@ -83,7 +83,7 @@ impl<'a> Drawing<'a> {
         writeln!(svg, r#"<rect class="page" width="{width}" height="{height}"/>"#)
     }
 
-    /// What the line of every host looks like: dotted where time passes and nothing happens.
+    /// The shape of every host's line: dotted where time passes and nothing happens.
     fn host_line(&self) -> Result<String, fmt::Error> {
         let (mut solid, mut dotted) = (format!("M0 {TOP}"), String::new());
         for (index, _) in self.rows.iter().enumerate().filter(|(_, row)| row.what.is_silent()) {
@@ -161,7 +161,7 @@ impl<'a> Drawing<'a> {
         let path = match (to - from).signum() {
             // A host that writes to itself.
             0 => format!("M{from} {begin}h18V{end}H{}", to + 2),
-            // The head touches the line and does not cover it.
+            // The head touches the line without covering it.
             direction => format!("M{from} {begin}L{} {end}", to - 2 * direction),
         };
         writeln!(svg, "<path class=\"{class}\" d=\"{path}\" marker-end=\"url(#{head})\"/>")
@@ -206,17 +206,17 @@ impl<'a> Drawing<'a> {
         Ok(())
     }
 
-    /// Above the middle of an arrow.
+    /// Puts a label above the middle of an arrow.
     fn arrow_label(&self, svg: &mut String, message: &Message, y: i32) -> fmt::Result {
         let (from, to) = (self.x(&message.from), self.x(&message.to));
         if from == to {
-            return self.beside(svg, "label", &message.from, (24, y + SLANT), &message.label);
+            return self.next_to(svg, "label", &message.from, (24, y + SLANT), &message.label);
         }
         let room = fitting((from - to).abs() - 24);
         label(svg, "label middle", (i32::midpoint(from, to), y - 2), &message.label, room)
     }
 
-    /// Above an arrow's begin: it does not end in this row.
+    /// Puts a label above the beginning of an arrow that does not end in this row.
     fn label_at_begin(&self, svg: &mut String, class: &str, message: &Message, y: i32) -> fmt::Result {
         let (from, to) = (self.x(&message.from), self.x(&message.to));
         let (x, anchor) = if to < from { (from - 12, " end") } else { (from + 12, "") };
@@ -228,7 +228,7 @@ impl<'a> Drawing<'a> {
         let (one, other) = (self.x(&shade.between.0), self.x(&shade.between.1));
         let class = format!("{}-label", shade_class(shade.kind));
         if one == other {
-            self.beside(svg, &class, &shade.between.0, (20, y), words)
+            self.next_to(svg, &class, &shade.between.0, (20, y), words)
         } else {
             let room = fitting((one - other).abs() - 24);
             label(svg, &format!("{class} middle"), (i32::midpoint(one, other), y), words, room)
@@ -238,11 +238,11 @@ impl<'a> Drawing<'a> {
     fn mark(&self, svg: &mut String, mark: &Mark, y: i32) -> fmt::Result {
         let (x, class) = (self.x(&mark.host), mark_class(mark.kind));
         writeln!(svg, "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"6\"/>")?;
-        self.beside(svg, &format!("{class}-label"), &mark.host, (16, y + 4), mark.words())
+        self.next_to(svg, &format!("{class}-label"), &mark.host, (16, y + 4), mark.words())
     }
 
-    /// Beside a host's line: to the right, but for the last host, which has no room there.
-    fn beside(
+    /// Puts words next to a host's line: to the right, except for the last host, which has no room there.
+    fn next_to(
         &self,
         svg: &mut String,
         class: &str,

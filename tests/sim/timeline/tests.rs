@@ -17,12 +17,12 @@ fn a_picture_that_would_be_too_long_leaves_out_messages_and_nothing_else() {
     snapshot("timeline_of_a_long_run", &middle.join("\n"));
     for picture in [text, timeline.to_svg()] {
         assert!(picture.matches("hello").count() <= ROW_LIMIT);
-        assert!(picture.contains("evicted"), "what is rare is what the picture is for");
+        assert!(picture.contains("evicted"), "a picture must show rare events");
     }
 }
 
 #[test]
-fn messages_that_are_not_shown_are_counted() {
+fn messages_that_are_left_out_are_counted() {
     let text = chatter(1000).to_text(60);
     let shown = text.matches("hello").count();
     let counts = text.lines().filter_map(|line| line.split_once(" messages left out"));
@@ -102,7 +102,7 @@ fn a_message_that_another_one_overtakes_arrives_in_a_row_of_its_own() {
 }
 
 #[test]
-fn nothing_at_all_is_a_picture_as_well() {
+fn an_empty_timeline_is_a_picture_as_well() {
     let nothing = Timeline::default();
     assert!(nothing.to_svg().ends_with("</svg>\n"));
     assert_eq!(nothing.to_text(0).trim(), "");
@@ -160,7 +160,7 @@ fn marks() -> Vec<Mark> {
     ]
 }
 
-/// As many messages as one wants, and one eviction in their middle.
+/// `count` messages, and an eviction in their middle.
 fn chatter(count: u64) -> Timeline {
     let hosts = ["alex", "server"].map(String::from).to_vec();
     let messages = (0..count).map(|number| {

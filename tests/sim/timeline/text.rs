@@ -6,7 +6,7 @@ use super::{Mark, MarkKind, Message, Shade, Timeline, clock, fitted, lapse};
 /// The column of times at the left.
 const TIMES: usize = 12;
 
-/// Outside of the outermost hosts' lines, for half a name.
+/// The margins outside of the outermost hosts' lines, for half a name.
 const MARGIN: usize = 7;
 
 /// The least distance between two hosts.
@@ -36,7 +36,7 @@ pub fn draw(timeline: &Timeline, width: usize) -> String {
     picture
 }
 
-/// Where everything stands.
+/// The layout of the picture.
 struct Page<'a> {
     timeline: &'a Timeline,
     columns: Vec<usize>,
@@ -98,7 +98,7 @@ impl<'a> Page<'a> {
     fn shade_label(&self, line: &mut Line, shade: &Shade, words: &str) {
         let (one, other) = (self.column(&shade.between.0), self.column(&shade.between.1));
         if one == other {
-            self.beside(line, &shade.between.0, words);
+            self.next_to(line, &shade.between.0, words);
         } else {
             line.put_centred(one.min(other), one.max(other), words);
         }
@@ -113,11 +113,11 @@ impl<'a> Page<'a> {
             MarkKind::Restart => '▲',
             MarkKind::Other => '◆',
         };
-        self.beside(line, &mark.host, mark.words());
+        self.next_to(line, &mark.host, mark.words());
     }
 
     /// Puts words next to a host's line: to the right, except for the last host, which has no room there.
-    fn beside(&self, line: &mut Line, host: &str, words: &str) {
+    fn next_to(&self, line: &mut Line, host: &str, words: &str) {
         let column = self.column(host);
         if column > self.columns[0] && Some(&column) == self.columns.last() {
             let words = fitted(words, LONGEST_LABEL.min(column - TIMES - 2));
@@ -131,7 +131,7 @@ impl<'a> Page<'a> {
     fn message(&self, line: &mut Line, message: &Message, what: What<'_>) {
         let (from, to) = (self.column(&message.from), self.column(&message.to));
         if from == to {
-            return self.beside(line, &message.from, &format!("↺ {}", message.label));
+            return self.next_to(line, &message.from, &format!("↺ {}", message.label));
         }
         match what {
             What::Late(_) => {
