@@ -28,10 +28,10 @@ use support::progress::Progress;
 use support::server::Server;
 use support::wait::wait_for;
 
-/// The name of the binary of a broken server, which is built only where it is asked for.
+/// The binary of a broken server, which is built only on request.
 const REAL_SERVER: &str = "broken-chat-server";
 
-/// Held while the copy of the package is in use: there is only one.
+/// Held while the only copy of the package is in use.
 static PACKAGE: Mutex<()> = Mutex::new(());
 
 #[test]
@@ -52,7 +52,7 @@ fn every_broken_server_is_caught() {
     assert!(escaped.is_empty(), "not caught:\n{}", escaped.join("\n"));
 }
 
-/// No input is known that makes a session of the right server panic.
+/// No input is known that makes a session of the correct server panic, so this runs a broken one.
 #[test]
 fn a_session_that_panics_in_a_real_server_ends_and_the_others_go_on() {
     let package = PACKAGE.lock();
@@ -66,7 +66,7 @@ fn a_session_that_panics_in_a_real_server_ends_and_the_others_go_on() {
     alex.join("Alex");
     alex.send("/nonsense\n");
     dinesh.expect("Alex left the chat.");
-    // Whether in order or by a reset, the connection ends.
+    // The connection ends, in order or by a reset.
     let _ = alex.stream.read_to_end(&mut Vec::new());
     dinesh.send("still here\n/who\n");
     dinesh.expect("Dinesh: still here");
@@ -84,7 +84,7 @@ fn a_session_that_panics_in_a_real_server_ends_and_the_others_go_on() {
 /// Builds a real server that is broken, and returns where its binary is.
 fn build_real_server(broken: &Broken) -> Result<PathBuf, String> {
     let package = broken_package(broken)?;
-    // Building a test along with it makes the dependencies those that are already built for tests.
+    // Building a test along with it selects the features with which the dependencies are already built.
     let arguments = ["test", "--quiet", "--features", "real", "--test", "tidy", "--no-run"];
     let built = cargo(&package, &arguments, 0, "");
     if !built.status.success() {
@@ -100,7 +100,7 @@ fn catch(broken: &Broken) -> Result<(), String> {
     if !built.status.success() {
         return Err(format!("it does not build:\n{}", said(&built)));
     }
-    // Only the oracle that it is meant for is asked, so that none is covered by another.
+    // Only the intended oracle runs, so that no other one hides that it fails to bite.
     let run = cargo(&package, &["test", "--quiet", "--test", "sim", "--", "--exact", test], seeds, says);
     match (run.status.success(), said(&run).contains(says)) {
         (true, _) => Err(format!("{seeds} seeds have not noticed")),
@@ -138,12 +138,12 @@ fn said(output: &Output) -> String {
 
 fn copy_package(to: &Path) {
     fs::create_dir_all(to).expect("a writable target directory");
-    // A package of the same name would make cargo take builds of the copy for the original's.
+    // With the same name, cargo would take builds of the copy for those of the original.
     let names = ("name = \"commonroom\"\n", "name = \"commonroom-broken\"\n");
     let library = ("[lib]\n", "[lib]\nname = \"commonroom\"\n");
     let binaries = ("default-run = \"chat-server\"\n", "autobins = false\n");
     let features = ("[features]\n", "[features]\nreal = []\n");
-    // Binaries of the same names would replace the right ones.
+    // Binaries of the same names would replace the correct ones.
     let manifest = read("Cargo.toml");
     let kept: Vec<&str> = manifest.split("\n\n").filter(|block| !block.starts_with("[[bin]]")).collect();
     let manifest = [names, library, binaries, features]

@@ -1,5 +1,4 @@
-//! What must never be, kept true: the invariants of `docs/architecture.md` as a test, where neither a
-//! lint nor `clippy.toml` can say them.
+//! The invariants of `docs/architecture.md` that neither a lint nor `clippy.toml` can check.
 
 #[path = "broken/mistakes.rs"]
 mod mistakes;
@@ -9,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use mistakes::BROKEN;
 
-/// Longer files want a reason, which stands here.
+/// Files over [`LONG_LINES`] lines, each with its reason.
 const LONG_FILES: [(&str, &str); 2] = [
     ("src/client/session/tests.rs", "nothing but the tests of one state machine"),
     ("src/protocol/framing.rs", "two framings and the choice between them, and as many lines of tests"),
 ];
 const LONG_LINES: usize = 400;
 
-/// The generator asks one poll about thousands of sockets, and looks at the clock of the machine
-/// that it measures: it is never simulated. Its sockets stay in two files.
+/// The load generator polls thousands of sockets at once, and reads the clock of the machine that it
+/// measures, so it is never simulated. Its sockets stay in two files.
 const GENERATOR: &str = "src/tools/load";
 const GENERATOR_SOCKETS: [&str; 2] = ["src/tools/load/connection.rs", "src/tools/load/poller.rs"];
 
@@ -81,7 +80,7 @@ fn nothing_that_could_make_a_simulation_nondeterministic_is_used() {
             let next = file.lines().find(|&(other, _)| other == number + 1);
             assert!(
                 next.is_some_and(|(_, line)| line.trim() == "biased;"),
-                "{}:{number}: a select! without `biased;` takes its branches in random order",
+                "{}:{number}: a select! without `biased;` polls its branches in random order",
                 file.path.display()
             );
         }
@@ -116,15 +115,15 @@ fn every_test_that_a_document_names_exists() {
             named += 1;
             assert!(
                 tests.contains(&format!("fn {name}(")),
-                "{} names the test {name}, which is not there",
+                "{} names the test {name}, which does not exist",
                 document.display()
             );
         }
     }
-    assert!(named > 0, "no document names a test: the check would be in vain");
+    assert!(named > 0, "no document names a test, so nothing was checked");
 }
 
-/// A scenario is added by adding its file: what follows from the files is written here, not by hand.
+/// A scenario is added by adding its file. This test writes the lists that follow from the files.
 #[test]
 fn the_scenarios_are_registered_and_listed_as_their_files_say() {
     let directory = root().join("tests/sim/scenarios");
@@ -163,7 +162,7 @@ fn every_timeline_is_embedded_in_a_document() {
     }
 }
 
-/// Makes what follows `heading`, up to the next empty line, `wanted`. Returns the file if it was not.
+/// Replaces the text between `heading` and the next empty line. Returns the file if that changed it.
 fn is_rewritten(path: &Path, heading: &str, wanted: &str) -> Option<PathBuf> {
     let text = fs::read_to_string(path).expect("a readable file");
     let (before, after) = text.split_once(heading).expect("the heading");
@@ -256,7 +255,7 @@ impl SourceFile {
     #[track_caller]
     fn must_not_contain(&self, forbidden: &str) {
         if let Some((number, _)) = self.lines().find(|(_, line)| line.contains(forbidden)) {
-            panic!("{}:{number}: {forbidden:?} must not stand here", self.path.display());
+            panic!("{}:{number}: {forbidden:?} must not occur here", self.path.display());
         }
     }
 }
@@ -267,7 +266,7 @@ fn root() -> PathBuf {
 
 fn rust_files(below: &str) -> impl Iterator<Item = SourceFile> + use<> {
     let paths = files_below(&root().join(below), "rs");
-    assert!(!paths.is_empty(), "{below} has no sources: the check would be in vain");
+    assert!(!paths.is_empty(), "{below} has no sources, so nothing was checked");
     paths
         .into_iter()
         .map(|path| SourceFile { text: fs::read_to_string(&path).expect("a readable source"), path })
