@@ -142,7 +142,7 @@ fn a_connection_lost_before_joining_tells_how_many_lines_were_not_sent() {
 }
 
 #[test]
-fn a_connection_lost_in_the_middle_tells_what_was_not_confirmed_and_what_was_not_sent() {
+fn a_connection_lost_in_the_middle_counts_unconfirmed_and_unsent_lines() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let server = std::thread::spawn(move || {
@@ -167,7 +167,7 @@ fn a_connection_lost_in_the_middle_tells_what_was_not_confirmed_and_what_was_not
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_is_said_and_cannot_be_written_is_a_failure_after_everything_was_sent() {
+fn an_echo_that_cannot_be_written_is_a_failure_after_everything_was_sent() {
     let server = Server::start();
     let mut dinesh = server.join("Dinesh");
     let mut bot = command("chat-client");

@@ -65,7 +65,7 @@ const BURST_LINES: usize = 200;
 const BEGIN: &str = "the soak begins";
 const END: &str = "the soak ends";
 
-/// How long one that leaves waits for the server, which is busy.
+/// How long a leaving member waits for the busy server.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Client = Connection<<ResettingTcp as Connect>::Stream>;
@@ -329,7 +329,7 @@ async fn read_nothing(common: &Common, name: &str, dice: &mut Dice) -> io::Resul
     Ok(())
 }
 
-/// Joins as one that pings only when it is told to.
+/// Joins with a client that pings only on request.
 async fn join(server: &str, name: &str) -> Result<Client, JoinError> {
     let nickname = Nickname::parse(name).expect("a valid nickname");
     client::join(&ResettingTcp, server, Config::new(nickname).without_heartbeat()).await

@@ -1,11 +1,11 @@
-//! Where things stand on the screen.
+//! The layout of the screen.
 
 use rustix::process::Signal;
 
 use super::screen::{Screen, Window, joined, scripted_and_joined};
 use crate::support::Server;
 
-/// The one who forges, and a text that would fill a row of its own.
+/// A forged line: wrapped at 80 columns, its end would fill a row of its own.
 fn forged() -> String {
     format!("hi{}Boss: I quit", " ".repeat(73))
 }
@@ -30,7 +30,7 @@ fn a_wrapped_line_cannot_pass_for_anothers() {
 }
 
 #[test]
-fn a_terminal_that_takes_characters_for_wider_than_they_are_does_not_wrap_either() {
+fn a_terminal_that_draws_characters_too_wide_does_not_wrap_either() {
     let (mut server, mut screen) = scripted_and_joined(true, Window::default());
     server.send("Alex: hi\n");
     screen.expect("Alex: hi");
@@ -48,7 +48,7 @@ fn wide_characters_and_emoji_keep_the_cursor_right() {
     screen.expect_last_row("Dinesh: 漢字 👍 né");
     let before = "Dinesh: ".len() + 4 + 1 + 2 + 1;
     screen.wait_for("the cursor on the n", |screen| screen.cursor().1 == before);
-    // One key removes the whole of an emoji that is made of several.
+    // One key removes a whole emoji, even if it consists of several.
     screen.types("👩\u{200d}👧\u{7f}x");
     screen.wait_for("the x", |screen| screen.rows().last().is_some_and(|row| row == "Dinesh: 漢字 👍 xné"));
     screen.wait_for("the cursor after it", |screen| screen.cursor().1 == before + 1);
@@ -133,7 +133,7 @@ fn a_dumb_terminal_shows_plain_lines() {
 fn the_terminal_is_left_as_it_was() {
     let server = Server::start();
     for (keys, signal) in [("/quit\r", None), ("", Some(Signal::TERM)), ("", Some(Signal::HUP))] {
-        // The shell outlives the signal, and in the end says how the terminal is set.
+        // The shell outlives the signal, and prints the settings of the terminal at the end.
         let shell = "trap : TERM HUP; \"$@\"; code=$?; stty -a; exit $code";
         let mut screen = joined(&server, Window { shell, rows: 40, ..Window::default() });
         screen.types(keys);
@@ -149,7 +149,7 @@ fn the_terminal_is_left_as_it_was() {
     }
 }
 
-/// Whatever was switched on was switched off again after that.
+/// Asserts that a mode was switched off after it was last switched on.
 #[track_caller]
 fn assert_the_last(screen: &Screen, on: &str, off: &str) {
     let written = String::from_utf8_lossy(&screen.written);

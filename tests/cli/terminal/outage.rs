@@ -1,4 +1,4 @@
-//! What a person is told when the server is not there any more.
+//! The messages to a person when the server is silent or gone.
 
 use super::screen::{Window, joined, scripted_and_joined};
 use crate::support::Server;
@@ -26,7 +26,7 @@ fn lines_typed_during_an_outage_are_named_when_the_connection_is_lost() {
 }
 
 #[test]
-fn of_many_lines_that_are_lost_some_are_named_and_the_others_counted() {
+fn of_many_lost_lines_some_are_named_and_the_others_counted() {
     let (mut server, mut screen) = scripted_and_joined(true, Window::default());
     screen.type_line("line 0.");
     server.expect_next("Dinesh: line 0.");
@@ -35,7 +35,7 @@ fn of_many_lines_that_are_lost_some_are_named_and_the_others_counted() {
     for number in 1..=50 {
         screen.type_line(&format!("line {number}."));
     }
-    // No more than this are sent ahead of what is confirmed.
+    // No more lines than these are sent without being confirmed.
     for number in 1..=32 {
         server.expect_next(&format!("Dinesh: line {number}."));
     }
@@ -54,7 +54,7 @@ fn of_many_lines_that_are_lost_some_are_named_and_the_others_counted() {
 }
 
 #[test]
-fn that_nothing_is_heard_is_said_after_a_few_seconds_and_taken_back() {
+fn silence_is_reported_after_a_few_seconds_and_the_report_is_taken_back() {
     let (mut server, mut screen) = scripted_and_joined(true, Window::default());
     screen.type_line("hello?");
     server.expect_next("Dinesh: hello?");

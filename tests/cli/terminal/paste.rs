@@ -1,9 +1,9 @@
-//! What is pasted, and the keys that end a line or everything.
+//! Pasted text, and the keys that end a line or the client.
 
 use super::screen::{Window, joined, scripted_and_joined};
 use crate::support::{Server, UNLIMITED};
 
-/// A paste of ten thousand bytes, far more than one read of a terminal takes.
+/// With 300 lines, far more than one read of a terminal takes.
 fn pasted_lines(count: usize) -> Vec<String> {
     (1..=count).map(|number| format!("line {number} of the paste, as long as a line is")).collect()
 }
@@ -69,7 +69,7 @@ fn one_ctrl_c_leaves_in_the_middle_of_a_paste() {
 }
 
 #[test]
-fn what_is_waiting_is_sent_as_what_was_sent_before_is_confirmed() {
+fn waiting_lines_are_sent_as_earlier_ones_are_confirmed() {
     let (mut server, mut screen) = scripted_and_joined(true, Window::default());
     screen.types(&(pasted_lines(100).join("\r") + "\r"));
     for line in pasted_lines(100) {

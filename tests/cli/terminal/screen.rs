@@ -1,4 +1,4 @@
-//! A pseudo-terminal with a screen: what a person would see of `chat-client`.
+//! A pseudo-terminal with a screen, as a person sees it.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _, Write as _};
@@ -14,10 +14,10 @@ use rustix::termios::{Winsize, tcgetpgrp, tcsetwinsize};
 
 use crate::support::{DEADLINE, Peer, Server, command};
 
-/// How often the end of the client is looked for.
+/// How often to check whether the client has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How a window is set up.
+/// The setup of a window.
 #[derive(Clone, Copy)]
 pub struct Window<'a> {
     pub columns: u16,
@@ -47,7 +47,7 @@ pub struct Screen {
 impl Screen {
     pub fn of_client(address: SocketAddr, arguments: &[&str], window: Window<'_>) -> Self {
         let client = command("chat-client");
-        // A pseudo-terminal is born without a size.
+        // A new pseudo-terminal has no size.
         let size = format!("stty cols {} rows {} echo", window.columns, window.rows);
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{size} && {}", window.shell), "sh"]);
@@ -64,7 +64,7 @@ impl Screen {
         Self { process, terminal, output, cells: seen, written: Vec::new() }
     }
 
-    /// Types, or pastes into a terminal that does not say so.
+    /// Types, or pastes into a terminal without bracketed paste.
     pub fn types(&mut self, keys: &str) {
         self.terminal.write_all(keys.as_bytes()).expect("the terminal takes it");
     }
@@ -74,12 +74,12 @@ impl Screen {
         self.types(&format!("{line}\r"));
     }
 
-    /// Pastes into a terminal that marks what is pasted.
+    /// Pastes into a terminal with bracketed paste.
     pub fn pastes(&mut self, text: &str) {
         self.types(&format!("\x1b[200~{text}\x1b[201~"));
     }
 
-    /// Changes the size of the window, and waits until the client has drawn it anew.
+    /// Resizes the window, and waits until the client has redrawn it.
     #[track_caller]
     pub fn resize(&mut self, columns: u16, rows: u16) {
         self.cells.screen_mut().set_size(cells(rows), cells(columns));
@@ -95,7 +95,7 @@ impl Screen {
         kill_process_group(group, signal).expect("the client is there");
     }
 
-    /// What is seen now, row by row up to the last that is not empty.
+    /// The visible rows, up to the last that is not empty.
     pub fn rows(&self) -> Vec<String> {
         self.cells.screen().contents().lines().map(|row| row.trim_end().to_owned()).collect()
     }
@@ -122,7 +122,7 @@ impl Screen {
         }
     }
 
-    /// Waits until this is seen.
+    /// Waits until exactly one row contains the text.
     #[track_caller]
     pub fn expect(&mut self, wanted: &str) {
         self.expect_times(1, wanted);
@@ -136,7 +136,7 @@ impl Screen {
         });
     }
 
-    /// Waits until the last row, where one types, is this.
+    /// Waits until the last row, the one for typing, is this.
     #[track_caller]
     pub fn expect_last_row(&mut self, wanted: &str) {
         self.wait_for(&format!("{wanted:?} at the end"), |screen| {
@@ -148,7 +148,7 @@ impl Screen {
     #[track_caller]
     pub fn expect_exit_code(&mut self, code: i32) {
         let deadline = Instant::now() + DEADLINE;
-        // The client may be in need of somebody who reads what it writes.
+        // The client may be blocked until somebody reads its output.
         loop {
             match self.output.recv_timeout(POLL_INTERVAL) {
                 Ok(bytes) => self.take(&bytes),
@@ -176,7 +176,7 @@ impl Screen {
     }
 }
 
-/// A server that does what the test says, and Dinesh on a terminal, who has connected to it.
+/// A server that the test plays, and Dinesh on a terminal, connected to it.
 pub fn scripted(arguments: &[&str], window: Window<'_>) -> (Peer, Screen) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let arguments = [&["--nickname", "Dinesh"], arguments].concat();
@@ -186,7 +186,7 @@ pub fn scripted(arguments: &[&str], window: Window<'_>) -> (Peer, Screen) {
     (Peer { stream: BufReader::new(stream) }, screen)
 }
 
-/// The same after the handshake, with a server that answers pings or does not.
+/// The same after the handshake, with a server that may answer pings.
 pub fn scripted_and_joined(answers_pings: bool, window: Window<'_>) -> (Peer, Screen) {
     let (mut server, mut screen) = scripted(&[], window);
     server.send("NICK");
