@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its last.
 //!
-//! A connection registers ([`handshake`](super::handshake)). Then [`listen`] brings what the member
-//! sends to the room, while [`delivered`] watches over the deliveries to the member: the hub
+//! A connection registers ([`handshake`]). Then [`Session::listen`] brings the member's
+//! messages to the room, while [`delivered`] watches over the deliveries to the member: the hub
 //! writes, and the session waits for sockets that are full. Neither waits for the other.
 //!
 //! A session takes as much memory as its largest state, and most of its life it is idle. Anything
@@ -85,7 +85,7 @@ impl<S: Stream> Session<'_, S> {
         }
     }
 
-    /// Brings what the member sends to the room.
+    /// Brings the member's messages to the room.
     async fn listen(&mut self) -> DisconnectReason {
         loop {
             if self.hub.somebody_is_far_behind() {
@@ -93,8 +93,8 @@ impl<S: Stream> Session<'_, S> {
             }
             match self.hub.handle_messages(self.member, self.connection) {
                 Handled::Quit => return DisconnectReason::Quit,
-                // Fast senders are read later. Their deliveries go on meanwhile; that such a member leaves
-                // is noticed after what it has sent.
+                // Fast senders are read later. Their deliveries go on meanwhile; that such a member has
+                // left is noticed only after its messages.
                 Handled::Slowed(pause) => {
                     Box::pin(sleep(pause)).await;
                     continue;
