@@ -69,8 +69,10 @@ pub const ANSWERS_PAUSE: Duration = Duration::from_millis(5);
 /// costs no memory.
 pub const WRITE_BYTES: usize = 256 * 1_024;
 
-/// How many members are written to before reading and accepting have their turn.
-pub const DELIVERIES_AT_ONCE: usize = 1_024;
+/// How many members are written to before sockets are read again. What comes meanwhile goes into the
+/// same writes for the members after them, so the walk works like an elevator: a line waits for one walk
+/// at most, and more lines share a write.
+pub const DELIVERIES_AT_ONCE: usize = 64;
 
 /// How much of one member's input is read at once, before the next member has its turn.
 pub const READ_BYTES: usize = 64 * 1_024;
