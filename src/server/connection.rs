@@ -19,40 +19,13 @@ use crate::room::{DisconnectReason, FellBehind, Read, Reader, Transcript};
 
 /// A connection that was accepted.
 pub(super) struct Connection<S> {
-    pub(super) incoming: Incoming<S>,
-    pub(super) outgoing: Outgoing<S>,
+    stream: Shared<S>,
     pub(super) peer: SocketAddr,
-}
-
-impl<S: Stream> Connection<S> {
-    pub(super) fn new(stream: S, peer: SocketAddr) -> Self {
-        let stream = Shared(Arc::new(Mutex::new(stream)));
-        let incoming = Incoming { stream: stream.clone(), decoder: Decoder::new() };
-        Self { incoming, outgoing: Outgoing { stream, framing: Framing::Lines, flushed: true }, peer }
-    }
-
-    /// The outlet of its lines, once it belongs to a member.
-    pub(super) fn outlet(&self) -> Outlet<S> {
-        Outlet {
-            stream: self.outgoing.stream.clone(),
-            framing: self.outgoing.framing,
-            flushed: true,
-            status: Status::Ready,
-            session: Waker::noop().clone(),
-        }
-    }
-
-    /// Closes the connection so that the last bytes written arrive: a socket that is dropped with
-    /// unread input resets the connection, and the reset overtakes the data.
-    pub(super) async fn close(&mut self) {
-        let in_order = async {
-            self.outgoing.stream.shutdown().await?;
-            while poll_fn(|context| self.incoming.poll_discard(context)).await? {}
-            io::Result::Ok(())
-        };
-        // However it ends, nothing more can be done for this peer.
-        let _ = timeout(LINGER, in_order).await;
-    }
+    pub(super) decoder: Decoder,
+    /// How the peer expects its lines.
+    pub(super) framing: Framing,
+    /// Nothing that was written waits inside the connection.
+    pub(super) flushed: bool,
 }
 
 /// How a connection ends.
@@ -64,13 +37,23 @@ pub(super) enum Ending {
     Broken,
 }
 
-/// The input from a peer.
-pub(super) struct Incoming<S> {
-    stream: Shared<S>,
-    pub(super) decoder: Decoder,
-}
+impl<S: Stream> Connection<S> {
+    pub(super) fn new(stream: S, peer: SocketAddr) -> Self {
+        let stream = Shared(Arc::new(Mutex::new(stream)));
+        Self { stream, peer, decoder: Decoder::new(), framing: Framing::Lines, flushed: true }
+    }
 
-impl<S: Stream> Incoming<S> {
+    /// The outlet of its lines, once it belongs to a member.
+    pub(super) fn outlet(&self) -> Outlet<S> {
+        Outlet {
+            stream: self.stream.clone(),
+            framing: self.framing,
+            flushed: true,
+            status: Status::Ready,
+            session: Waker::noop().clone(),
+        }
+    }
+
     /// The next whole message, as the handshake needs it.
     pub(super) async fn message(&mut self) -> io::Result<Result<String, Refusal>> {
         loop {
@@ -104,7 +87,7 @@ impl<S: Stream> Incoming<S> {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let Self { stream, decoder } = self;
+        let Self { stream, decoder, .. } = self;
         stream.poll_read(context, |bytes, is_full| {
             if is_full {
                 decoder.push_cut(bytes);
@@ -118,17 +101,7 @@ impl<S: Stream> Incoming<S> {
     fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         self.stream.poll_read(context, |_, _| {})
     }
-}
 
-/// The output to a peer that is not a member, or not yet.
-pub(super) struct Outgoing<S> {
-    stream: Shared<S>,
-    pub(super) framing: Framing,
-    /// Nothing that was written waits inside the connection.
-    pub(super) flushed: bool,
-}
-
-impl<S: Stream> Outgoing<S> {
     /// Writes a text of the handshake, as it is.
     pub(super) async fn write_now(&mut self, text: &str) -> io::Result<()> {
         self.flushed = false;
@@ -136,6 +109,18 @@ impl<S: Stream> Outgoing<S> {
         self.stream.flush().await?;
         self.flushed = true;
         Ok(())
+    }
+
+    /// Closes the connection so that the last bytes written arrive: a socket that is dropped with
+    /// unread input resets the connection, and the reset overtakes the data.
+    pub(super) async fn close(&mut self) {
+        let in_order = async {
+            self.stream.shutdown().await?;
+            while poll_fn(|context| self.poll_discard(context)).await? {}
+            io::Result::Ok(())
+        };
+        // However it ends, nothing more can be done for this peer.
+        let _ = timeout(LINGER, in_order).await;
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn admit<S: Stream>(
             Err(tokio::select! {
                 biased;
                 () = place.gives_way() => Ending::Broken,
-                ending = part(connection, hub, unregistered, awaited, refused) => ending,
+                ending = Box::pin(part(connection, hub, unregistered, awaited, refused)) => ending,
             })
         }
     }
@@ -87,7 +87,8 @@ impl<S: Stream> Handshake<'_, '_, S> {
         loop {
             attempts_left -= 1;
             let answer = self.answer(Awaited::Nickname).await?;
-            if let Some(member) = self.consider(answer, &mut password, attempts_left > 0).await? {
+            let considered = Box::pin(self.consider(answer, &mut password, attempts_left > 0)).await;
+            if let Some(member) = considered? {
                 return Ok(member);
             }
         }
@@ -105,8 +106,8 @@ impl<S: Stream> Handshake<'_, '_, S> {
         let chosen = answer
             .map_err(|refusal| if refusal == Refusal::TooLong { Refusal::NicknameTooLong } else { refusal })
             .and_then(|name| Nickname::parse(&name).map_err(Refusal::from));
-        let framing = self.connection.incoming.decoder.framing().unwrap_or(Framing::Report);
-        self.connection.outgoing.framing = framing;
+        let framing = self.connection.decoder.framing().unwrap_or(Framing::Report);
+        self.connection.framing = framing;
         if let Some(password) = password.take_if(|_| chosen.is_ok()) {
             self.ask_password(&wanted, password).await?;
         }
@@ -114,7 +115,7 @@ impl<S: Stream> Handshake<'_, '_, S> {
             Ok((id, nickname)) => {
                 debug!(peer = %self.connection.peer, ?framing, "registered");
                 if framing == Framing::Report {
-                    self.connection.incoming.decoder.set_report_prefix(&format!("{wanted}: "));
+                    self.connection.decoder.set_report_prefix(&format!("{wanted}: "));
                 }
                 // Usually they are the same, and then the text is shared.
                 let chosen = Arc::from(nickname);
@@ -143,7 +144,7 @@ impl<S: Stream> Handshake<'_, '_, S> {
     /// Asks for the password of the room, once. Before it is right, nothing is said about who is
     /// here, and no nickname is taken.
     async fn ask_password(&mut self, chosen: &str, password: &Password) -> Result<(), Unregistered> {
-        let framing = self.connection.outgoing.framing;
+        let framing = self.connection.framing;
         let end = if framing == Framing::Lines { "\n" } else { "" };
         self.send(&format!("{PASSWORD_REQUEST}{end}")).await?;
         // A line that is refused is not the password either.
@@ -184,9 +185,9 @@ impl<S: Stream> Handshake<'_, '_, S> {
     /// waiting for the answer, and must not hold up others.
     async fn stays(&mut self, wait: Duration) -> io::Result<bool> {
         let until = Instant::now() + wait;
-        let incoming = &mut self.connection.incoming;
-        while let Ok(read) = timeout_at(until, incoming.read()).await {
-            if !read? || incoming.decoder.held_bytes() > LINE_BYTES {
+        let connection = &mut *self.connection;
+        while let Ok(read) = timeout_at(until, connection.read()).await {
+            if !read? || connection.decoder.held_bytes() > LINE_BYTES {
                 return Ok(false);
             }
         }
@@ -196,13 +197,13 @@ impl<S: Stream> Handshake<'_, '_, S> {
     /// The client's answer, if it comes in time.
     async fn answer(&mut self, awaited: Awaited) -> Result<Result<String, Refusal>, Unregistered> {
         self.awaited = awaited;
-        let message = timeout_at(self.deadline, self.connection.incoming.message()).await;
+        let message = timeout_at(self.deadline, self.connection.message()).await;
         Ok(message.map_err(|_| Unregistered::TooLate)??)
     }
 
     /// Sends a text, if the client takes it in time.
     async fn send(&mut self, text: &str) -> Result<(), Unregistered> {
-        let written = timeout_at(self.deadline, self.connection.outgoing.write_now(text)).await;
+        let written = timeout_at(self.deadline, self.connection.write_now(text)).await;
         Ok(written.map_err(|_| Unregistered::TooLate)??)
     }
 
@@ -251,7 +252,7 @@ async fn part<S: Stream>(
     };
     // A client that has not even taken the request for its nickname, or has not completed its TLS
     // handshake, would not take this either.
-    if connection.outgoing.flushed { tell_finally(connection, hub, &notice).await } else { Ending::Broken }
+    if connection.flushed { tell_finally(connection, hub, &notice).await } else { Ending::Broken }
 }
 
 /// Writes the last line to somebody who is not a member.
@@ -260,9 +261,9 @@ async fn tell_finally<S: Stream>(
     hub: &Hub<S>,
     notice: &Notice<'_>,
 ) -> Ending {
-    let end = if connection.outgoing.framing == Framing::Lines { "\n" } else { "" };
+    let end = if connection.framing == Framing::Lines { "\n" } else { "" };
     let line = format!("{notice}{end}");
-    let told = timeout(hub.limits().write_timeout, connection.outgoing.write_now(&line)).await;
+    let told = timeout(hub.limits().write_timeout, connection.write_now(&line)).await;
     if let Ok(Ok(())) = told { Ending::InOrder } else { Ending::Broken }
 }
 

@@ -128,7 +128,7 @@ impl<S: Stream> Hub<S> {
 
     /// Handles the messages that have come from a member.
     pub(super) fn handle_messages(&self, member: &mut Member, connection: &mut Connection<S>) -> Handled {
-        let Connection { incoming, peer, .. } = connection;
+        let Connection { decoder, peer, .. } = connection;
         let rate = self.limits().rate;
         let at_once_bytes = (self.limits().retention_bytes / HANDLED_IN_RETENTION) as u64;
         let now = Instant::now();
@@ -145,7 +145,7 @@ impl<S: Stream> Hub<S> {
                 if state.room.transcript().end() - end > at_once_bytes {
                     break Handled::Some;
                 }
-                let Some(message) = incoming.decoder.next_message() else { break Handled::All };
+                let Some(message) = decoder.next_message() else { break Handled::All };
                 member.rate_limiter.take(rate, now);
                 if state.handle(member, *peer, message).is_break() {
                     break Handled::Quit;

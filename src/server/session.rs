@@ -108,9 +108,9 @@ impl<S: Stream> Session<'_, S> {
             // A member that sends without a pause must not keep its own deliveries waiting.
             yield_now().await;
             let read = if self.member.pings {
-                Box::pin(timeout(self.hub.limits().ping_timeout, self.connection.incoming.read())).await
+                Box::pin(timeout(self.hub.limits().ping_timeout, self.connection.read())).await
             } else {
-                Ok(self.connection.incoming.read().await)
+                Ok(self.connection.read().await)
             };
             match read {
                 Ok(Ok(true)) => {}

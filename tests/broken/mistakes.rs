@@ -128,7 +128,7 @@ pub const BROKEN: &[Broken] = &[
         mistakes: &[Mistake {
             right: "Ok(Ok(false)) => return DisconnectReason::Quit,",
             wrong: "Ok(Ok(false)) => {
-                self.connection.incoming.decoder.push(b\"\\n\");
+                self.connection.decoder.push(b\"\\n\");
                 self.hub.handle_messages(self.member, self.connection);
                 return DisconnectReason::Quit;
             }",

@@ -32,7 +32,7 @@ struct State {
 /// Connections in order of arrival, each with the signal that tells it to end.
 #[derive(Default)]
 struct Queue {
-    waiting: BTreeMap<u64, Arc<Notify>>,
+    waiting: BTreeMap<u64, Arc<Ticket>>,
     so_far: u64,
 }
 
@@ -45,14 +45,14 @@ pub(in crate::server) struct Place<'a> {
 
 enum Kind {
     Member,
-    Newcomer(Ticket),
-    TurnedAway(Ticket),
+    Newcomer(Arc<Ticket>),
+    TurnedAway(Arc<Ticket>),
 }
 
 /// A connection's number in its queue, and the signal that tells it to end.
 struct Ticket {
     number: u64,
-    end: Arc<Notify>,
+    end: Notify,
 }
 
 impl Places {
@@ -120,13 +120,13 @@ impl Place<'_> {
     /// Completes when a connection that is not a member must end because others need its place. That is
     /// the place that it has now, not a later one.
     pub(in crate::server) fn gives_way(&self) -> impl Future<Output = ()> + use<> {
-        let end = match &self.kind {
-            Kind::Newcomer(ticket) | Kind::TurnedAway(ticket) => Some(Arc::clone(&ticket.end)),
+        let ticket = match &self.kind {
+            Kind::Newcomer(ticket) | Kind::TurnedAway(ticket) => Some(Arc::clone(ticket)),
             Kind::Member => None,
         };
         async move {
-            match end {
-                Some(end) => end.notified().await,
+            match ticket {
+                Some(ticket) => ticket.end.notified().await,
                 None => std::future::pending().await,
             }
         }
@@ -157,15 +157,15 @@ impl State {
 
 impl Queue {
     /// Takes one more in. Beyond `limit` the oldest gives way.
-    fn enter(&mut self, limit: usize) -> Ticket {
+    fn enter(&mut self, limit: usize) -> Arc<Ticket> {
         if self.waiting.len() >= limit
             && let Some((_, oldest)) = self.waiting.pop_first()
         {
-            oldest.notify_one();
+            oldest.end.notify_one();
         }
-        let ticket = Ticket { number: self.so_far, end: Arc::new(Notify::new()) };
+        let ticket = Arc::new(Ticket { number: self.so_far, end: Notify::new() });
         self.so_far += 1;
-        self.waiting.insert(ticket.number, Arc::clone(&ticket.end));
+        self.waiting.insert(ticket.number, Arc::clone(&ticket));
         ticket
     }
 
