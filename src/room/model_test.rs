@@ -1,6 +1,7 @@
 //! The room and its readers against a naive model: for each reader, the text that it is to be sent.
 //! Random sequences of entries, private lines and reads of any length must show the same.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -244,6 +245,9 @@ impl Pair {
         self.readers.visit_one(member, |reader| match reader.read(transcript, at_most) {
             Ok(Read::Data { bytes, is_all }) => {
                 assert!(!bytes.is_empty());
+                if let Cow::Borrowed(_) = bytes {
+                    assert!(!reader.has_fallen_behind(transcript));
+                }
                 // The last line of it may be a longer private one.
                 assert!(bytes.len() < at_most + PRIVATE_BYTES, "{} bytes of {at_most}", bytes.len());
                 assert!(expected.rest().starts_with(&bytes), "{:?}", String::from_utf8_lossy(&bytes));
