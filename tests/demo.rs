@@ -1,5 +1,5 @@
-//! `just demo`: a server on a free port and three scripted members; their screens beside
-//! `server.log`, in one terminal.
+//! `just demo`: a server on a free port and three scripted members, with their screens next
+//! to `server.log` in one terminal.
 //!
 //! Everything is real: TCP on the loopback, the clock of the machine, a log file. One of the
 //! members speaks as the report's own client does, without newlines.
@@ -72,7 +72,7 @@ async fn converse(address: &str, stop: oneshot::Sender<()>) -> io::Result<Vec<Sc
     dinesh.say("exit").await?;
     max.hear("Dinesh: exit").await?;
 
-    // Whoever waits for this is already gone if it fails.
+    // Fails only if the receiver is already gone.
     let _ = stop.send(());
     dinesh.hear("-- The server is shutting down.").await?;
     max.hear("-- The server is shutting down.").await?;

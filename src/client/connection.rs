@@ -14,12 +14,12 @@ use super::session::{Config, Event, LEAVE_TIMEOUT, SayError, Session};
 use crate::net::Stream;
 use crate::protocol::{Nickname, Password, Text};
 
-/// How much is read at once.
+/// The most that is read at once.
 pub const READ_BYTES: usize = 16 * 1_024;
 
 /// A [`Session`] and the stream that it is attached to.
 ///
-/// Everything happens in [`next`](Self::next): what is said is queued, and written there.
+/// All work happens in [`next`](Self::next): said lines are queued, and written there.
 #[derive(Debug)]
 pub struct Connection<S> {
     session: Session,
@@ -31,12 +31,12 @@ pub struct Connection<S> {
     writing: Writing,
 }
 
-/// What is to be done on the writing side, beside what is queued.
+/// The next step of the writing side, apart from writing the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writing {
     /// Nothing.
     Idle,
-    /// What was written may still wait in a buffer of the stream.
+    /// Written bytes may still wait in a buffer of the stream.
     Flush,
     /// The server knows that nothing more will come, or takes nothing more.
     Ended,
@@ -57,7 +57,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Waits for the next thing that happens, and meanwhile writes whatever is queued; `None` after
+    /// Waits for the next thing that happens, and meanwhile writes the queue; `None` after
     /// [`Event::Disconnected`].
     ///
     /// Can be cancelled without losing anything.
@@ -87,14 +87,14 @@ impl<S: Stream> Connection<S> {
         self.session.poll_event()
     }
 
-    /// Writes what is queued and reads nothing meanwhile. Nobody needs it who goes on with
-    /// [`next`](Self::next).
+    /// Writes the queue and reads nothing meanwhile. A caller that goes on with [`next`](Self::next) does not
+    /// need it.
     ///
     /// Can be cancelled and called again.
     ///
     /// # Errors
     ///
-    /// If the connection broke. [`next`](Self::next) has what came before that.
+    /// If the connection broke. [`next`](Self::next) still returns everything that came before that.
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|context| self.poll_write(context)).await
     }
@@ -127,14 +127,14 @@ impl<S: Stream> Connection<S> {
         self.session.give_password(password, self.begin.elapsed());
     }
 
-    /// Leaves in order, and does not care about what still comes; at most for [`LEAVE_TIMEOUT`].
+    /// Leaves in order and ignores everything that still comes. Takes at most [`LEAVE_TIMEOUT`].
     pub async fn leave(mut self) {
         self.begin_leaving(LEAVE_TIMEOUT);
         while self.next().await.is_some() {}
     }
 
-    /// Begins to leave in order, see [`Session::leave`]. What still comes is the business of
-    /// [`next`](Self::next).
+    /// Begins to leave in order, see [`Session::leave`]. [`next`](Self::next) still returns everything that
+    /// comes.
     pub fn begin_leaving(&mut self, at_most: Duration) {
         self.session.leave(at_most, self.begin.elapsed());
     }
@@ -159,7 +159,7 @@ impl<S: Stream> Connection<S> {
     /// Completes when something has been read, or the connection has ended; writes meanwhile.
     fn poll_stream(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Before anything is read, so that a server that never pauses cannot keep us from answering.
-        // If nothing more is taken, what has come already can still be read.
+        // If nothing more is taken, the bytes that have come already can still be read.
         let _ = self.poll_write(context);
         let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
         let mut buffer = ReadBuf::new(&mut self.buffer);
@@ -173,7 +173,7 @@ impl<S: Stream> Connection<S> {
         Poll::Ready(())
     }
 
-    /// Completes when everything that is queued has been written, and the end where it is wanted.
+    /// Completes when the whole queue has been written, and the shutdown as well if it is due.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let written = self.poll_write_queued(context);
         if let Poll::Ready(Err(_)) = written {
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn cancelling_loses_nothing_that_comes_or_goes() {
         simulate(async {
-            // One byte at a time goes through, and whoever waits for more is cancelled.
+            // One byte at a time goes through, and a wait for more is cancelled.
             let (stream, server) = duplex(1);
             let (mut reader, mut writer) = tokio::io::split(server);
             let mut connection = Connection::new(stream, dinesh());

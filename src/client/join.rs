@@ -18,14 +18,14 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long joining may take in all, once connected. A wrong password before ours costs seconds.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many events of the time before joining are kept; of more history the latest.
+/// How many events from before joining are kept: the latest ones, if there are more.
 pub const KEPT_EVENTS: usize = 10_000;
 
 /// Connects to a server and begins to shake hands.
 ///
 /// # Errors
 ///
-/// What the network says, or [`io::ErrorKind::TimedOut`] after [`CONNECT_TIMEOUT`].
+/// The error of the network, or [`io::ErrorKind::TimedOut`] after [`CONNECT_TIMEOUT`].
 pub async fn connect<N: Connect>(
     network: &N,
     address: &str,
@@ -35,8 +35,8 @@ pub async fn connect<N: Connect>(
     Ok(Connection::new(stream, config))
 }
 
-/// Connects to a server, and is a member of its room when this returns. What came before that, such as
-/// history, comes from [`Connection::next`] as if it came then.
+/// Connects to a server, and is a member of its room when this returns. Earlier events, such as history,
+/// come from [`Connection::next`] as if they came then.
 ///
 /// # Errors
 ///
@@ -59,7 +59,7 @@ async fn shake_hands<S: Stream>(mut connection: Connection<S>) -> Result<Connect
     Ok(connection)
 }
 
-/// Waits until the client has joined, and keeps what else happens meanwhile.
+/// Waits until the client has joined, and keeps the other events that happen meanwhile.
 async fn hear_until_joined<S: Stream>(
     connection: &mut Connection<S>,
     earlier: &mut VecDeque<Event>,
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_joining_is_handed_out_first_and_in_order() {
+    fn events_from_before_joining_are_handed_out_first_and_in_order() {
         simulate(async {
             let (joined, mut server) =
                 join_a_server_that_says("NICKAlex: one\nDinesh joined the chat!\nConnected to server!\n")

@@ -1,8 +1,8 @@
 //! The client without a terminal.
 //!
 //! [`join`] is the simple way in: it connects, shakes hands, and returns a [`Connection`] that is a member of
-//! the room. Below it is [`Session`], which speaks the protocol without input or output, and which everybody
-//! has who speaks as a client: the terminal, scripts, and the members of the simulation.
+//! the room. Below it is [`Session`], which speaks the protocol without input or output. Every client uses it:
+//! the terminal, scripts, and the members of the simulation.
 
 mod connection;
 mod join;

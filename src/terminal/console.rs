@@ -1,5 +1,5 @@
-//! The terminal itself: its mode, its keys, the signals that concern it. As thin as can be; what is
-//! worth a test is in [`screen`](super::screen) and [`line`](super::line).
+//! The terminal itself: its mode, its keys, the signals that concern it. As thin as can be: the
+//! parts that are worth a test are in [`screen`](super::screen) and [`line`](super::line).
 
 use std::io::{self, Write as _};
 use std::sync::Once;
@@ -14,7 +14,7 @@ use super::screen::{Size, Terminal, WRAP};
 /// How many keys may wait for the client.
 const WAITING_KEYS: usize = 1_024;
 
-/// The terminal says what is pasted, so that a pasted line end is no Enter.
+/// The terminal marks pasted text, so that a pasted line end is no Enter.
 const BRACKETED_PASTE: &str = "\x1b[?2004h";
 const NO_BRACKETED_PASTE: &str = "\x1b[?2004l";
 
@@ -69,7 +69,7 @@ impl Console {
         }
     }
 
-    /// What else has happened already.
+    /// The next input that has come already.
     pub(super) fn next_waiting(&mut self) -> Option<io::Result<Input>> {
         self.inputs.try_recv().ok()
     }
@@ -144,14 +144,14 @@ fn read_keys(inputs: &mpsc::Sender<io::Result<Input>>) {
     }
 }
 
-/// What is known of the terminal without asking it.
+/// The kind of the terminal, told without asking it.
 fn kind_of_terminal() -> Terminal {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let term = std::env::var("TERM").unwrap_or_default();
     if term == "dumb" || !understands_escapes() {
         return Terminal::Dumb;
     }
-    // Most terminals reflow. These do not; they are told by what they set, since half of all others
+    // Most terminals reflow. These do not; the variables that they set give them away, since half of all others
     // call themselves xterm too.
     let within_tmux = is_set("TMUX");
     let keeps_rows = term == "linux" || (!within_tmux && (is_set("XTERM_VERSION") || is_set("STY")));

@@ -11,7 +11,7 @@ pub(super) struct History {
     lines: VecDeque<String>,
     /// How far back the person has gone; 0 is the line that is being typed.
     back: usize,
-    /// What was being typed when the person went back.
+    /// The unfinished line of a person who has gone back.
     draft: String,
 }
 
@@ -28,7 +28,7 @@ impl History {
         self.lines.push_back(line.to_owned());
     }
 
-    /// The line before; `None` at the oldest. `typed` is what stands in the editor now.
+    /// The line before; `None` at the oldest. `typed` is the text in the editor now.
     pub(super) fn up(&mut self, typed: &str) -> Option<String> {
         let line = self.lines.len().checked_sub(self.back + 1).map(|index| self.lines[index].clone())?;
         if self.back == 0 {
@@ -38,7 +38,7 @@ impl History {
         Some(line)
     }
 
-    /// The line after, at last what was being typed; `None` there.
+    /// The line after, and finally the unfinished one; `None` from there.
     pub(super) fn down(&mut self) -> Option<String> {
         self.back = self.back.checked_sub(1)?;
         match self.back {

@@ -12,7 +12,7 @@ use crate::client::{Config, Connection, Disconnected, Event, SayError, connect};
 use crate::net::{Connect, Stream};
 use crate::protocol::{Framing, Heard, Nickname, Password, Sanitized};
 
-/// What a nickname is asked for with, as in the report.
+/// The question for a nickname, as in the report.
 pub const NICKNAME_PROMPT: &str = "Choose your nickname: ";
 
 /// How long the server may leave an answer outstanding before the person is told that it is silent.
@@ -102,12 +102,12 @@ struct Chat<S> {
     connection: Connection<S>,
     outbox: Outbox,
     asking: Asking,
-    /// Why the server has not let the client in. Shown when it asks again, or by whoever is told how the
-    /// client ended.
+    /// Why the server has not let the client in. Shown when the server asks again, or else with the
+    /// reason for the end of the client.
     refused: Option<String>,
 }
 
-/// What the next line is the answer to.
+/// The question that the next line answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asking {
     Nothing,
@@ -163,8 +163,7 @@ impl<S: Stream> Chat<S> {
         }
     }
 
-    /// Says for how long nothing has been heard of a server that owes an answer. Returns when that is
-    /// to be looked at again.
+    /// Says how long a server that owes an answer has been silent. Returns when to look at it again.
     fn show_silence(&self, view: &mut View) -> Option<Instant> {
         let since = self.connection.silent_since();
         let silence = since.map(|since| since.elapsed()).unwrap_or_default();
@@ -181,7 +180,7 @@ impl<S: Stream> Chat<S> {
         self.connection.silent_since().is_some_and(|since| since.elapsed() >= SILENCE_NOTICE)
     }
 
-    /// Takes what the person has typed.
+    /// Takes a line that the person has typed.
     fn take(&mut self, line: String, view: &mut View) -> Next {
         match self.asking {
             Asking::Nickname => match Nickname::parse(&line) {
@@ -235,7 +234,7 @@ impl<S: Stream> Chat<S> {
                 }
             }
             Event::Renamed(_) => self.ask(Asking::Nothing, view),
-            // The line that comes with it says so; and that the server is there is seen to elsewhere.
+            // The line that comes with a refusal says so, and the server's silence is watched elsewhere.
             Event::NotSent(_) | Event::Pong => {}
             Event::Disconnected(Disconnected::NotAnswered) => {
                 return Err(Failure::NotAnswered(Shortfall::default()));
@@ -260,8 +259,8 @@ impl<S: Stream> Chat<S> {
         self.ask(asking, view);
     }
 
-    /// Names the lines that may not have been taken, some one by one. Those who leave on purpose are
-    /// told only of what has not been sent at all.
+    /// Names the lines that may not have been taken, some one by one. A person who leaves on purpose
+    /// is told only of the lines that have not been sent at all.
     fn say_what_is_not_sent(&self, view: &mut View, lost: bool) {
         let waiting = self.outbox.waiting();
         if !lost {

@@ -1,4 +1,4 @@
-//! What a person does at the keyboard, in terms of the editor.
+//! A person's actions at the keyboard, in terms of the editor.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
@@ -39,7 +39,7 @@ pub(super) enum Key {
     KillToStart,
     /// Removes all on the right: Ctrl-K.
     KillToEnd,
-    /// Puts in what was removed last: Ctrl-Y.
+    /// Puts the text that was removed last back in: Ctrl-Y.
     Yank,
     /// Ctrl-C.
     Interrupt,
@@ -51,7 +51,7 @@ pub(super) enum Key {
     Suspend,
 }
 
-/// What comes from a terminal.
+/// An input from a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Input {
     /// A key was pressed.
@@ -63,7 +63,7 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// `None` for what means nothing here.
+    /// `None` for an event that means nothing here.
     pub(super) fn of_event(event: Event) -> Option<Self> {
         match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => key_of(key).map(Self::Key),

@@ -5,14 +5,14 @@ use unicode_segmentation::{GraphemeCursor, UnicodeSegmentation as _};
 use super::history::History;
 use super::key::Key;
 
-/// How long a line may become, in bytes. Well above what a server takes, so that it is the server that
-/// says what is too long; below what would make each key slow.
+/// How long a line may become, in bytes. Well above the limit of a server, so that the server itself
+/// refuses a long line; and short enough for every key to be fast.
 pub(super) const TYPED_BYTES: usize = 16 * 1_024;
 
-/// What a tab in a pasted text becomes; the chat takes no control characters.
+/// The replacement for a tab in a pasted text; the chat takes no control characters.
 const TAB: &str = "    ";
 
-/// What the line is for.
+/// The purpose of the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// To be said. Goes into the history.
@@ -24,7 +24,7 @@ pub(super) enum Purpose {
     Secret,
 }
 
-/// What a key leads to, apart from what it does to the line.
+/// The consequence of a key, apart from its effect on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// A line is complete.
@@ -47,7 +47,7 @@ pub(super) struct Line {
     purpose: Purpose,
     history: History,
     killed: String,
-    /// What was being typed to be said when a question came in between.
+    /// The unfinished line that a question has interrupted.
     set_aside: String,
     /// Something did not fit in.
     overflowed: bool,
@@ -56,7 +56,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// From now on the line is for something else. What was being typed comes back after the question.
+    /// From now on the line is for something else. The unfinished line comes back after the question.
     pub(super) fn begin(&mut self, purpose: Purpose) {
         match (self.purpose, purpose) {
             (Purpose::Talk, Purpose::Talk) => return,
@@ -71,7 +71,7 @@ impl Line {
         self.purpose = purpose;
     }
 
-    /// What is to be seen, and how many of its bytes stand before the cursor.
+    /// The visible text, and how many of its bytes are before the cursor.
     pub(super) fn shown(&self) -> (String, usize) {
         if self.purpose == Purpose::Secret {
             let stars = |text: &str| "*".repeat(text.graphemes(true).count());
@@ -110,7 +110,7 @@ impl Line {
         None
     }
 
-    /// A text was pasted. Each line end in it ends a line; what follows the last is left to be edited.
+    /// A text was pasted. Each line end in it ends a line; the text after the last one is left to be edited.
     pub(super) fn paste(&mut self, text: &str) -> Vec<Action> {
         self.after_enter = false;
         let mut lines = Vec::new();
@@ -175,8 +175,8 @@ impl Line {
         }
     }
 
-    /// What was put in or taken out may have joined its neighbours to one cluster; then the cursor
-    /// goes after it.
+    /// An insertion or a removal may have joined its neighbours into one cluster; then the cursor goes after
+    /// that.
     fn move_to(&mut self, at: usize) {
         self.cursor = match self.clusters(at).is_boundary(&self.text, 0) {
             Ok(false) => self.after(at),
@@ -196,7 +196,7 @@ impl Line {
         GraphemeCursor::new(at, self.text.len(), true)
     }
 
-    /// The start of the word on the left; `between` tells what lies between words.
+    /// The start of the word on the left; `between` recognizes the clusters between words.
     fn word_before(&self, between: fn(&str) -> bool) -> usize {
         let left = self.text[..self.cursor].grapheme_indices(true).rev();
         let word = left.skip_while(|(_, cluster)| between(cluster));

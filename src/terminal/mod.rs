@@ -1,4 +1,4 @@
-//! What a person, or a script, sees of the chat.
+//! The chat as a person, or a script, sees it.
 //!
 //! [`interactive`] is for a terminal: a line of input that arriving messages do not tear apart.
 //! [`pipe`] is for everything else: each input line is a message, and the end of the input comes
@@ -28,9 +28,9 @@ use crate::net::{HandshakeError, explain};
 pub enum Failure {
     /// The server cannot be reached.
     CannotConnect {
-        /// Where it was looked for.
+        /// The address that was tried.
         address: String,
-        /// What the network said.
+        /// The error of the network.
         error: io::Error,
     },
     /// The server asks for a password, and there is none.
@@ -45,7 +45,7 @@ pub enum Failure {
     Interrupted(Shortfall),
     /// Lines were refused; each has been reported already.
     Refused(usize),
-    /// What was said in the room could not be written.
+    /// The lines from the room could not be written.
     NotWritten(io::Error),
     /// The terminal or the input cannot be used.
     Input(String),
@@ -82,7 +82,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// What to do about a server that cannot be reached.
+/// Advice about a server that cannot be reached.
 fn advice(error: &io::Error) -> &'static str {
     if error.kind() == io::ErrorKind::ConnectionRefused {
         return "; is the server running there?";
@@ -94,7 +94,7 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// How many of the lines that were to be said have not been taken, as far as is known.
+/// The number of input lines that the server is not known to have taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shortfall {
     /// They were sent, and have not come back.
@@ -106,7 +106,7 @@ pub struct Shortfall {
 }
 
 impl Shortfall {
-    /// Whether no line is known that has not been taken.
+    /// Whether there is no such line.
     #[must_use]
     pub fn is_none(&self) -> bool {
         (self.unconfirmed, self.unsent) == (0, 0)
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_not_taken_is_said_in_a_sentence() {
+    fn a_shortfall_is_described_in_a_sentence() {
         for (unconfirmed, unsent, or_more, said) in [
             (1, 0, false, "1 line was not confirmed"),
             (2, 0, true, "2 lines were not confirmed"),

@@ -1,4 +1,4 @@
-//! The lines that are to be sent to the server: they wait here while many are on their way, where the
+//! The lines that are to be sent to the server. While many are on their way the rest wait here, and the
 //! person can still change their mind.
 
 use std::collections::VecDeque;
@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 /// How much may wait to be sent.
 pub(super) const WAITING_BYTES: usize = 1_024 * 1_024;
 
-/// What a line costs in addition to its text.
+/// The cost of a line in addition to its text.
 const LINE_BYTES: usize = size_of::<String>();
 
 /// See the module.
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_waits_is_sent_in_order() {
+    fn waiting_lines_are_sent_in_order() {
         let mut outbox = Outbox::default();
         assert!(outbox.put("one".to_owned()) && outbox.put("two".to_owned()));
         assert_eq!((outbox.next(), outbox.waiting().len()), (Some("one"), 2));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded() {
+    fn waiting_lines_are_bounded() {
         let mut outbox = Outbox::default();
         assert!(outbox.put("x".repeat(WAITING_BYTES - LINE_BYTES)));
         assert!(!outbox.put(String::new()));

@@ -14,7 +14,7 @@ use crate::net::Stream;
 use crate::protocol::{Framing, Heard, Sanitized, Text};
 use input::Input;
 
-/// How many lines may be on their way without a receipt. So a burst never outruns its own echo.
+/// How many lines may be on their way without a receipt. With that, a burst never outruns its own echo.
 pub const WINDOW_LINES: usize = 256;
 
 /// How long the server may owe an answer.
@@ -23,11 +23,11 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the input is read on when talking has failed, to tell how many lines were not said.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Where the lines come from and what comes goes to.
+/// The source of the lines, and the destinations of everything that comes.
 pub struct Streams<I, O, E> {
     /// Each line of it is a message.
     pub input: I,
-    /// What is said in the room.
+    /// The lines from the room.
     pub output: O,
     /// Everything else.
     pub errors: E,
@@ -43,7 +43,7 @@ pub struct Streams<I, O, E> {
 ///
 /// # Errors
 ///
-/// Whatever kept a line from being taken or from being written: see [`Failure`].
+/// If a line was not taken, or could not be written: see [`Failure`].
 pub async fn run<S, I, O, E>(
     connection: Connection<S>,
     streams: Streams<I, O, E>,
@@ -127,9 +127,9 @@ where
                 biased;
                 () = &mut interrupt => return Ended::Interrupted,
                 mut event = self.connection.next() => {
-                    // All of it, since the receipts know already what it says.
+                    // All events, since the receipts have counted them already.
                     while let Some(happened) = event {
-                        // A server that only answers pings does not do what is due.
+                        // A server that only answers pings still owes the receipts.
                         if happened != Event::Pong {
                             answer_due = Instant::now() + ANSWER_TIMEOUT;
                         }
@@ -149,11 +149,11 @@ where
         }
     }
 
-    /// Leaves in order if there is somebody to leave, and says what has become of the input.
+    /// Leaves in order if there is somebody to leave, and reports the fate of the input.
     async fn see_off(&mut self, ended: Ended) -> Result<(), Failure> {
         if matches!(ended, Ended::Done | Ended::Interrupted) {
             self.connection.begin_leaving(LEAVE_TIMEOUT);
-            // What has been said may still be answered.
+            // The lines on their way may still be answered.
             while let Some(event) = self.connection.next().await {
                 if let Event::NotSent(text) = event {
                     self.refuse(&format!("Refused: {text}"));
@@ -220,7 +220,7 @@ where
                 Heard::NotSent(_) | Heard::Told(_) => self.complain(&line),
                 Heard::Connected | Heard::NotJoined(_) => {}
             },
-            // It is asked for only after a refusal, and the prefix of what is said stays the same.
+            // Another nickname is asked for only after a refusal, and the prefix of our lines stays the same.
             Event::NicknameWanted | Event::Renamed(_) | Event::Pong => {}
         }
         None
@@ -243,11 +243,11 @@ where
     }
 
     fn complain(&mut self, line: &str) {
-        // Where stderr is closed, nobody wants to know.
+        // A closed stderr means that nobody reads the complaint.
         let _ = writeln!(self.streams.errors, "{}", Sanitized(line));
     }
 
-    /// What the input has brought and the server has not taken.
+    /// The input that the server has not taken.
     async fn shortfall(&mut self) -> Shortfall {
         // The input may not have had the time to bring everything that it has, or its end.
         if !self.joined || self.owed() > 0 || !self.input.is_empty() {
@@ -277,15 +277,15 @@ mod tests {
     use crate::client::{Config, HANDSHAKE_TIMEOUT};
     use crate::protocol::Nickname;
 
-    /// How much a socket takes that nobody reads.
+    /// How much an unread socket takes.
     const SOCKET_BYTES: usize = 64;
 
     const INTERRUPTED_AFTER: Duration = Duration::from_secs(5);
 
     const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-    /// Runs a client in virtual time that is to say this to a server that has said that, and then
-    /// neither reads nor says anything. Returns how it ended, and how long it took.
+    /// Runs a client in virtual time with this input, against a server that has said this and then neither
+    /// reads nor says anything. Returns the client's result, and how long it took.
     fn run_against(
         server_says: &str,
         input: impl AsyncRead + Unpin,

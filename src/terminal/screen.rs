@@ -1,8 +1,8 @@
-//! What stands on the terminal: pure. Lines to be shown go in, bytes for the terminal come out.
+//! The contents of the terminal: pure. Lines to be shown go in, bytes for the terminal come out.
 //!
 //! The screen only ever grows: lines that are printed scroll away like those of any program and are
-//! never drawn again. Below them, at the **bottom**, stand a status line, if there is one, and the
-//! prompt with what is being typed. Only the bottom is erased and drawn anew.
+//! never drawn again. Below them, at the **bottom**, are a status line, if there is one, and the
+//! prompt with the typed line. Only the bottom is erased and drawn anew.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use super::line::Line;
 use super::style::Painted;
 use super::wrap::{LEAST_COLUMNS, clusters, wrap};
 
-/// Where nothing is known of the window: the size that terminals have had since there are any.
+/// The size to assume for a window that does not tell its own: the traditional one.
 const USUAL_SIZE: Size = Size { columns: 80, rows: 24 };
 
 /// Erases from the cursor to the end of the screen.
@@ -28,7 +28,7 @@ pub(super) struct Size {
     pub(super) rows: usize,
 }
 
-/// What a terminal can do.
+/// The abilities of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Terminal {
     /// It understands the usual escape sequences.
@@ -56,14 +56,14 @@ pub(super) struct Screen {
     to_be_cleared: bool,
 }
 
-/// The bottom as it stands on the terminal.
+/// The bottom as it is on the terminal.
 #[derive(Debug, Default)]
 struct Drawn {
     /// How wide the window was then.
     columns: usize,
     /// How wide its rows are.
     rows: Vec<usize>,
-    /// In which of them the cursor is, and in which column.
+    /// The row of the cursor among them, and its column.
     cursor: (usize, usize),
 }
 
@@ -91,13 +91,13 @@ impl Screen {
         self.changed = true;
     }
 
-    /// What stands before the line that is typed.
+    /// The text before the line that is typed.
     pub(super) fn set_prompt(&mut self, prompt: &str) {
         prompt.clone_into(&mut self.prompt);
         self.changed = true;
     }
 
-    /// What stands above the prompt until it is replaced or taken away.
+    /// The status above the prompt, until it is replaced or taken away.
     pub(super) fn set_status(&mut self, status: Option<Painted>) {
         self.changed |= self.status != status;
         self.status_said &= status.is_some();
@@ -127,7 +127,7 @@ impl Screen {
         self.changed = true;
     }
 
-    /// What the terminal is to be sent so that it shows all that; empty if it does already.
+    /// The bytes that make the terminal show all that; empty if it does already.
     pub(super) fn render(&mut self, line: &Line) -> String {
         let mut out = String::new();
         if std::mem::take(&mut self.changed) {
@@ -138,7 +138,7 @@ impl Screen {
         out
     }
 
-    /// The same without the bottom: whatever is written next, it is not by us.
+    /// The same without the bottom: somebody else writes next.
     pub(super) fn give_up(&mut self) -> String {
         let mut out = String::new();
         self.print_lines(&mut out);
@@ -260,7 +260,7 @@ struct Layout {
     rows: Vec<Row>,
     /// The row and the column of the cursor.
     cursor: (usize, usize),
-    /// What stands in the cursor's row before it.
+    /// The text before the cursor in its row.
     before_cursor: String,
 }
 
@@ -302,7 +302,7 @@ impl Layout {
         }
     }
 
-    /// Of a line with more rows than the window those around the cursor are kept.
+    /// Keeps the rows around the cursor, if the line has more rows than the window.
     fn keep_rows(&mut self, most: usize) {
         if self.rows.len() > most {
             let from = (self.cursor.0 + 1).saturating_sub(most);

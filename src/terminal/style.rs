@@ -17,7 +17,7 @@ const NICKNAME_COLORS: [AnsiColor; 6] = [
 ];
 
 /// A line or a row of it: stretches of text, each in a style of its own. The texts are sanitized, so
-/// whoever breaks the line into rows measures only what is seen.
+/// that breaking the line into rows measures only visible text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Painted(pub(super) Vec<(Style, String)>);
 
@@ -35,7 +35,7 @@ impl Painted {
         }
     }
 
-    /// What a terminal is sent for it.
+    /// The bytes that show it on a terminal.
     pub(super) fn encode(&self) -> String {
         let mut encoded = String::new();
         for (style, text) in &self.0 {
@@ -59,7 +59,7 @@ impl Painter {
         Self { colored: choice != anstream::ColorChoice::Never, framing }
     }
 
-    /// A line from the server: its sender in a colour of its own, what is not talk dimmed.
+    /// A line from the server: its sender in a colour of its own, anything but talk dimmed.
     pub(super) fn line(self, line: &str) -> Painted {
         let harmless = Sanitized(line).to_string();
         match Heard::parse(&harmless) {
@@ -82,7 +82,7 @@ impl Painter {
         self.paint(Style::new().fg_color(Some(AnsiColor::Red.into())), text)
     }
 
-    /// Something that matters less than what is said.
+    /// Something that matters less than talk.
     pub(super) fn dim(self, text: &str) -> Painted {
         self.paint(Style::new().dimmed(), text)
     }

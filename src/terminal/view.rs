@@ -1,4 +1,4 @@
-//! The person's side of the chat: what is typed, and what is shown.
+//! The person's side of the chat: the typed line and the screen.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,14 +14,14 @@ use super::screen::Screen;
 use super::style::Painter;
 use crate::protocol::Framing;
 
-/// How long to wait for the next size while a window is being resized. What is drawn for one size and
-/// arrives at another is not where it is expected, so only the last size is drawn for.
+/// How long to wait for the next size while a window is being resized. A drawing for one size
+/// that arrives at another ends up in the wrong place, so only the last size is drawn for.
 const RESIZE_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long to wait for being stopped after Ctrl-Z. A process that no shell looks after is not.
 const STOP_PAUSE: Duration = Duration::from_millis(200);
 
-/// What a person wants.
+/// A person's request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Typed {
     /// This line was typed.
@@ -54,7 +54,7 @@ impl View {
         Ok(Self { console, screen, line, painter, typed, leaving: false, away: false, redraw_at: None })
     }
 
-    /// Changes what the next line is for.
+    /// Changes the purpose of the next line.
     pub(super) fn ask(&mut self, prompt: &str, purpose: Purpose) {
         self.screen.set_prompt(prompt);
         self.line.begin(purpose);
@@ -80,8 +80,8 @@ impl View {
         self.screen.set_status(status.map(|text| self.painter.dim(text)));
     }
 
-    /// What the person wants next. What was to be shown is shown before anything is waited for, all
-    /// of it in one write. Can be cancelled without losing anything.
+    /// The person's next request. Pending lines are shown before the wait begins, all of them in one
+    /// write. Can be cancelled without losing anything.
     pub(super) async fn typed(&mut self) -> Result<Typed, Failure> {
         loop {
             if self.leaving {
@@ -124,7 +124,7 @@ impl View {
         Console::write(&text).map_err(|error| unusable(&error))
     }
 
-    /// Takes an input, and whatever else is there already: a paste is drawn once, not once a key.
+    /// Takes an input, and all others that are there already: a paste is drawn once, not once a key.
     fn take(&mut self, input: Input) -> Result<(), Failure> {
         let mut next = Some(Ok(input));
         while let Some(input) = next {
@@ -166,7 +166,7 @@ impl View {
 }
 
 impl Drop for View {
-    /// What was not shown yet is shown, and the prompt gives way to what the shell has to say.
+    /// Shows the lines that are still pending, and takes the prompt away to make room for the shell.
     fn drop(&mut self) {
         // A terminal that is gone shows nothing more, and that is all.
         let _ = Console::write(&self.screen.give_up());

@@ -1,8 +1,8 @@
 //! Lines broken into rows, so that the terminal never breaks them.
 //!
 //! A terminal that wraps a long line begins the next row at its first column, where otherwise only
-//! nicknames stand: blanks up to the edge and `Boss: I quit` behind them would look like a line of
-//! another member. So the rows are made here, and every row but a line's first is indented.
+//! nicknames are: blanks up to the edge, followed by `Boss: I quit`, would look like a line of another
+//! member. So the rows are made here, and every row but a line's first is indented.
 
 use anstyle::Style;
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -20,7 +20,7 @@ const COLUMNS_AN_INDENT: usize = 8;
 /// wrapped ([`Screen`](super::screen::Screen) sees to that), so the rule holds there too.
 pub(super) const LEAST_COLUMNS: usize = 6;
 
-/// A cluster that may take more columns is treated as what it is made of.
+/// A cluster that may take more columns is treated as its separate parts.
 const CLUSTER_COLUMNS: usize = 4;
 
 /// Asks for the emoji form of the character before it, which takes a column more.
@@ -116,7 +116,7 @@ struct Rows {
 impl Rows {
     /// Blanks, and how wide the word after them is.
     fn blanks(&mut self, blanks: &[Cluster<'_>], word: usize) {
-        // A word that no row can hold is broken anyway, so it begins where it stands.
+        // A word that no row can hold is broken anyway, so it begins where it is.
         let needed = if self.is_too_long(word) { 1 } else { word };
         if self.used + width(blanks) + needed <= self.columns {
             for &blank in blanks {
@@ -185,7 +185,7 @@ mod tests {
     fn a_wide_character_is_not_cut_in_two() {
         assert_eq!(rows("Alex: 漢字漢字漢字", 11), ["Alex: 漢字", " 漢字漢字"]);
         assert_eq!(rows("Alex: 漢字hello", 11), ["Alex: 漢字", " hello"]);
-        // Where a terminal shows the parts of the family they take four columns.
+        // A terminal that shows the parts of the family uses four columns for them.
         assert_eq!(rows("Alex: 👩\u{200d}👧 yes", 11), ["Alex: 👩\u{200d}👧", " yes"]);
     }
 

@@ -1,4 +1,4 @@
-//! A member of the simulated room: it does what its plan says, and keeps what it saw.
+//! A member of the simulated room: it follows its plan, and keeps a record of what it saw.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,14 +32,14 @@ const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Membership {
     pub host: String,
     pub framing: Framing,
-    /// Where it connected from, as `server.log` has it.
+    /// The address that it connected from, as `server.log` has it.
     pub from: SocketAddr,
     pub since: Duration,
-    /// It reads at once whatever comes, for as long as it lives.
+    /// It reads everything as soon as it comes, for as long as it lives.
     pub attentive: bool,
     /// The nicknames it tried; the last one is the one it has.
     pub nicknames: Vec<String>,
-    /// What it heard, line by line (in the report's framing, read by read).
+    /// The lines that it heard (in the report's framing, the reads).
     pub heard: Vec<(Duration, String)>,
     /// The texts that it has given to its connection, in order.
     pub said: Vec<(Duration, String)>,
@@ -57,7 +57,7 @@ pub enum Ending {
     Lost,
 }
 
-/// What a member has seen; shared between its host and the test.
+/// The record of a member; shared between its host and the test.
 #[derive(Clone, Debug, Default)]
 pub struct Witness(Arc<Mutex<Vec<Membership>>>);
 
@@ -71,7 +71,7 @@ impl Witness {
         self.0.lock().unwrap().push(membership);
     }
 
-    /// The process of the member was killed: it ends as far as it ever will.
+    /// The process of the member was killed: its connection vanishes, unless it has ended already.
     pub fn killed(&self, at: Duration) {
         self.now(|membership| {
             membership.ended.get_or_insert((at, Ending::Vanished));
@@ -123,10 +123,10 @@ impl Actor {
         }
     }
 
-    /// The same over the simulated network, or another one that is over it.
+    /// The same over the simulated network, or over another one on top of it.
     async fn visit_over<N: Connect>(&mut self, network: &N, simulated: &Simulated) -> io::Result<Ending> {
         let nickname = self.next_nickname();
-        // It says by itself what is to be said, and when.
+        // The plan alone decides what is said, and when.
         let config = Config::new(nickname.clone())
             .with_framing(self.member.framing)
             .with_password(self.member.password.clone())
@@ -181,7 +181,7 @@ impl Actor {
         }
     }
 
-    /// Leaves in order, and is still sent what was said before.
+    /// Leaves in order, and still receives the lines that were said before.
     async fn leave<S: Stream>(&mut self, mut connection: Connection<S>) -> io::Result<Ending> {
         connection.begin_leaving(DEAD_AFTER);
         loop {
@@ -233,7 +233,7 @@ impl Actor {
         }
     }
 
-    /// Keeps what comes until it is time for something else.
+    /// Records everything that comes until it is time for something else.
     async fn hear_until<S: Stream>(
         &mut self,
         connection: &mut Connection<S>,
@@ -298,7 +298,7 @@ impl Actor {
     }
 }
 
-/// Somebody who does not speak the protocol; what becomes of the connection is the server's business.
+/// Somebody who does not speak the protocol; the fate of the connection is the server's business.
 async fn probe(bytes: Vec<u8>) {
     let sent = async {
         let mut stream = Simulated::default().connect(&address()).await?;

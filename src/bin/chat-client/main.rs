@@ -79,7 +79,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Where stderr is closed, nobody wants to know.
+            // A closed stderr means that nobody reads the failure.
             let _ = writeln!(io::stderr(), "chat-client: {failure}");
             ExitCode::FAILURE
         }
@@ -101,7 +101,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 impl Arguments {
-    /// Whom to trust, if the connection is to be encrypted.
+    /// The authorities to trust, if the connection is to be encrypted.
     fn trust(&self) -> Result<Option<Trust>, String> {
         match &self.tls_ca {
             Some(authorities) => Trust::load(authorities).map(Some).map_err(|error| error.to_string()),
@@ -152,7 +152,7 @@ async fn run_pipe<N: Connect>(
 
 /// The first line of the input is the nickname, as with the report's client; the rest is left.
 fn read_nickname() -> Result<Nickname, Failure> {
-    // Where stderr is closed, nobody sees the question, and it can be answered all the same.
+    // With stderr closed nobody sees the question, but it can be answered all the same.
     let _ = write!(io::stderr(), "{NICKNAME_PROMPT}");
     let mut line = String::new();
     io::stdin()

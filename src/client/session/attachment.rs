@@ -1,4 +1,4 @@
-//! What belongs to one connection of a session, and is gone with it.
+//! The state that belongs to one connection of a session, and is gone with it.
 
 use std::time::Duration;
 
@@ -19,22 +19,22 @@ pub(super) struct Attachment {
     framing: Framing,
     /// The password has been given.
     authenticated: bool,
-    /// What was given last has been refused, and the session has said so.
+    /// The last answer has been refused, and the session has said so.
     refused: bool,
-    /// When something came last, or the server was given what it had asked for.
+    /// When something last came, or when the server was last given an answer.
     pub(super) waiting_since: Duration,
     /// `<nickname>: `, which the report's client puts in front of everything it says. It stays as it was
-    /// chosen, whatever `/nick` does: the server knows both.
+    /// chosen, even after a `/nick`: the server knows both.
     prefix: String,
 }
 
-/// How far the handshake is. Until the client has joined, the server takes whatever is sent for a
-/// nickname or a password, so nothing else may be.
+/// How far the handshake is. Until the client has joined, the server takes every line for a
+/// nickname or a password, so nothing else may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The server has not asked for a nickname yet.
     Connected,
-    /// It has been told what it had asked for.
+    /// It has been given its answer.
     Answered,
     /// It wants another nickname, which is not chosen yet.
     NicknameWanted,
@@ -46,9 +46,9 @@ pub(super) enum Phase {
 /// The connection is coming to its end: nothing more is said.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ending {
-    /// How long it is waited for.
+    /// The end of the wait for it.
     by: Duration,
-    /// Why, which is what it has been when the server closes the connection.
+    /// The reason to report once the server closes the connection.
     pub(super) how: Disconnected,
     /// The server is to be told, once everything is sent.
     shutdown: bool,
@@ -197,7 +197,7 @@ impl Attachment {
             return Some(Due::End(Disconnected::NotAnswered));
         }
         if !self.outgoing.is_empty() {
-            // What is still to be sent says as much as a ping.
+            // Queued bytes tell the server as much as a ping.
             self.heartbeat.said(now);
         }
         self.heartbeat.beat(now).map(|beat| match beat {
@@ -213,7 +213,7 @@ impl Attachment {
         self.handshake_timeout().or(self.heartbeat.next_timeout())
     }
 
-    /// Until when the server has to answer. It waits for a person itself.
+    /// The moment by which the server has to answer; `None` while the server waits for a person.
     fn handshake_timeout(&self) -> Option<Duration> {
         matches!(self.phase, Phase::Connected | Phase::Answered)
             .then_some(self.waiting_since + HANDSHAKE_TIMEOUT)

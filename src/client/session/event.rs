@@ -1,16 +1,16 @@
-//! What a session is told at its beginning, and what it tells.
+//! The configuration that a session begins with, and the events that it reports.
 
 use std::fmt;
 
 use crate::protocol::{Framing, Nickname, Password, Refusal};
 
-/// Who a client is, and how it speaks.
+/// A client's identity and its way of speaking.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// What the client wants to be called.
+    /// The nickname that the client wants.
     pub nickname: Nickname,
-    /// What it takes for the password of the room, if it is asked for one.
+    /// The password that it gives if the server asks for one.
     pub password: Option<Password>,
     /// How messages are delimited.
     pub framing: Framing,
@@ -58,12 +58,12 @@ pub enum Event {
     NotJoined(String),
     /// The client is a member of the room.
     Joined,
-    /// A line has come; [`Heard::parse`](crate::protocol::Heard::parse) tells whom it is for. Every line is handed out, also where another
-    /// event says what it means, apart from the answers to the client's own pings.
+    /// A line has come; [`Heard::parse`](crate::protocol::Heard::parse) tells whom it is for. Every line is
+    /// handed out, apart from the answers to the client's own pings; some have an event of their own in addition.
     Line(String),
     /// Something has come that cannot be shown.
     Unreadable(Refusal),
-    /// The server has refused this line that the client has said. Why is in the line that follows.
+    /// The server has refused this line of the client's. The line that follows gives the reason.
     NotSent(String),
     /// The client is called this from now on.
     Renamed(Nickname),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::protocol::Heard;
 
-/// How long the client says nothing before it pings. A third of what the server waits for, so that
-/// one ping or two that come late cost nothing.
+/// How long the client says nothing before it pings. A third of the server's own timeout, so that
+/// one or two late pings do no harm.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// How long nothing at all may come from a server that answers pings.
@@ -32,7 +32,7 @@ pub(super) struct Heartbeat {
     last_heard: Duration,
 }
 
-/// What is known about the server's answer to pings.
+/// Whether the server answers pings, as known so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Server {
     /// It has not let the client in yet.
@@ -45,7 +45,7 @@ enum Server {
     DoesNotAnswer,
 }
 
-/// What is to be done now.
+/// The step that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Beat {
     /// Send this line.
@@ -88,7 +88,7 @@ impl Heartbeat {
         }
     }
 
-    /// Something has come, whatever it is.
+    /// Something has come, of any kind.
     pub(super) fn received(&mut self, now: Duration) {
         self.last_heard = now;
     }
@@ -106,7 +106,7 @@ impl Heartbeat {
                 true
             }
             // Either is believed only of a server that has never answered, and only until it does:
-            // what looks like an echo may be what another member has said.
+            // another member's words may look like an echo.
             Heard::NotSent(_) if self.server == Server::Asked => self.is_not_understood(),
             Heard::Everyone(said) if self.server == Server::Asked && self.is_own_echo(said) => {
                 self.is_not_understood()
@@ -115,7 +115,7 @@ impl Heartbeat {
         }
     }
 
-    /// What is to be done by now, if anything.
+    /// The step that is due by now, if there is one.
     pub(super) fn beat(&mut self, now: Duration) -> Option<Beat> {
         if now < self.next_timeout()? {
             return None;
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_says_what_an_echo_looks_like_does_not_stop_the_heartbeat() {
+    fn a_member_that_imitates_an_echo_does_not_stop_the_heartbeat() {
         let mut patient = Patient::joined();
         patient.hear("Mallory: /ping chat-client-1");
         assert!(patient.hear("-- pong chat-client-1"), "the server answers all the same");
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_has_answered_once_is_pinged_whatever_anybody_says() {
+    fn a_server_that_has_answered_once_is_pinged_no_matter_what_is_said() {
         let mut patient = Patient::joined();
         assert!(patient.hear("-- pong chat-client-1"));
         assert_eq!(patient.next_within(FOR_EVER), Some(ping(2)));

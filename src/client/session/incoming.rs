@@ -1,9 +1,9 @@
-//! What comes from a server: bytes become requests and lines.
+//! The input from a server: bytes become requests and lines.
 
 use super::RECEIVED_LINE_BYTES;
 use crate::protocol::{Decoder, Framing, NICKNAME_REQUEST, PASSWORD_REQUEST, Refusal};
 
-/// Decodes what one connection brings.
+/// Decodes the bytes of one connection.
 #[derive(Debug)]
 pub(super) struct Incoming {
     framing: Framing,
@@ -33,7 +33,7 @@ impl Incoming {
         }
     }
 
-    /// Adds what a read brought. Take everything with [`next`](Self::next) before the next one.
+    /// Adds the bytes of a read. Take everything with [`next`](Self::next) before the next one.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         match &mut self.greeting {
             Some(greeting) => greeting.extend_from_slice(bytes),

@@ -1,9 +1,9 @@
 //! A client's session without input or output: the handshake, the heartbeat, the receipts.
 //!
-//! A session is not a connection. Whoever has one attaches it with [`Session::connected`] and feeds it what
-//! comes ([`Session::receive`]) and the time ([`Session::handle_timeout`]); the session says what has
-//! happened ([`Session::poll_event`]), what is to be sent ([`Session::transmit`]) and when it wants to be
-//! asked again ([`Session::next_timeout`]). It survives the end of its connection, and can be attached to
+//! A session is not a connection. Its owner attaches it to one with [`Session::connected`], and feeds it
+//! the incoming bytes ([`Session::receive`]) and the time ([`Session::handle_timeout`]). The session reports
+//! events ([`Session::poll_event`]), bytes to be sent ([`Session::transmit`]) and the next moment at which it
+//! wants to be asked again ([`Session::next_timeout`]). It survives the end of its connection, and can be attached to
 //! the next one. [`Connection`](super::Connection) drives it over any stream.
 //!
 //! Time is the time since some moment that stays the same, such as the beginning of the session.
@@ -38,15 +38,15 @@ pub const SENT_LINE_BYTES: usize = 64 * 1_024;
 /// How much may wait to be sent, in bytes.
 pub const UNSENT_BYTES: usize = 1_024 * 1_024;
 
-/// How much may be said without having been answered, in bytes. A member that is further behind is dropped
-/// by the server.
+/// How much may be said without having been answered, in bytes. The server drops a member that falls further
+/// behind than this.
 pub const UNCONFIRMED_BYTES: usize = 8 * 1_024 * 1_024;
 
-/// How long a server may keep a client waiting that wants to join.
+/// How long a server may keep a client waiting before it has joined.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a client that leaves waits for the server to take what is still to be written, and to
-/// close the connection too.
+/// How long a client that leaves waits for the server to take the rest of the queue, and to close the
+/// connection too.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A client's part of a conversation with a server.
@@ -67,14 +67,14 @@ impl Session {
         Self { config, attachment: None, receipts, events: VecDeque::new() }
     }
 
-    /// There is a connection: the handshake begins. What was said on an earlier one and is still
-    /// unconfirmed is forgotten, so ask for it before.
+    /// There is a connection: the handshake begins. Lines of an earlier connection that are still unconfirmed
+    /// are forgotten, so ask for them before.
     pub fn connected(&mut self, now: Duration) {
         self.receipts.forget();
         self.attachment = Some(Attachment::new(&self.config, now));
     }
 
-    /// These bytes have come. Take all events before the next call: they are what is held.
+    /// These bytes have come. Take all events before the next call: the session holds them until then.
     pub fn receive(&mut self, bytes: &[u8], now: Duration) {
         let Some(attachment) = &mut self.attachment else { return };
         attachment.received(bytes, now);
@@ -94,15 +94,15 @@ impl Session {
         self.connection_ended(Disconnected::Broken, now);
     }
 
-    /// The connection takes nothing any more. What has come can still be read, such as the reason; if its
-    /// end does not come within [`LEAVE_TIMEOUT`], the connection counts as broken.
+    /// The connection takes nothing any more. Bytes that have come, such as the reason, can still be read; if
+    /// its end does not come within [`LEAVE_TIMEOUT`], the connection counts as broken.
     pub fn cannot_send(&mut self, now: Duration) {
         if let Some(attachment) = &mut self.attachment {
             attachment.cannot_send(now);
         }
     }
 
-    /// Does what is due by now. A call too many does no harm.
+    /// Takes every step that is due by now. An extra call does no harm.
     pub fn handle_timeout(&mut self, now: Duration) {
         let Some(attachment) = &mut self.attachment else { return };
         match attachment.due(now) {
@@ -172,7 +172,7 @@ impl Session {
         self.config.password = Some(password);
     }
 
-    /// Says a text as it stands, even if it begins like a command.
+    /// Says a text verbatim, even if it begins like a command.
     ///
     /// # Errors
     ///
@@ -207,16 +207,16 @@ impl Session {
         Ok(())
     }
 
-    /// Leaves in order: what is queued is sent, the server is told that nothing more will come, and what it
-    /// has sent until it closes the connection too can still be heard. This is waited for `at_most` so long,
-    /// usually for [`LEAVE_TIMEOUT`], since a server that has stopped reading may never do so.
+    /// Leaves in order: the queue is sent, the server is told that nothing more will come, and its last words
+    /// can still be heard until it closes the connection too. The wait for that is limited to `at_most`,
+    /// usually [`LEAVE_TIMEOUT`], since a server that has stopped reading may never close.
     pub fn leave(&mut self, at_most: Duration, now: Duration) {
         if let Some(attachment) = &mut self.attachment {
             attachment.leave(true, now + at_most);
         }
     }
 
-    /// What the client is called: in the room, or what it wants to be called there.
+    /// The client's nickname in the room, or the one that it wants there.
     #[must_use]
     pub fn nickname(&self) -> &Nickname {
         &self.config.nickname
@@ -264,8 +264,8 @@ impl Session {
         answers_pings || self.receipts.confirms()
     }
 
-    /// Since when the server owes an answer and nothing at all has come from it. It owes none of a kind that
-    /// it has never given.
+    /// The moment since which the server has owed an answer and sent nothing at all. It owes no kind of answer
+    /// that it has never given.
     #[must_use]
     pub fn silent_since(&self) -> Option<Duration> {
         let attachment = self.attachment.as_ref()?;
@@ -346,7 +346,7 @@ impl Session {
         self.events.extend(meaning);
     }
 
-    /// The client's new nickname, if this is what everyone is told. In the report's framing lines are merged, so
+    /// The client's new nickname, if this line tells everyone about it. In the report's framing lines are merged, so
     /// anybody could say it.
     fn renamed(&self, heard: Heard<'_>) -> Option<Nickname> {
         let Heard::Everyone(line) = heard else { return None };

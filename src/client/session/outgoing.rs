@@ -1,11 +1,11 @@
-//! What is still to be sent to a server.
+//! The bytes that are still to be sent to a server.
 
 use crate::protocol::Framing;
 
 /// The room that an empty queue keeps.
 const KEPT_BYTES: usize = 2 * 1_024;
 
-/// The bytes that are queued. [`UNSENT_BYTES`](super::UNSENT_BYTES) bounds what a member may add; the session
+/// The bytes that are queued. [`UNSENT_BYTES`](super::UNSENT_BYTES) bounds a member's share; the session
 /// itself adds a nickname, a password, and a ping when the queue is empty.
 #[derive(Debug)]
 pub(super) struct Outgoing {
@@ -45,7 +45,7 @@ impl Outgoing {
         }
     }
 
-    /// Forgets everything; the memory too, unless it is as good as none.
+    /// Forgets everything, and frees the memory beyond [`KEPT_BYTES`].
     pub(super) fn clear(&mut self) {
         self.sent = 0;
         self.bytes.clear();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::protocol::{Command, Framing, Heard};
 
-/// What has been said and not been answered yet.
+/// The lines that have been said and not been answered yet.
 #[derive(Debug)]
 pub(super) struct Receipts {
     framing: Framing,
@@ -19,11 +19,11 @@ pub(super) struct Receipts {
     before_ping: usize,
     /// How many of them, the oldest, the server has passed over: it has answered a ping that came later.
     passed_over: usize,
-    /// The end of what came in the report's framing, where messages are merged and cut.
+    /// The last text that came in the report's framing, where messages are merged and cut.
     tail: String,
 }
 
-/// What a line costs in addition to its text, in bytes.
+/// The cost of a line in addition to its text, in bytes.
 const SENT_BYTES: usize = size_of::<Sent>();
 
 /// A line that is on its way.
@@ -35,7 +35,7 @@ struct Sent {
     at: Duration,
 }
 
-/// What the server answers to a line, unless it refuses it.
+/// The server's answer to a line, unless it refuses it.
 #[derive(Debug)]
 enum Answer {
     /// The text, from its sender to everyone.
@@ -50,7 +50,7 @@ enum Answer {
     Refusal,
 }
 
-/// What one line from the server means for what has been said.
+/// The meaning of one line from the server for the lines that have been said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Receipt {
     /// Nothing.
@@ -74,7 +74,7 @@ impl Receipts {
         }
     }
 
-    /// A text is on its way, to be said as it stands.
+    /// A text is on its way, to be said verbatim.
     pub(super) fn expect_text(&mut self, text: &str, now: Duration) {
         self.push(text, Answer::Said, now);
     }
@@ -106,8 +106,8 @@ impl Receipts {
         self.unconfirmed.iter().map(|sent| sent.line.as_str())
     }
 
-    /// When the oldest line was said that the server owes an answer to: to any of them, if it
-    /// `answers_commands`, and to a text, if it has confirmed anything.
+    /// When the oldest line was said to which the server owes an answer. It owes one to every line if it
+    /// `answers_commands`, and to every text if it has confirmed anything.
     pub(super) fn owed_since(&self, answers_commands: bool) -> Option<Duration> {
         let is_owed = |sent: &&Sent| answers_commands || self.confirms && matches!(sent.answer, Answer::Said);
         self.unconfirmed.iter().skip(self.passed_over).find(is_owed).map(|sent| sent.at)
@@ -143,8 +143,8 @@ impl Receipts {
         *self = Self::new(self.framing);
     }
 
-    /// Compares a line from the server with what is expected of one who is called `nickname` now.
-    /// Answers come in the order of what was said.
+    /// Compares a line from the server with the answers that a client whose nickname is now `nickname`
+    /// expects. They come in the order of its lines.
     pub(super) fn hear(&mut self, line: &str, nickname: &str) -> Receipt {
         let heard = Heard::parse(line);
         if let Heard::NotSent(_) = heard {
@@ -225,7 +225,7 @@ impl Sent {
     }
 
     fn is_echoed_by(&self, line: &str, nickname: &str) -> bool {
-        // A server that knows no commands says them as they stand; ours takes off a slash.
+        // A server that knows no commands says them verbatim; ours takes off a slash.
         let own = line.strip_prefix(nickname);
         if let Some(said) = own.and_then(|rest| rest.strip_prefix(": ")) {
             return said == self.line
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_says_commands_as_they_stand_or_passes_over_them_confirms_the_texts() {
+    fn a_server_that_says_commands_verbatim_or_passes_over_them_confirms_the_texts() {
         let mut receipts = typed(&["/me waves", "/who", "hello", "/help", "again"]);
         assert_eq!(receipts.hear("bot: /me waves", NICKNAME), Receipt::Confirmed);
         assert_eq!(receipts.hear("bot: hello", NICKNAME), Receipt::Confirmed);
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_passes_over_is_not_on_its_way_but_not_confirmed_either() {
+    fn a_line_that_the_server_passes_over_is_neither_on_its_way_nor_confirmed() {
         let mut receipts = receipts(Framing::Lines, &["one", "two"]);
         receipts.pinged();
         receipts.expect_text("three", Duration::ZERO);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_expected_of_what_is_never_answered() {
+    fn nothing_is_expected_for_a_line_without_an_answer() {
         assert_eq!(unconfirmed(&typed(&["", "  ", "/quit"])).len(), 0);
         let mut report = Receipts::new(Framing::Report);
         report.expect_line("/who", Duration::ZERO);

@@ -9,9 +9,9 @@ const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 struct Tested {
     session: Session,
     now: Duration,
-    /// What has happened and not been looked at yet.
+    /// The events that have not been looked at yet.
     events: Vec<Event>,
-    /// What has been sent and not been looked at yet.
+    /// The sent bytes that have not been looked at yet.
     sent: String,
 }
 
@@ -236,7 +236,7 @@ fn a_client_that_talks_does_not_ping() {
 }
 
 #[test]
-fn a_text_is_said_as_it_stands_and_a_line_as_it_was_typed() {
+fn a_text_is_said_verbatim_and_a_line_as_it_was_typed() {
     let mut tested = Tested::joined();
     tested.say("/quit").unwrap();
     tested.send_line("/who").unwrap();
@@ -304,7 +304,7 @@ fn a_server_that_does_not_send_ones_own_lines_back_owes_nothing_after_a_pong() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_told() {
+fn an_unreadable_message_is_reported() {
     let mut tested = Tested::joined();
     tested.receive_bytes(b"Alex: \xff\nAlex: hi\n");
     assert_eq!(tested.take_events(), [Event::Unreadable(Refusal::NotUtf8), line("Alex: hi")]);
@@ -366,7 +366,7 @@ fn the_last_words_of_a_server_are_heard_when_nothing_can_be_sent_any_more() {
         tested.session.cannot_send(tested.now);
         assert_eq!(tested.take_sent(), "");
         assert_eq!(tested.say("again"), Err(SayError::NotJoined));
-        // Leaving changes nothing: what has been said is lost.
+        // Leaving changes nothing: the said lines are lost.
         tested.session.leave(FOR_EVER, tested.now);
         assert!(!tested.session.wants_shutdown());
         tested.receive("-- The server is shutting down.\n");
@@ -402,7 +402,7 @@ fn a_session_survives_its_connection_and_shakes_hands_on_the_next_one() {
 }
 
 #[test]
-fn what_is_held_is_bounded() {
+fn everything_that_a_session_holds_is_bounded() {
     let mut tested = Tested::joined();
     let long = "x".repeat(SENT_LINE_BYTES);
     assert_eq!(tested.send_line(&format!("{long}x")), Err(SayError::NotALine));

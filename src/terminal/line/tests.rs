@@ -106,7 +106,7 @@ fn a_secret_is_masked_and_kept_nowhere() {
 }
 
 #[test]
-fn what_was_said_comes_back_with_the_up_key() {
+fn a_line_that_was_said_comes_back_with_the_up_key() {
     let mut line = typed(&text("one"));
     line.key(Key::Enter);
     for key in text("tw") {

@@ -9,7 +9,7 @@ use crate::terminal::Failure;
 /// How much of the input is read before its turn, in bytes.
 const READ_AHEAD_BYTES: usize = 64 * 1_024;
 
-/// What has been read and not been said yet.
+/// The input that has been read and not been said yet.
 pub(super) struct Input {
     lines: Decoder,
     line_number: u64,

@@ -66,7 +66,7 @@ fn lines_are_printed_above_the_one_that_is_typed() {
 }
 
 #[test]
-fn a_status_stands_above_the_prompt_until_it_is_taken_away() {
+fn a_status_is_above_the_prompt_until_it_is_taken_away() {
     let mut test = Test::new(FULL, 20, 5);
     test.status(Some("nothing for 5 s, and that is long"));
     test.types("x");
@@ -213,7 +213,7 @@ fn any_act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    /// Whatever is drawn step by step is the end of what is drawn at once in a window without an end.
+    /// Drawing step by step gives the last rows of drawing everything at once in an endless window.
     #[test]
     fn the_window_shows_what_was_printed_and_below_it_the_bottom_once(
         acts in prop::collection::vec(any_act(), 1..30),

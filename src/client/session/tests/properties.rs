@@ -1,10 +1,10 @@
-//! What is true of a session whatever the server says.
+//! Properties of a session that hold no matter what the server says.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// What a server may say, more or less sensibly.
+/// A line that a server may send, more or less sensible.
 fn server_line() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("NICK".to_owned()),
@@ -64,7 +64,7 @@ proptest! {
                 Err(line) => tested.receive(&format!("{line}\n")),
             }
             refused += tested.take_events().iter().filter(|event| matches!(event, Event::NotSent(_))).count();
-            // What is open is the end of what was said, in its order.
+            // The unconfirmed lines are the last of those that were said, in their order.
             prop_assert!(tested.unconfirmed().len() + refused <= said.len());
             let open = &said[said.len() - tested.unconfirmed().len()..];
             prop_assert_eq!(tested.unconfirmed(), open);
