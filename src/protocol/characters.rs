@@ -94,3 +94,24 @@ impl fmt::Display for Shown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_invisible_character_is_known() {
+        for (invisible, kind) in [
+            ('\u{1b}', "a control character"),
+            ('\u{202e}', "a format character"),
+            ('\u{115f}', "a filler, which is a letter"),
+            ('\u{fe0f}', "a variation selector, which is a mark"),
+            ('\u{2800}', "a blank symbol"),
+        ] {
+            assert!(is_invisible(invisible), "{kind}");
+        }
+        for visible in ['a', 'é', '1', '-', '🎈', '\u{301}'] {
+            assert!(!is_invisible(visible), "{visible:?}");
+        }
+    }
+}

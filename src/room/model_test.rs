@@ -19,7 +19,8 @@ const TEXTS: [&str; 3] = ["hi", "a longer text that takes more than one read", "
 /// Small enough for readers to fall behind.
 const TINY_RETENTION_BYTES: usize = 400;
 
-const PRIVATE_BYTES: usize = 60;
+/// Exactly five of the short lines, so that the bound itself is reached.
+const PRIVATE_BYTES: usize = 55;
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -35,6 +35,9 @@ fn of_many_lost_lines_some_are_named_and_the_others_counted() {
     for number in 1..=50 {
         screen.type_line(&format!("line {number}."));
     }
+    // When this is seen, the client has read all of them.
+    screen.types("the end");
+    screen.expect("Dinesh: the end");
     // No more lines than these are sent without being confirmed.
     for number in 1..=32 {
         server.expect_next(&format!("Dinesh: line {number}."));
