@@ -27,7 +27,6 @@ const HISTORY_IN_RETENTION: usize = 4;
 pub struct Transcript {
     chunks: VecDeque<Chunk>,
     end: Position,
-    retained_bytes: usize,
     retention_bytes: usize,
 }
 
@@ -45,7 +44,7 @@ impl Transcript {
     /// An empty transcript that keeps at least the last `retention_bytes`.
     #[must_use]
     pub fn new(retention_bytes: usize) -> Self {
-        Self { chunks: VecDeque::new(), end: 0, retained_bytes: 0, retention_bytes }
+        Self { chunks: VecDeque::new(), end: 0, retention_bytes }
     }
 
     /// The most bytes that a transcript with this retention ever holds, if no line is longer than
@@ -70,7 +69,7 @@ impl Transcript {
     /// How many bytes are retained; see [`Transcript::bound_bytes`].
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
-        self.retained_bytes
+        offset(self.end - self.begin())
     }
 
     /// Appends one line, and returns the position at which it begins.
@@ -81,7 +80,6 @@ impl Transcript {
         writeln!(lines, "{line}").expect("writing into memory does not fail");
         let added = lines.len() - before;
         self.end += added as Position;
-        self.retained_bytes += added;
         self.retire();
         position
     }
@@ -149,10 +147,9 @@ impl Transcript {
     /// Drops the oldest chunks that the retention does not need.
     fn retire(&mut self) {
         while let Some(oldest) = self.chunks.front()
-            && self.retained_bytes - oldest.lines.len() >= self.retention_bytes
+            && self.retained_bytes() - oldest.lines.len() >= self.retention_bytes
             && self.chunks.len() > 1
         {
-            self.retained_bytes -= oldest.lines.len();
             self.chunks.pop_front();
         }
     }
@@ -263,7 +260,8 @@ mod tests {
                 log.append(&line);
                 expected.push_str(&line);
                 expected.push('\n');
-                prop_assert!(log.retained_bytes <= Transcript::bound_bytes(retention, 2_005));
+                prop_assert_eq!(log.retained_bytes(), log.chunks.iter().map(|chunk| chunk.lines.len()).sum::<usize>());
+                prop_assert!(log.retained_bytes() <= Transcript::bound_bytes(retention, 2_005));
                 prop_assert!(log.end() - log.begin() >= retention.min(expected.len()) as u64);
                 if index % 3 == 0 {
                     let Ok(bytes) = log.read(cursor, log.end(), at_most) else { return Ok(()) };
