@@ -34,7 +34,7 @@ pub fn pins() -> bool {
     on_path("taskset").is_some()
 }
 
-/// Where a program is on PATH, if it is.
+/// The path of a program, if it is on PATH.
 pub fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join(program)).find(|file| file.is_file())

@@ -64,7 +64,7 @@ impl Connect for Tcp {
 /// The operating system's TCP, except that dropped connections are reset, as when a machine fails.
 ///
 /// This lets a program play vanishing clients as well as orderly ones. And a reset connection leaves
-/// nothing behind that could keep a server from its port.
+/// nothing that could keep a server from its port.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResettingTcp;
 

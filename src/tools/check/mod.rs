@@ -96,7 +96,7 @@ pub async fn check<S: Subject>(case: &Case<S>, subject: &mut S) -> Verdict {
     }
 }
 
-/// What cannot be decided in a framing, and how it is judged.
+/// The deviations that a framing makes acceptable, in a sentence for the reader of the table.
 #[must_use]
 pub fn tolerance(framing: Framing) -> &'static str {
     match framing {

@@ -59,7 +59,7 @@ pub trait Subject {
     /// Kills it.
     fn kill(&mut self) -> impl Future<Output = ()>;
 
-    /// What it has logged since the beginning of the case.
+    /// The lines that it has logged since the beginning of the case.
     fn log(&mut self) -> impl Future<Output = Result<String, Observation>>;
 
     /// How much processor time it has used, or had to wait for, since it was started.
