@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use super::sanitize::acts_on_a_terminal;
+use super::token::parse_digits;
 
 /// The longest text of a message, in bytes of UTF-8.
 pub const TEXT_BYTES: usize = 1_024;
@@ -64,7 +65,34 @@ pub enum Command<'a> {
     Help,
     /// `/quit`: leave.
     Quit,
+    /// `/session`: outlive this connection.
+    Session,
 }
+
+/// A message of a client that has a session, which may be sent again: `/n NUMBER LINE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbered<'a> {
+    /// Its number, if it has one.
+    pub number: Option<u64>,
+    /// The line itself, for [`Command::parse`].
+    pub line: &'a str,
+}
+
+impl<'a> Numbered<'a> {
+    /// Takes the number off a message.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Usage`] if it begins like a numbered one and has no number.
+    pub fn parse(message: &'a str) -> Result<Self, Refusal> {
+        let Some(rest) = message.strip_prefix("/n ") else { return Ok(Self { number: None, line: message }) };
+        let (number, line) = rest.split_once(' ').unwrap_or((rest, ""));
+        let number = parse_digits(number, 10).ok_or(Refusal::Usage(NUMBERED_USAGE))?;
+        Ok(Self { number: Some(number), line })
+    }
+}
+
+const NUMBERED_USAGE: &str = "/n NUMBER LINE";
 
 impl<'a> Command<'a> {
     /// Parses one message of a member.
@@ -108,6 +136,9 @@ impl<'a> Command<'a> {
             "who" => Ok(Self::Who),
             "help" => Ok(Self::Help),
             "quit" => Ok(Self::Quit),
+            "session" => Ok(Self::Session),
+            // Only at the very beginning of a message.
+            "n" => Err(Refusal::Usage(NUMBERED_USAGE)),
             _ => Err(Refusal::UnknownCommand),
         }
     }
@@ -154,6 +185,7 @@ mod tests {
         assert_eq!(parse("/who"), Ok(Command::Who));
         assert_eq!(parse("/help"), Ok(Command::Help));
         assert_eq!(parse("/quit"), Ok(Command::Quit));
+        assert_eq!(parse("/session"), Ok(Command::Session));
         assert_eq!(parse("//etc/hosts"), Ok(say("/etc/hosts")));
         assert_eq!(parse("and/or"), Ok(say("and/or")));
     }
@@ -167,11 +199,26 @@ mod tests {
             ("/msg Bo", "/msg NICKNAME TEXT"),
             ("/nick", "/nick NICKNAME"),
             ("/ping", "/ping TOKEN"),
+            ("/n", "/n NUMBER LINE"),
         ] {
             assert_eq!(parse(message), Err(Refusal::Usage(usage)), "{message}");
         }
         assert_eq!(parse("/shrug"), Err(Refusal::UnknownCommand));
         assert_eq!(parse("/"), Err(Refusal::UnknownCommand));
+    }
+
+    #[test]
+    fn a_numbered_message_is_a_number_and_a_line() {
+        let numbered = |number, line| Ok(Numbered { number, line });
+        assert_eq!(Numbered::parse("/n 12 hello you"), numbered(Some(12), "hello you"));
+        assert_eq!(Numbered::parse("/n 12  hello"), numbered(Some(12), " hello"));
+        assert_eq!(Numbered::parse("/n 12"), numbered(Some(12), ""));
+        assert_eq!(Numbered::parse("/nick Bo"), numbered(None, "/nick Bo"));
+        assert_eq!(Numbered::parse("Alex: /n 1 hello"), numbered(None, "Alex: /n 1 hello"));
+        for without in ["/n ", "/n x hello", "/n -1 hello", "/n +1 hello", "/n 18446744073709551616 hello"] {
+            assert_eq!(Numbered::parse(without), Err(Refusal::Usage(NUMBERED_USAGE)), "{without}");
+        }
+        assert_eq!(parse("/n 1 hello"), Err(Refusal::Usage(NUMBERED_USAGE)), "not within a numbered one");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use super::Refusal;
 use super::keystrokes::Keystrokes;
 
-/// The longest line that is kept, in bytes without its newline: a text of 1,024 bytes and, before
-/// it, the nickname prefix or the command with its nickname, with room to spare.
-pub const LINE_BYTES: usize = 1_024 + 256;
+/// The longest line that is kept, in bytes without its newline: a text of 1,024 bytes and, before it, a
+/// number, the nickname prefix, and the command with its nickname, with room to spare.
+pub const LINE_BYTES: usize = 1_024 + 512;
 
 /// How messages are delimited on one connection, in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

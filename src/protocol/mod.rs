@@ -8,6 +8,7 @@
 //! 3. [`Command`] and [`Text`]: a member's message, parsed.
 //! 4. [`Broadcast`], [`Notice`] and [`Refusal`]: every sentence that the server says, and
 //!    [`Heard`]: how a client tells them apart.
+//! 5. [`Resume`] and [`SessionNotice`]: how a session goes on in another connection.
 
 mod characters;
 mod command;
@@ -18,13 +19,17 @@ mod nickname;
 mod notice;
 mod password;
 mod sanitize;
+mod session;
+mod token;
 
-pub use command::{Command, TEXT_BYTES, Text};
+pub use command::{Command, Numbered, TEXT_BYTES, Text};
 pub use framing::{Decoder, Framing, LINE_BYTES, Patience};
 pub use nickname::{NICKNAME_CHARACTERS, Nickname, NicknameError};
 pub use notice::{Broadcast, Heard, Notice, Refusal};
 pub use password::{PASSWORD_BYTES, Password, PasswordError};
 pub use sanitize::Sanitized;
+pub use session::{Progress, Resume, SessionNotice};
+pub use token::{LogEpoch, SECRET_BYTES, SecretHash, SessionId, Token};
 
 /// The server's request for a nickname: these four bytes and no newline, as in the report.
 pub const NICKNAME_REQUEST: &str = "NICK";

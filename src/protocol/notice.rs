@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::characters::Shown;
-use super::{NICKNAME_CHARACTERS, Nickname, NicknameError, TEXT_BYTES, Text};
+use super::{NICKNAME_CHARACTERS, Nickname, NicknameError, Progress, SessionNotice, TEXT_BYTES, Text};
 
 /// The prefix of every line for one member alone. No broadcast line can begin with it, because each of
 /// them begins with a nickname or with `* `.
@@ -58,15 +58,18 @@ pub enum Notice<'a> {
     Here {
         /// How many members there are.
         count: usize,
-        /// The nicknames of the first of them.
-        names: Vec<&'a str>,
+        /// The nicknames of the first of them, and whether the member is away: its session waits for a
+        /// connection.
+        names: Vec<(&'a str, bool)>,
     },
     /// A private message from somebody.
     WhisperFrom(&'a Nickname, Text<'a>),
     /// The receipt of a private message to somebody.
     WhisperTo(&'a Nickname, Text<'a>),
-    /// The answer to `/ping`.
-    Pong(Text<'a>),
+    /// The answer to `/ping`, and how far the member's session is, if it has one.
+    Pong(Text<'a>, Option<Progress>),
+    /// Something about the member's session.
+    Session(SessionNotice),
     /// The commands.
     Help,
     /// The server is shutting down.
@@ -85,7 +88,12 @@ impl fmt::Display for Notice<'_> {
             Self::NotConnected(refusal) => write!(formatter, "Not connected: {refusal}."),
             Self::TooLate(awaited) => write!(formatter, "No {awaited} has come in time. Goodbye."),
             Self::Here { count, names } => {
-                write!(formatter, "Here now ({count}): {}", names.join(", "))?;
+                write!(formatter, "Here now ({count}): ")?;
+                for (index, (name, away)) in names.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { ", " };
+                    let away = if *away { " (away)" } else { "" };
+                    write!(formatter, "{comma}{name}{away}")?;
+                }
                 match count - names.len() {
                     0 => Ok(()),
                     more => write!(formatter, " and {more} more"),
@@ -93,7 +101,9 @@ impl fmt::Display for Notice<'_> {
             }
             Self::WhisperFrom(from, text) => write!(formatter, "{from} to you: {}", text.as_str()),
             Self::WhisperTo(to, text) => write!(formatter, "You to {to}: {}", text.as_str()),
-            Self::Pong(token) => write!(formatter, "pong {}", token.as_str()),
+            Self::Pong(token, None) => write!(formatter, "pong {}", token.as_str()),
+            Self::Pong(token, Some(progress)) => write!(formatter, "pong {}{progress}.", token.as_str()),
+            Self::Session(notice) => notice.fmt(formatter),
             Self::Help => formatter.write_str(HELP),
             Self::ShuttingDown => formatter.write_str("The server is shutting down."),
         }
@@ -152,6 +162,16 @@ pub enum Refusal {
     TooMany,
     /// The room is closed.
     Closed,
+    /// A numbered message of a member without a session.
+    NoSession,
+    /// `/session` of a member that has one.
+    HasSession,
+    /// `/session` where the server gives none.
+    NoSessionsHere,
+    /// `/session`, where the token would be sent in the clear.
+    NotEncrypted,
+    /// A `/resume` with a token that is of no session.
+    UnknownSession,
 }
 
 impl Refusal {
@@ -175,6 +195,10 @@ impl Refusal {
             Self::WrongPassword => "wrong_password",
             Self::TooManyWrongPasswords { .. } => "too_many_wrong_passwords",
             Self::Closed => "closed",
+            Self::NoSession | Self::HasSession => "usage",
+            Self::NoSessionsHere => "no_sessions_here",
+            Self::NotEncrypted => "not_encrypted",
+            Self::UnknownSession => "unknown_session",
         }
     }
 }
@@ -205,6 +229,13 @@ impl fmt::Display for Refusal {
             Self::TooManyNewcomers => write!(formatter, "too many others are joining at the moment"),
             Self::TooMany => write!(formatter, "too many connections from this address"),
             Self::Closed => write!(formatter, "the server is shutting down"),
+            Self::NoSession => {
+                write!(formatter, "only a member with a session numbers its lines; see /session")
+            }
+            Self::HasSession => write!(formatter, "you have a session already"),
+            Self::NoSessionsHere => write!(formatter, "this server keeps no sessions"),
+            Self::NotEncrypted => write!(formatter, "a session needs an encrypted connection here"),
+            Self::UnknownSession => write!(formatter, "there is no such session"),
         }
     }
 }
@@ -300,9 +331,15 @@ mod tests {
         assert_eq!(parsed(Notice::NotJoined(Refusal::NicknameTaken)), "not joined");
         assert_eq!(parsed(Notice::WhisperFrom(&bo, text)), "whisper");
         assert_eq!(parsed(Notice::WhisperTo(&bo, text)), "whisper");
-        assert_eq!(parsed(Notice::Here { count: 1, names: vec!["Alex"] }), "told");
-        assert_eq!(parsed(Notice::Pong(text)), "told");
+        assert_eq!(parsed(Notice::Here { count: 1, names: vec![("Alex", false)] }), "told");
+        assert_eq!(parsed(Notice::Pong(text, None)), "told");
         assert_eq!(parsed(Notice::ShuttingDown), "told");
+    }
+
+    #[test]
+    fn those_who_are_away_are_marked_in_the_list() {
+        let here = Notice::Here { count: 3, names: vec![("Alex", true), ("Bo", false)] };
+        assert_eq!(here.to_string(), "-- Here now (3): Alex (away), Bo and 1 more");
     }
 
     #[test]

@@ -228,7 +228,7 @@ impl Pair {
     }
 
     fn tell(&mut self, member: MemberId, text: &str) {
-        let notice = Notice::Pong(Text::parse(text).unwrap());
+        let notice = Notice::Pong(Text::parse(text).unwrap(), None);
         self.readers.tell(member, self.room.transcript().end(), &notice);
         if let Some(reader) = self.model.readers.get_mut(&member).filter(|reader| !reader.left) {
             let begin = reader.screen.len();

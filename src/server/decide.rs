@@ -47,13 +47,14 @@ pub(super) fn decide<'room, 'message: 'room>(
             Err(error) => Decision::Refuse(error.into()),
         },
         Ok(Command::Who) => Decision::Answer(who_is_here(room)),
-        Ok(Command::Ping(token)) => Decision::Answer(Notice::Pong(token)),
+        Ok(Command::Ping(token)) => Decision::Answer(Notice::Pong(token, None)),
         Ok(Command::Help) => Decision::Answer(Notice::Help),
         Ok(Command::Quit) => Decision::Quit,
+        Ok(Command::Session) => Decision::Refuse(Refusal::NoSessionsHere),
     }
 }
 
 fn who_is_here(room: &Room) -> Notice<'_> {
-    let names = room.nicknames().take(NAMES_LISTED).map(Nickname::as_str).collect();
+    let names = room.nicknames().take(NAMES_LISTED).map(|name| (name.as_str(), false)).collect();
     Notice::Here { count: room.nicknames().len(), names }
 }

@@ -302,7 +302,7 @@ impl<S: Stream> State<S> {
         match decide(&self.room, may_be_told_more, member.id, &member.chosen, message) {
             Decision::Ignore => {}
             Decision::Answer(notice) => {
-                member.pings |= matches!(notice, Notice::Pong(_));
+                member.pings |= matches!(notice, Notice::Pong(..));
                 let at = self.room.transcript().end();
                 self.readers.tell(member.id, at, &notice);
                 self.counters.count_deliveries(1);

@@ -88,6 +88,7 @@ impl Receipts {
         let answer = match Command::parse(line, &[]) {
             // Neither is answered.
             Ok(Command::Nothing | Command::Quit) => return,
+            Ok(Command::Session) => Answer::Told("-- Session ", String::new()),
             Ok(Command::Say(_)) => Answer::Said,
             Ok(Command::Act(text)) => Answer::Acted(text.as_str().to_owned()),
             Ok(Command::Whisper { text, .. }) => Answer::Told("-- You to ", format!(": {}", text.as_str())),
