@@ -38,8 +38,8 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "skips the drain",
         mistakes: &[Mistake {
-            right: "state.readers.end(member, until);\n                state.due.push(member);",
-            wrong: "state.readers.remove(member);",
+            right: "state.readers.end(attachment, until);\n            state.due.push(attachment);",
+            wrong: "state.readers.remove(attachment);",
         }],
         caught_by: CaughtBy {
             test: SWEEP,
@@ -49,10 +49,7 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         name: "lets chance choose between hearing and sending",
-        mistakes: &[Mistake {
-            right: "biased;\n            reason = self.listen(",
-            wrong: "reason = self.listen(",
-        }],
+        mistakes: &[Mistake { right: "biased;\n            reason = listen(", wrong: "reason = listen(" }],
         caught_by: CaughtBy {
             test: "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
             seeds: 100,
@@ -86,7 +83,7 @@ pub const BROKEN: &[Broken] = &[
         mistakes: &[
             Mistake {
                 right: "Handled::All => {}",
-                wrong: "Handled::All => Box::pin(self.hub.wait_for_the_slowest()).await,",
+                wrong: "Handled::All => Box::pin(hub.wait_for_the_slowest()).await,",
             },
             Mistake {
                 right: "/// Slows a sender down",
