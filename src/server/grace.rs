@@ -161,22 +161,22 @@ impl Timers {
 mod tests {
     use super::*;
 
-    fn sessions(plaintext: bool, grace_seconds: u64) -> Option<Sessions> {
+    fn sessions(plaintext: bool, grace_seconds: u64) -> Sessions {
         let randomness = Randomness::new(|bytes| bytes.fill(7));
-        Some(Sessions { grace: Duration::from_secs(grace_seconds), plaintext, randomness })
+        Sessions { grace: Duration::from_secs(grace_seconds), plaintext, randomness }
     }
 
     #[test]
     fn a_token_is_sent_only_where_nobody_can_read_it_unless_the_operator_allows_it() {
-        let refusal = |sessions, encrypted, peer: &str| {
+        let refusal = |sessions: Option<Sessions>, encrypted, peer: &str| {
             Grants::new(sessions, encrypted).offered_to(peer.parse().unwrap()).err()
         };
-        assert_eq!(refusal(sessions(false, 1), false, "10.0.0.1:5"), Some(Refusal::NotEncrypted));
-        assert_eq!(refusal(sessions(false, 1), true, "10.0.0.1:5"), None);
-        assert_eq!(refusal(sessions(true, 1), false, "10.0.0.1:5"), None);
-        assert_eq!(refusal(sessions(false, 1), false, "127.0.0.1:5"), None);
-        assert_eq!(refusal(sessions(false, 1), false, "[::ffff:127.0.0.1]:5"), None);
-        assert_eq!(refusal(sessions(true, 0), true, "127.0.0.1:5"), Some(Refusal::NoSessionsHere));
+        assert_eq!(refusal(Some(sessions(false, 1)), false, "10.0.0.1:5"), Some(Refusal::NotEncrypted));
+        assert_eq!(refusal(Some(sessions(false, 1)), true, "10.0.0.1:5"), None);
+        assert_eq!(refusal(Some(sessions(true, 1)), false, "10.0.0.1:5"), None);
+        assert_eq!(refusal(Some(sessions(false, 1)), false, "127.0.0.1:5"), None);
+        assert_eq!(refusal(Some(sessions(false, 1)), false, "[::ffff:127.0.0.1]:5"), None);
+        assert_eq!(refusal(Some(sessions(true, 0)), true, "127.0.0.1:5"), Some(Refusal::NoSessionsHere));
         assert_eq!(refusal(None, true, "127.0.0.1:5"), Some(Refusal::NoSessionsHere));
     }
 

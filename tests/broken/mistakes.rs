@@ -123,11 +123,11 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "says the unfinished last line of a connection that broke",
         mistakes: &[Mistake {
-            right: "Ok(Ok(false)) => return DisconnectReason::Quit,",
+            right: "Ok(Ok(false)) => return DisconnectReason::Closed,",
             wrong: "Ok(Ok(false)) => {
-                self.connection.decoder.push(b\"\\n\");
-                self.hub.handle_messages(self.member, self.connection);
-                return DisconnectReason::Quit;
+                connection.decoder.push(b\"\\n\");
+                hub.handle_messages(member, connection);
+                return DisconnectReason::Closed;
             }",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "nothing is said that nobody said" },
@@ -135,12 +135,11 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps a member whose connection was reset",
         mistakes: &[Mistake {
-            right: "membership.hub.leave(membership.id, reason);",
+            right: "hub.part(attachment, reason);",
             wrong: "if reason == DisconnectReason::Reset {
-        std::mem::forget(membership);
-        return Ending::Broken;
-    }
-        membership.hub.leave(membership.id, reason);",
+            return Ending::Broken;
+        }
+        hub.part(attachment, reason);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "the roster equals the live members" },
     },
@@ -155,8 +154,8 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "never drops a member that takes nothing",
         mistakes: &[Mistake {
-            right: "membership.hub.limits().write_timeout",
-            wrong: "membership.hub.limits().write_timeout * 100",
+            right: "hub.limits().write_timeout, writable",
+            wrong: "hub.limits().write_timeout * 100, writable",
         }],
         caught_by: CaughtBy {
             test: SWEEP,
