@@ -40,8 +40,10 @@ pub(super) fn decide<'room, 'message: 'room>(
     if !room.is_news(by) {
         return Decision::Ignore;
     }
+    // A client that numbers its lines puts nothing in front of them.
     let prefixes = [nickname.as_str(), chosen];
-    match line.and_then(|line| Command::parse(line, &prefixes)) {
+    let prefixes = if by.number.is_some() { &[] } else { &prefixes[..] };
+    match line.and_then(|line| Command::parse(line, prefixes)) {
         Err(refusal) => Decision::Refuse(refusal),
         Ok(Command::Nothing) => Decision::Ignore,
         Ok(Command::Say(text)) => Decision::Commit(Entry::Say { by, text }),
