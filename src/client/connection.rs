@@ -145,6 +145,12 @@ impl<S: Stream> Connection<S> {
         self.session.silent_since().map(|since| self.begin + since)
     }
 
+    /// See [`Session::tries_again_at`].
+    #[must_use]
+    pub fn tries_again_at(&self) -> Option<Instant> {
+        self.session.tries_again_at().map(|at| self.begin + at)
+    }
+
     /// The session.
     #[must_use]
     pub fn session(&self) -> &Session {

@@ -12,5 +12,5 @@ pub use connection::{Connection, READ_BYTES};
 pub use join::{CONNECT_TIMEOUT, JOIN_TIMEOUT, JoinError, KEPT_EVENTS, connect, join};
 pub use session::{
     Config, Disconnected, Event, HANDSHAKE_TIMEOUT, LEAVE_TIMEOUT, PING_INTERVAL, RECEIVED_LINE_BYTES,
-    SENT_LINE_BYTES, SILENCE_TIMEOUT, SayError, Session, UNCONFIRMED_BYTES, UNSENT_BYTES,
+    Reconnect, SENT_LINE_BYTES, SILENCE_TIMEOUT, SayError, Session, UNCONFIRMED_BYTES, UNSENT_BYTES,
 };

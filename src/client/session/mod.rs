@@ -20,10 +20,10 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use event::{Config, Disconnected, Event, SayError};
+pub use event::{Config, Disconnected, Event, Reconnect, SayError};
 pub use heartbeat::{PING_INTERVAL, SILENCE_TIMEOUT};
 
-use crate::protocol::{Command, Framing, Heard, Nickname, Password, Text};
+use crate::protocol::{Command, Framing, Heard, Nickname, Password, Resume, Text};
 use attachment::{Attachment, Due, Phase};
 use incoming::Received;
 use receipts::{Receipt, Receipts};
@@ -119,6 +119,35 @@ impl Session {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
         self.attachment.as_ref()?.next_timeout()
+    }
+
+    /// Whether its owner is to connect now; [`connected`](Self::connected) or
+    /// [`connection_failed`](Self::connection_failed) answers.
+    #[must_use]
+    pub fn wants_connection(&self) -> bool {
+        false
+    }
+
+    /// The attempt to connect has failed.
+    pub fn connection_failed(&mut self, _now: Duration) {}
+
+    /// When the next attempt to connect begins, while there is no connection.
+    #[must_use]
+    pub fn tries_again_at(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What to store so that another client can go on with this session; see [`Reconnect::resume`].
+    #[must_use]
+    pub fn saved(&self) -> Option<Resume> {
+        None
+    }
+
+    /// How many of the [`unconfirmed`](Self::unconfirmed) lines, the newest, have not been sent at all: they
+    /// wait for a connection, or for the answer to whether the server gives sessions.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        0
     }
 
     /// The next thing that has happened.
