@@ -31,7 +31,7 @@ pub struct Reconnect {
     /// not have the same one.
     pub seed: u64,
     /// For how long another connection is looked for after one is lost; without it, for as long as the server
-    /// keeps the session.
+    /// keeps the session. An attempt that has begun by then is not cut short.
     pub for_at_most: Option<Duration>,
     /// A session to go on with at the beginning, as [`Session::saved`](super::Session::saved) gave it. If the
     /// server knows it no more, the client joins as usual.
@@ -69,6 +69,16 @@ impl Config {
     #[must_use]
     pub fn with_password(self, password: Option<Password>) -> Self {
         Self { password, ..self }
+    }
+
+    /// Whether it pings.
+    pub(super) fn has_heartbeat(&self) -> bool {
+        self.heartbeat && self.framing == Framing::Lines
+    }
+
+    /// How it outlives its connections, if it does.
+    pub(super) fn outlives(&self) -> Option<&Reconnect> {
+        self.reconnect.as_ref().filter(|_| self.has_heartbeat())
     }
 
     /// The same without a heartbeat.
@@ -149,8 +159,9 @@ pub enum Disconnected {
     /// The server has not let the client in, and said nothing for
     /// [`HANDSHAKE_TIMEOUT`](super::HANDSHAKE_TIMEOUT).
     NotAnswered,
-    /// Nothing has come for [`SILENCE_TIMEOUT`](super::SILENCE_TIMEOUT) from a server that answers pings; or for
-    /// longer than a client that leaves was ready to wait.
+    /// Nothing has come for [`SILENCE_TIMEOUT`](super::SILENCE_TIMEOUT), or with a session for
+    /// [`SESSION_SILENCE_TIMEOUT`](super::SESSION_SILENCE_TIMEOUT), from a server that answers pings; or for longer than a client
+    /// that leaves was ready to wait.
     Silent,
 }
 

@@ -1,7 +1,7 @@
 mod properties;
 
 use super::*;
-use crate::protocol::Refusal;
+use crate::protocol::{Refusal, Text};
 
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
