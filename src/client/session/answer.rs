@@ -37,8 +37,8 @@ impl Answer {
             Ok(Command::Who) => Self::Told("-- Here now ", String::new()),
             Ok(Command::Session) => Self::Told("-- Session ", String::new()),
             Ok(Command::Ping(token)) => Self::Pong(token.as_str().to_owned()),
-            // The first line of several.
-            Ok(Command::Help) => Self::Told("-- /", String::new()),
+            // The first line of several, and no other: another `/help` may follow.
+            Ok(Command::Help) => Self::Told("-- /who ", String::new()),
             Err(_) => Self::Refusal,
         }
     }

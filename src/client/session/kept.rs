@@ -58,12 +58,14 @@ impl Kept {
         }
     }
 
-    /// Whether the server could take the beginning of this line for the prefix that the report's client puts
-    /// in front of what it says.
-    pub(super) fn begins_like_prefixed(&self, line: &str, nickname: &Nickname) -> bool {
-        let names = self.first_nickname.iter().chain([nickname]);
-        names
-            .into_iter()
-            .any(|name| line.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(": ")))
+    /// What to put in front of a line: nothing, unless it begins like what the report's client puts in front of
+    /// everything. The server takes that off, once. The first nickname will do whatever the present one is
+    /// when the line arrives.
+    pub(super) fn prefix(&self, line: &str, nickname: &Nickname) -> String {
+        let is_prefixed_by =
+            |name: &Nickname| line.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(": "));
+        let first = self.first_nickname.as_ref().unwrap_or(nickname);
+        let is_prefixed = is_prefixed_by(nickname) || is_prefixed_by(first);
+        if is_prefixed { format!("{first}: ") } else { String::new() }
     }
 }

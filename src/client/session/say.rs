@@ -102,9 +102,7 @@ impl Session {
             attachment.heartbeat.said(now);
             match (number, &self.kept) {
                 (Some(number), Some(kept)) => {
-                    let nickname = &self.config.nickname;
-                    let like_prefixed = kept.begins_like_prefixed(&line, nickname);
-                    let prefix = if like_prefixed { format!("{nickname}: ") } else { String::new() };
+                    let prefix = kept.prefix(&line, &self.config.nickname);
                     attachment.send_numbered(number, &prefix, &line);
                 }
                 _ => attachment.send(&line),

@@ -1,4 +1,8 @@
+mod model;
+mod opening;
 mod properties;
+mod resume;
+mod search;
 
 use super::*;
 use crate::protocol::{Refusal, Text};
