@@ -81,9 +81,10 @@ impl Server {
         self.send(&format!("-- {notice}"));
         let (mut publics, mut privates) = (EARLIER_LINES, 0);
         for line in self.stream.clone() {
-            let (seen, had) = match line.starts_with("-- ") {
-                true => (&mut privates, resume.private_lines),
-                false => (&mut publics, resume.public_lines),
+            let (seen, had) = if line.starts_with("-- ") {
+                (&mut privates, resume.private_lines)
+            } else {
+                (&mut publics, resume.public_lines)
             };
             *seen += 1;
             if *seen > had {
@@ -107,8 +108,8 @@ impl Server {
         let prefixes = [&self.nickname[..], "Dinesh"];
         match Command::parse(line, &prefixes) {
             Ok(Command::Ping(token)) if number.is_none() => {
-                let (public_lines, taken) = (EARLIER_LINES + self.publics(), self.taken);
-                self.send(&format!("-- pong {}{}.", token.as_str(), Progress { public_lines, taken }));
+                let progress = Progress { public_lines: EARLIER_LINES + self.publics(), taken: self.taken };
+                self.send(&format!("-- pong {}{progress}.", token.as_str()));
                 return;
             }
             Ok(Command::Say(text)) => self.tell(&format!("{}: {}", self.nickname, text.as_str())),
@@ -201,7 +202,7 @@ impl World {
                 // Each has its own text, so that no two can be mistaken for each other; but not always.
                 let line = if line.starts_with("/nick") {
                     format!("{line}{}", self.typed.len() % 3)
-                } else if self.typed.len() % 2 == 0 && line != "/me" && line != "/help" {
+                } else if self.typed.len().is_multiple_of(2) && line != "/me" && line != "/help" {
                     format!("{line} {}", self.typed.len())
                 } else {
                     line.to_owned()
@@ -211,11 +212,8 @@ impl World {
             }
             Act::IsTold(privately) => {
                 self.told += 1;
-                let line = match privately {
-                    true => format!("-- Alex to you: {}", self.told),
-                    false => format!("Alex: {}", self.told),
-                };
-                self.server.tell(&line);
+                let from = if privately { "-- Alex to you" } else { "Alex" };
+                self.server.tell(&format!("{from}: {}", self.told));
             }
             Act::ToServer(bytes) => self.carry_to_server(bytes),
             Act::ToClient(bytes) => self.carry_to_client(bytes),
