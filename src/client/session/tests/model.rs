@@ -112,7 +112,7 @@ impl Server {
                 self.send(&format!("-- pong {}{progress}.", token.as_str()));
                 return;
             }
-            Ok(Command::Say(text)) => self.tell(&format!("{}: {}", self.nickname, text.as_str())),
+            Ok(Command::Say(said)) => self.tell(&format!("{}: {}", self.nickname, said.as_str())),
             Ok(Command::Rename(new)) => {
                 let old = std::mem::replace(&mut self.nickname, new.to_owned());
                 self.tell(&format!("{old} is now known as {new}."));
