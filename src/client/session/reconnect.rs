@@ -13,7 +13,7 @@ impl Session {
     /// The server keeps a session for the client.
     pub(super) fn session_begun(&mut self, token: Token, epoch: LogEpoch, public_lines: u64) {
         let Some(attachment) = &mut self.attachment else { return };
-        self.kept = Some(Kept::new(token, epoch, public_lines, self.config.nickname.clone()));
+        self.kept = Some(Kept::new(token, epoch, public_lines));
         self.receipts.session_begun();
         attachment.heartbeat.has_session();
         attachment.release();
