@@ -1,4 +1,4 @@
-//! A session on a stream: reads, writes, and keeps the time.
+//! A session on a stream: connects again, reads, writes, and keeps the time.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, sleep_until};
 
+use super::dialer::Dialer;
 use super::session::{Config, Event, LEAVE_TIMEOUT, SayError, Session};
 use crate::net::Stream;
 use crate::protocol::{Nickname, Password, Text};
@@ -17,7 +18,7 @@ use crate::protocol::{Nickname, Password, Text};
 /// The most that is read at once.
 pub const READ_BYTES: usize = 16 * 1_024;
 
-/// A [`Session`] and the stream that it is attached to.
+/// A [`Session`] and the stream that it is attached to, one after the other if it outlives them.
 ///
 /// All work happens in [`next`](Self::next): said lines are queued, and written there.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Connection<S> {
     session: Session,
     /// Gone when the session has no use for it any more.
     stream: Option<S>,
+    /// The way to the next one.
+    dialer: Option<Dialer<S>>,
     /// The moment from which the session's time is counted.
     begin: Instant,
     buffer: Box<[u8]>,
@@ -43,14 +46,25 @@ enum Writing {
 }
 
 impl<S: Stream> Connection<S> {
-    /// Attaches a new session to a stream.
+    /// Attaches a new session to a stream. It ends with the stream, whatever the configuration: there is no way
+    /// to another one.
     #[must_use]
     pub fn new(stream: S, config: Config) -> Self {
+        Self::begin(stream, None, Config { reconnect: None, ..config })
+    }
+
+    /// The same with a way to the next stream.
+    pub(super) fn with_dialer(stream: S, dialer: Dialer<S>, config: Config) -> Self {
+        Self::begin(stream, Some(dialer), config)
+    }
+
+    fn begin(stream: S, dialer: Option<Dialer<S>>, config: Config) -> Self {
         let mut session = Session::new(config);
         session.connected(Duration::ZERO);
         Self {
             session,
             stream: Some(stream),
+            dialer,
             begin: Instant::now(),
             buffer: vec![0; READ_BYTES].into(),
             writing: Writing::Idle,
@@ -63,18 +77,18 @@ impl<S: Stream> Connection<S> {
     /// Can be cancelled without losing anything.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            if !self.session.is_connected() {
-                self.stream = None;
-            }
+            self.let_go();
             if let Some(event) = self.session.poll_event() {
                 return Some(event);
             }
-            self.stream.as_ref()?;
             let due = self.session.next_timeout();
+            if self.stream.is_none() && due.is_none() && !self.session.wants_connection() {
+                return None;
+            }
             let due_at = self.begin + due.unwrap_or_default();
             tokio::select! {
                 biased;
-                () = poll_fn(|context| self.poll_stream(context)) => {}
+                () = poll_fn(|context| self.poll_network(context)) => {}
                 () = sleep_until(due_at), if due.is_some() => {
                     self.session.handle_timeout(self.begin.elapsed());
                 }
@@ -145,6 +159,12 @@ impl<S: Stream> Connection<S> {
         self.session.silent_since().map(|since| self.begin + since)
     }
 
+    /// See [`Session::tries_again_at`].
+    #[must_use]
+    pub fn tries_again_at(&self) -> Option<Instant> {
+        self.session.tries_again_at().map(|at| self.begin + at)
+    }
+
     /// The session.
     #[must_use]
     pub fn session(&self) -> &Session {
@@ -156,12 +176,43 @@ impl<S: Stream> Connection<S> {
         self.session.put_back(events);
     }
 
+    /// Drops what the session has no use for any more: a stream, or an attempt to connect.
+    fn let_go(&mut self) {
+        if !self.session.is_connected() {
+            self.stream = None;
+            self.writing = Writing::Idle;
+        }
+        if let Some(dialer) = self.dialer.as_mut().filter(|_| !self.session.wants_connection()) {
+            dialer.cancel();
+        }
+    }
+
+    /// Completes when something has come, or an attempt to connect or the connection has ended.
+    fn poll_network(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.session.wants_connection() {
+            return self.poll_stream(context);
+        }
+        let connected = match &mut self.dialer {
+            Some(dialer) => ready!(dialer.poll(context)),
+            None => Err(io::ErrorKind::AddrNotAvailable.into()),
+        };
+        let now = self.begin.elapsed();
+        match connected {
+            Ok(stream) => {
+                self.stream = Some(stream);
+                self.session.connected(now);
+            }
+            Err(_) => self.session.connection_failed(now),
+        }
+        Poll::Ready(())
+    }
+
     /// Completes when something has been read, or the connection has ended; writes meanwhile.
     fn poll_stream(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Before anything is read, so that a server that never pauses cannot keep us from answering.
         // If nothing more is taken, the bytes that have come already can still be read.
         let _ = self.poll_write(context);
-        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
+        let Some(stream) = &mut self.stream else { return Poll::Pending };
         let mut buffer = ReadBuf::new(&mut self.buffer);
         let read = ready!(Pin::new(stream).poll_read(context, &mut buffer));
         let now = self.begin.elapsed();

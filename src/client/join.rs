@@ -8,12 +8,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::connection::Connection;
+use super::dialer::{Dialer, dial};
 use super::session::{Config, Disconnected, Event};
 use crate::net::{Connect, Stream, explain};
 use crate::protocol::{Refusal, Sanitized};
-
-/// How long connecting may take.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long joining may take in all, once connected. A wrong password before ours costs seconds.
 pub const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,18 +19,19 @@ pub const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many events from before joining are kept: the latest ones, if there are more.
 pub const KEPT_EVENTS: usize = 10_000;
 
-/// Connects to a server and begins to shake hands.
+/// Connects to a server and begins to shake hands. A client that outlives its connection connects again over a
+/// clone of the network.
 ///
 /// # Errors
 ///
-/// The error of the network, or [`io::ErrorKind::TimedOut`] after [`CONNECT_TIMEOUT`].
+/// The error of the network, or [`io::ErrorKind::TimedOut`] after [`CONNECT_TIMEOUT`](super::CONNECT_TIMEOUT).
 pub async fn connect<N: Connect>(
     network: &N,
     address: &str,
     config: Config,
 ) -> io::Result<Connection<N::Stream>> {
-    let stream = timeout(CONNECT_TIMEOUT, network.connect(address)).await??;
-    Ok(Connection::new(stream, config))
+    let stream = dial(network, address).await?;
+    Ok(Connection::with_dialer(stream, Dialer::new(network, vec![address.to_owned()]), config))
 }
 
 /// Connects to a server, and is a member of its room when this returns. Earlier events, such as history,
@@ -66,7 +65,7 @@ async fn hear_until_joined<S: Stream>(
 ) -> Result<(), JoinError> {
     loop {
         match connection.next().await {
-            Some(Event::Joined) => return Ok(()),
+            Some(Event::Joined | Event::Resumed { .. }) => return Ok(()),
             Some(Event::NotJoined(reason)) => return Err(JoinError::refused(reason)),
             Some(Event::PasswordWanted) => return Err(JoinError::PasswordNeeded),
             Some(Event::Disconnected(Disconnected::NotAnswered)) => return Err(JoinError::NotAnswered),

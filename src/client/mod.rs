@@ -5,12 +5,15 @@
 //! the terminal, scripts, and the members of the simulation.
 
 mod connection;
+mod dialer;
 mod join;
 mod session;
 
 pub use connection::{Connection, READ_BYTES};
-pub use join::{CONNECT_TIMEOUT, JOIN_TIMEOUT, JoinError, KEPT_EVENTS, connect, join};
+pub use dialer::CONNECT_TIMEOUT;
+pub use join::{JOIN_TIMEOUT, JoinError, KEPT_EVENTS, connect, join};
 pub use session::{
-    Config, Disconnected, Event, HANDSHAKE_TIMEOUT, LEAVE_TIMEOUT, PING_INTERVAL, RECEIVED_LINE_BYTES,
-    SENT_LINE_BYTES, SILENCE_TIMEOUT, SayError, Session, UNCONFIRMED_BYTES, UNSENT_BYTES,
+    BACKOFF_MAX, BACKOFF_MIN, Config, Disconnected, Event, HANDSHAKE_TIMEOUT, LEAVE_TIMEOUT, PING_INTERVAL,
+    RECEIVED_LINE_BYTES, Reconnect, SENT_LINE_BYTES, SESSION_SILENCE_TIMEOUT, SESSION_WAIT, SILENCE_TIMEOUT,
+    SayError, Session, UNCONFIRMED_BYTES, UNSENT_BYTES,
 };

@@ -34,8 +34,8 @@ pub trait Bind: Send + Sync + 'static {
     fn bind(&self, address: &str) -> impl Future<Output = io::Result<Self::Listener>> + Send;
 }
 
-/// A network that a client can connect over.
-pub trait Connect: Send + Sync + 'static {
+/// A network that a client can connect over, again if a connection is lost: a clone does as well.
+pub trait Connect: Clone + Send + Sync + 'static {
     /// One connection.
     type Stream: Stream;
 

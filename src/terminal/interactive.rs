@@ -235,11 +235,11 @@ impl<S: Stream> Chat<S> {
             }
             Event::Renamed(_) => self.ask(Asking::Nothing, view),
             // The line that comes with a refusal says so, and the server's silence is watched elsewhere.
-            Event::NotSent(_) | Event::Pong => {}
             Event::Disconnected(Disconnected::NotAnswered) => {
                 return Err(Failure::NotAnswered(Shortfall::default()));
             }
             Event::Disconnected(_) => return Err(self.lost()),
+            _ => {}
         }
         Ok(())
     }

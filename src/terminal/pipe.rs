@@ -221,7 +221,7 @@ where
                 Heard::Connected | Heard::NotJoined(_) => {}
             },
             // Another nickname is asked for only after a refusal, and the prefix of our lines stays the same.
-            Event::NicknameWanted | Event::Renamed(_) | Event::Pong => {}
+            _ => {}
         }
         None
     }

@@ -1,8 +1,9 @@
 //! The configuration that a session begins with, and the events that it reports.
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::protocol::{Framing, Nickname, Password, Refusal};
+use crate::protocol::{Framing, Nickname, Password, Refusal, Resume};
 
 /// A client's identity and its way of speaking.
 #[derive(Clone, Debug)]
@@ -17,13 +18,45 @@ pub struct Config {
     /// Whether the client pings, and takes the silence of a server that answers for the end of the
     /// connection. In the report's framing it never does: the report's server would take a ping for talk.
     pub heartbeat: bool,
+    /// Whether and how the client outlives its connections. It takes line framing and a heartbeat; without
+    /// either, or with a server that gives no sessions, the end of the connection is the end.
+    pub reconnect: Option<Reconnect>,
+}
+
+/// How a client outlives its connections: it asks the server for a session, and goes on with it in another
+/// connection when one is lost.
+#[derive(Clone, Debug)]
+pub struct Reconnect {
+    /// The source of the randomness between two attempts. Clients that lose their connections together must
+    /// not have the same one.
+    pub seed: u64,
+    /// For how long another connection is looked for after one is lost; without it, for as long as the server
+    /// keeps the session. An attempt that has begun by then is not cut short.
+    pub for_at_most: Option<Duration>,
+    /// A session to go on with at the beginning, as [`Session::saved`](super::Session::saved) gave it. If the
+    /// server knows it no more, the client joins as usual.
+    pub resume: Option<Resume>,
+}
+
+impl Reconnect {
+    /// For as long as the server keeps the session, and with a new session.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { seed, for_at_most: None, resume: None }
+    }
 }
 
 impl Config {
-    /// A line-framed client without a password, with a heartbeat.
+    /// A line-framed client without a password, with a heartbeat, that does not outlive its connection.
     #[must_use]
     pub fn new(nickname: Nickname) -> Self {
-        Self { nickname, password: None, framing: Framing::Lines, heartbeat: true }
+        Self { nickname, password: None, framing: Framing::Lines, heartbeat: true, reconnect: None }
+    }
+
+    /// The same, but it outlives its connections.
+    #[must_use]
+    pub fn with_reconnect(self, reconnect: Reconnect) -> Self {
+        Self { reconnect: Some(reconnect), ..self }
     }
 
     /// The same with this framing.
@@ -36,6 +69,16 @@ impl Config {
     #[must_use]
     pub fn with_password(self, password: Option<Password>) -> Self {
         Self { password, ..self }
+    }
+
+    /// Whether it pings.
+    pub(super) fn has_heartbeat(&self) -> bool {
+        self.heartbeat && self.framing == Framing::Lines
+    }
+
+    /// How it outlives its connections, if it does.
+    pub(super) fn outlives(&self) -> Option<&Reconnect> {
+        self.reconnect.as_ref().filter(|_| self.has_heartbeat())
     }
 
     /// The same without a heartbeat.
@@ -69,7 +112,37 @@ pub enum Event {
     Renamed(Nickname),
     /// The server has answered a ping of the client's own, so it is still there.
     Pong,
-    /// The session has no connection any more.
+    /// The server keeps a session for the client, or goes on with it in this connection:
+    /// [`Session::saved`](super::Session::saved) has something new to store.
+    SessionKept,
+    /// The connection was lost, and the session looks for another one. What is said meanwhile waits.
+    ConnectionLost(Disconnected),
+    /// The next attempt to connect begins after this long; zero is at once.
+    TryingAgain(Duration),
+    /// The session goes on in another connection: the client is a member without having joined again.
+    /// Exactly what it has missed follows, and then what is new.
+    Resumed {
+        /// How long it was without a connection; `None` if the session was begun by an earlier client.
+        away: Option<Duration>,
+        /// How many public lines it has missed. Some of them may no longer be kept.
+        missed_lines: u64,
+    },
+    /// Some of what was missed is no longer kept, and does not follow.
+    Missing {
+        /// How many public lines.
+        public_lines: u64,
+        /// How many private lines.
+        private_lines: u64,
+    },
+    /// The session is over, for this reason. The client joins as a newcomer; if it succeeds,
+    /// [`Joined`](Self::Joined) follows.
+    NotResumed(String),
+    /// Whether these lines were taken cannot be known any more. They are not sent again by themselves, and
+    /// are not among [`Session::unconfirmed`](super::Session::unconfirmed) any more.
+    Unconfirmed(Vec<String>),
+    /// Another client goes on with the session. This one is not to come back; its connection ends.
+    TakenOver,
+    /// The session has no connection any more, and looks for none. This is the last event.
     Disconnected(Disconnected),
 }
 
@@ -86,8 +159,9 @@ pub enum Disconnected {
     /// The server has not let the client in, and said nothing for
     /// [`HANDSHAKE_TIMEOUT`](super::HANDSHAKE_TIMEOUT).
     NotAnswered,
-    /// Nothing has come for [`SILENCE_TIMEOUT`](super::SILENCE_TIMEOUT) from a server that answers pings; or for
-    /// longer than a client that leaves was ready to wait.
+    /// Nothing has come for [`SILENCE_TIMEOUT`](super::SILENCE_TIMEOUT), or with a session for
+    /// [`SESSION_SILENCE_TIMEOUT`](super::SESSION_SILENCE_TIMEOUT), from a server that answers pings; or for longer than a client
+    /// that leaves was ready to wait.
     Silent,
 }
 

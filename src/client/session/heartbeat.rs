@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
-use crate::protocol::Heard;
+use super::answer::pong;
+use crate::protocol::{Heard, Progress};
 
 /// How long the client says nothing before it pings. A third of the server's own timeout, so that
 /// one or two late pings do no harm.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// How long nothing at all may come from a server that answers pings.
-pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long nothing at all may come from a server that answers pings. The server drops a silent member 60 s
+/// after its last ping, and that is at most [`PING_INTERVAL`] old when the silence begins. So a client that gives up after
+/// this long has been given up by the server before, and finds its nickname free when it comes back.
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(85);
+
+/// The same for a client that has a session. It can try another connection much earlier, since its nickname stays its own.
+/// One ping, and ten seconds for its pong.
+pub const SESSION_SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The text of a ping, apart from its number: nothing that a person would type.
 const TOKEN: &str = "chat-client-";
@@ -30,6 +37,7 @@ pub(super) struct Heartbeat {
     pinged: Duration,
     ping_due: Duration,
     last_heard: Duration,
+    silence_timeout: Duration,
 }
 
 /// Whether the server answers pings, as known so far.
@@ -50,26 +58,36 @@ enum Server {
 pub(super) enum Beat {
     /// Send this line.
     Ping(String),
-    /// Nothing has come for [`SILENCE_TIMEOUT`]: there is nobody there any more.
+    /// Nothing has come for too long: there is nobody there any more.
     Lost,
 }
 
+/// The meaning of a line that is about a ping of the client's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// The server answers it, and says how far the session is if there is one.
+    Pong(Option<Progress>),
+    /// The server does not know pings.
+    NotUnderstood,
+}
+
 impl Heartbeat {
-    /// The heartbeat of a connection that has not joined yet.
-    pub(super) fn new() -> Self {
+    /// The heartbeat of a connection that has not joined yet, after this many pings in earlier ones.
+    pub(super) fn new(pings: u64) -> Self {
         Self {
             server: Server::NotJoined,
-            pings: 0,
-            pongs: 0,
+            pings,
+            pongs: pings,
             pinged: Duration::ZERO,
             ping_due: Duration::ZERO,
             last_heard: Duration::ZERO,
+            silence_timeout: SILENCE_TIMEOUT,
         }
     }
 
     /// No heartbeat: nothing is sent, and silence means nothing.
     pub(super) fn none() -> Self {
-        Self { server: Server::DoesNotAnswer, ..Self::new() }
+        Self { server: Server::DoesNotAnswer, ..Self::new(0) }
     }
 
     /// The client has joined.
@@ -78,6 +96,20 @@ impl Heartbeat {
             self.server = Server::Asked;
             self.ping_due = now;
         }
+    }
+
+    /// A session goes on in this connection. Its server is known to answer pings.
+    pub(super) fn resume(&mut self, now: Duration) {
+        if self.server == Server::NotJoined {
+            self.server = Server::Answers;
+            self.ping_due = now;
+        }
+        self.has_session();
+    }
+
+    /// The server keeps a session for the client.
+    pub(super) fn has_session(&mut self) {
+        self.silence_timeout = SESSION_SILENCE_TIMEOUT;
     }
 
     /// The client has said something itself.
@@ -93,25 +125,26 @@ impl Heartbeat {
         self.last_heard = now;
     }
 
-    /// A line has come. Returns whether it is about a ping of the client's own, and so nobody's
+    /// A line has come. Returns its meaning if it is about a ping of the client's own, and so nobody's
     /// business.
-    pub(super) fn hear(&mut self, line: &str) -> bool {
+    pub(super) fn hear(&mut self, line: &str) -> Option<Reply> {
         if self.pongs == self.pings {
-            return false;
+            return None;
         }
         match Heard::parse(line) {
-            Heard::Told(told) if self.is_own_pong(told) => {
+            Heard::Told(told) => {
+                let progress = self.own_pong(told)?;
                 self.pongs += 1;
                 self.server = Server::Answers;
-                true
+                Some(Reply::Pong(progress))
             }
             // Either is believed only of a server that has never answered, and only until it does:
             // another member's words may look like an echo.
-            Heard::NotSent(_) if self.server == Server::Asked => self.is_not_understood(),
+            Heard::NotSent(_) if self.server == Server::Asked => Some(self.is_not_understood()),
             Heard::Everyone(said) if self.server == Server::Asked && self.is_own_echo(said) => {
-                self.is_not_understood()
+                Some(self.is_not_understood())
             }
-            _ => false,
+            _ => None,
         }
     }
 
@@ -121,17 +154,22 @@ impl Heartbeat {
             return None;
         }
         match self.server {
-            Server::Asked if self.pings > 0 => {
+            Server::Asked if self.pongs < self.pings => {
                 self.server = Server::DoesNotAnswer;
                 return None;
             }
-            Server::Answers if now >= self.last_heard + SILENCE_TIMEOUT => return Some(Beat::Lost),
+            Server::Answers if now >= self.last_heard + self.silence_timeout => return Some(Beat::Lost),
             _ => {}
         }
         self.pings += 1;
         self.pinged = now;
         self.ping_due = now + PING_INTERVAL;
         Some(Beat::Ping(format!("/ping {TOKEN}{}", self.pings)))
+    }
+
+    /// How many pings have been sent.
+    pub(super) fn pings(&self) -> u64 {
+        self.pings
     }
 
     /// Whether the server is known to answer pings.
@@ -149,22 +187,23 @@ impl Heartbeat {
         match self.server {
             Server::NotJoined | Server::DoesNotAnswer => None,
             Server::Asked => Some(self.ping_due),
-            Server::Answers => Some(self.ping_due.min(self.last_heard + SILENCE_TIMEOUT)),
+            Server::Answers => Some(self.ping_due.min(self.last_heard + self.silence_timeout)),
         }
     }
 
-    fn is_own_pong(&self, told: &str) -> bool {
-        let number = told.strip_prefix("-- pong ").and_then(|token| token.strip_prefix(TOKEN));
-        number == Some((self.pongs + 1).to_string().as_str())
+    fn own_pong(&self, told: &str) -> Option<Option<Progress>> {
+        let (token, progress) = pong(told)?;
+        let number = token.strip_prefix(TOKEN)?;
+        (number == (self.pongs + 1).to_string()).then_some(progress)
     }
 
     fn is_own_echo(&self, said: &str) -> bool {
         said.ends_with(&format!("/ping {TOKEN}{}", self.pings))
     }
 
-    fn is_not_understood(&mut self) -> bool {
+    fn is_not_understood(&mut self) -> Reply {
         self.server = Server::DoesNotAnswer;
-        true
+        Reply::NotUnderstood
     }
 }
 
@@ -183,7 +222,7 @@ mod tests {
     impl Patient {
         /// One that has joined some time ago, and sent its first ping.
         fn joined() -> Self {
-            let mut patient = Self { heartbeat: Heartbeat::new(), now: Duration::from_secs(5) };
+            let mut patient = Self { heartbeat: Heartbeat::new(0), now: Duration::from_secs(5) };
             assert_eq!(patient.next_within(FOR_EVER), None, "nothing is sent before it has joined");
             patient.heartbeat.begin(patient.now);
             assert_eq!(patient.next_within(Duration::ZERO), Some(ping(1)), "at once");
@@ -192,7 +231,7 @@ mod tests {
 
         fn hear(&mut self, line: &str) -> bool {
             self.heartbeat.received(self.now);
-            self.heartbeat.hear(line)
+            self.heartbeat.hear(line).is_some()
         }
 
         /// Waits until something is to be done, but no longer than this.

@@ -1,32 +1,43 @@
-//! A client's session without input or output: the handshake, the heartbeat, the receipts.
+//! A client's session without input or output: the handshake, the heartbeat, the receipts, the resume.
 //!
 //! A session is not a connection. Its owner attaches it to one with [`Session::connected`], and feeds it
 //! the incoming bytes ([`Session::receive`]) and the time ([`Session::handle_timeout`]). The session reports
 //! events ([`Session::poll_event`]), bytes to be sent ([`Session::transmit`]) and the next moment at which it
-//! wants to be asked again ([`Session::next_timeout`]). It survives the end of its connection, and can be attached to
-//! the next one. [`Connection`](super::Connection) drives it over any stream.
+//! wants to be asked again ([`Session::next_timeout`]). It survives the end of its connection, and says when it
+//! wants the next one ([`Session::wants_connection`]). [`Connection`](super::Connection) drives it over any
+//! network.
 //!
 //! Time is the time since some moment that stays the same, such as the beginning of the session.
 
+mod answer;
 mod attachment;
+mod backoff;
 mod event;
+mod hear;
 mod heartbeat;
 mod incoming;
+mod kept;
 mod outgoing;
 mod receipts;
+mod reconnect;
+mod say;
+mod search;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use event::{Config, Disconnected, Event, SayError};
-pub use heartbeat::{PING_INTERVAL, SILENCE_TIMEOUT};
+pub use backoff::{BACKOFF_MAX, BACKOFF_MIN};
+pub use event::{Config, Disconnected, Event, Reconnect, SayError};
+pub use heartbeat::{PING_INTERVAL, SESSION_SILENCE_TIMEOUT, SILENCE_TIMEOUT};
 
-use crate::protocol::{Command, Framing, Heard, Nickname, Password, Text};
+use crate::protocol::{Framing, Nickname, Password, Resume};
 use attachment::{Attachment, Due, Phase};
-use incoming::Received;
-use receipts::{Receipt, Receipts};
+use backoff::Backoff;
+use kept::Kept;
+use receipts::Receipts;
+use search::{Attempt, Search};
 
 /// The longest line that is taken from a server, in bytes. The longest of ours is the answer to
 /// `/who`, a hundred nicknames of 32 characters and so some 13,000 bytes; the report's merges messages.
@@ -45,6 +56,10 @@ pub const UNCONFIRMED_BYTES: usize = 8 * 1_024 * 1_024;
 /// How long a server may keep a client waiting before it has joined.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a client waits, after it has joined, for the answer to whether the server gives sessions. What is
+/// said meanwhile is held.
+pub const SESSION_WAIT: Duration = Duration::from_secs(2);
+
 /// How long a client that leaves waits for the server to take the rest of the queue, and to close the
 /// connection too.
 pub const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -56,26 +71,51 @@ pub struct Session {
     /// The connection, while there is one.
     attachment: Option<Attachment>,
     receipts: Receipts,
+    /// What the server keeps for the client, if it does.
+    kept: Option<Kept>,
+    /// The search for another connection, from the loss of one until the session goes on, or another one
+    /// begins, or it is clear that there is none.
+    search: Option<Search>,
+    backoff: Backoff,
+    /// How many pings were sent in earlier connections of the session.
+    pings: u64,
     events: VecDeque<Event>,
+    /// The last time that the owner has named.
+    now: Duration,
 }
 
 impl Session {
     /// A session without a connection.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let receipts = Receipts::new(config.framing);
-        Self { config, attachment: None, receipts, events: VecDeque::new() }
+        let reconnect = config.outlives();
+        Self {
+            attachment: None,
+            receipts: Receipts::new(config.framing),
+            kept: reconnect.and_then(|reconnect| reconnect.resume.clone()).map(Kept::inherited),
+            search: None,
+            backoff: Backoff::new(reconnect.map_or(0, |reconnect| reconnect.seed)),
+            pings: 0,
+            events: VecDeque::new(),
+            now: Duration::ZERO,
+            config,
+        }
     }
 
-    /// There is a connection: the handshake begins. Lines of an earlier connection that are still unconfirmed
-    /// are forgotten, so ask for them before.
+    /// There is a connection: the handshake begins. If the session was over, lines of an earlier connection
+    /// that are still unconfirmed are forgotten, so ask for them before.
     pub fn connected(&mut self, now: Duration) {
-        self.receipts.forget();
-        self.attachment = Some(Attachment::new(&self.config, now));
+        self.now = now;
+        match &mut self.search {
+            Some(search) => search.attempt = Attempt::Connected,
+            None => self.receipts.forget(),
+        }
+        self.attachment = Some(Attachment::new(&self.config, self.pings, now));
     }
 
     /// These bytes have come. Take all events before the next call: the session holds them until then.
     pub fn receive(&mut self, bytes: &[u8], now: Duration) {
+        self.now = now;
         let Some(attachment) = &mut self.attachment else { return };
         attachment.received(bytes, now);
         self.hear_all(now);
@@ -104,21 +144,54 @@ impl Session {
 
     /// Takes every step that is due by now. An extra call does no harm.
     pub fn handle_timeout(&mut self, now: Duration) {
-        let Some(attachment) = &mut self.attachment else { return };
-        match attachment.due(now) {
-            Some(Due::Ping(line)) => {
-                attachment.send(&line);
-                self.receipts.pinged();
+        self.now = now;
+        self.search_on(now);
+        while let Some(due) = self.attachment.as_mut().and_then(|attachment| attachment.due(now)) {
+            match due {
+                Due::Ping(line) => self.ping(&line),
+                Due::Release => self.has_no_session(),
+                Due::End(how) => self.disconnect(how, now),
             }
-            Some(Due::End(how)) => self.disconnect(how),
-            None => {}
         }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing happens before.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        self.attachment.as_ref()?.next_timeout()
+        match &self.attachment {
+            Some(attachment) => attachment.next_timeout(),
+            None => self.tries_again_at(),
+        }
+    }
+
+    /// Whether its owner is to connect now; [`connected`](Self::connected) or
+    /// [`connection_failed`](Self::connection_failed) answers.
+    #[must_use]
+    pub fn wants_connection(&self) -> bool {
+        self.search.as_ref().is_some_and(|search| search.attempt == Attempt::Connecting)
+    }
+
+    /// The attempt to connect has failed.
+    pub fn connection_failed(&mut self, now: Duration) {
+        self.now = now;
+        if self.wants_connection() {
+            self.try_again(now);
+        }
+    }
+
+    /// When the next attempt to connect begins, while there is no connection.
+    #[must_use]
+    pub fn tries_again_at(&self) -> Option<Duration> {
+        match self.search.as_ref()?.attempt {
+            Attempt::Due(at) => Some(at),
+            Attempt::Connecting | Attempt::Connected => None,
+        }
+    }
+
+    /// What to store so that another client can go on with this session; see [`Reconnect::resume`].
+    #[must_use]
+    pub fn saved(&self) -> Option<Resume> {
+        self.kept.as_ref().map(|kept| kept.resume.clone())
     }
 
     /// The next thing that has happened.
@@ -143,13 +216,16 @@ impl Session {
         if let Some(attachment) = &mut self.attachment {
             attachment.outgoing.sent(count);
         }
+        self.send_waiting(self.now);
     }
 
     /// Whether the server is to be told that nothing more will come: the client leaves, and everything
     /// has been sent.
     #[must_use]
     pub fn wants_shutdown(&self) -> bool {
-        self.attachment.as_ref().is_some_and(Attachment::wants_shutdown)
+        self.attachment.as_ref().is_some_and(|attachment| {
+            attachment.wants_shutdown() && !(attachment.takes_lines() && self.waiting() > 0)
+        })
     }
 
     /// Answers [`Event::NicknameWanted`].
@@ -172,50 +248,6 @@ impl Session {
         self.config.password = Some(password);
     }
 
-    /// Says a text verbatim, even if it begins like a command.
-    ///
-    /// # Errors
-    ///
-    /// See [`SayError`]. Nothing has been said then.
-    pub fn say(&mut self, text: Text<'_>, now: Duration) -> Result<(), SayError> {
-        let text = text.as_str();
-        let framing = self.config.framing;
-        let attachment = self.speak(text, now)?;
-        // The report's own server knows no commands, and so nothing that is to be taken literally.
-        if framing == Framing::Lines && text.starts_with('/') {
-            attachment.send(&format!("/{text}"));
-        } else {
-            attachment.send(text);
-        }
-        self.receipts.expect_text(text, now);
-        Ok(())
-    }
-
-    /// Sends a line as a person has typed it: a text or a command. After `/quit` the client leaves.
-    ///
-    /// # Errors
-    ///
-    /// See [`SayError`]. Nothing has been sent then.
-    pub fn send_line(&mut self, line: &str, now: Duration) -> Result<(), SayError> {
-        let framing = self.config.framing;
-        let attachment = self.speak(line, now)?;
-        attachment.send(line);
-        if framing == Framing::Lines && Command::parse(line, &[]) == Ok(Command::Quit) {
-            attachment.leave(false, now + LEAVE_TIMEOUT);
-        }
-        self.receipts.expect_line(line, now);
-        Ok(())
-    }
-
-    /// Leaves in order: the queue is sent, the server is told that nothing more will come, and its last words
-    /// can still be heard until it closes the connection too. The wait for that is limited to `at_most`,
-    /// usually [`LEAVE_TIMEOUT`], since a server that has stopped reading may never close.
-    pub fn leave(&mut self, at_most: Duration, now: Duration) {
-        if let Some(attachment) = &mut self.attachment {
-            attachment.leave(true, now + at_most);
-        }
-    }
-
     /// The client's nickname in the room, or the one that it wants there.
     #[must_use]
     pub fn nickname(&self) -> &Nickname {
@@ -234,19 +266,30 @@ impl Session {
         self.attachment.is_some()
     }
 
-    /// Whether the client is a member of the room, and means to stay.
+    /// Whether the client is a member of the room, and means to stay. It still is while its session waits for another
+    /// connection.
     #[must_use]
     pub fn is_joined(&self) -> bool {
-        self.attachment
-            .as_ref()
-            .is_some_and(|attachment| attachment.phase == Phase::Joined && attachment.ending.is_none())
+        let is_attached = self.attachment.as_ref().is_some_and(|attachment| {
+            let can_stay = attachment.ending.is_none() || self.kept.is_some() && !attachment.leaves();
+            attachment.phase == Phase::Joined && can_stay
+        });
+        let leaves = self.attachment.as_ref().is_some_and(Attachment::leaves);
+        is_attached || self.search.is_some() && self.kept.is_some() && !leaves
     }
 
-    /// The lines that have been said and not been answered, the oldest first. They stay here when the
-    /// connection is lost, until there is another one.
+    /// The lines that have been said and not been answered, the oldest first. They stay here when the session
+    /// is over, until there is another connection.
     #[must_use]
     pub fn unconfirmed(&self) -> impl ExactSizeIterator<Item = &str> {
         self.receipts.unconfirmed()
+    }
+
+    /// How many of the [`unconfirmed`](Self::unconfirmed) lines, the newest, have not been sent at all: they
+    /// wait for a connection, or for the answer to whether the server gives sessions.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.receipts.waiting()
     }
 
     /// How many lines are on their way: neither answered nor passed over by a server that has answered a
@@ -274,90 +317,18 @@ impl Session {
         Some(owed.into_iter().flatten().min()?.max(attachment.waiting_since))
     }
 
-    /// The connection to speak on, if this can be said now.
-    fn speak(&mut self, line: &str, now: Duration) -> Result<&mut Attachment, SayError> {
-        if !self.is_joined() {
-            return Err(SayError::NotJoined);
+    fn ping(&mut self, line: &str) {
+        if let Some(attachment) = &mut self.attachment {
+            attachment.send(line);
+            self.receipts.pinged();
         }
-        if line.len() > SENT_LINE_BYTES || line.contains('\n') {
-            return Err(SayError::NotALine);
-        }
-        let attachment = self.attachment.as_mut().ok_or(SayError::NotJoined)?;
-        let unsent_bytes = attachment.outgoing.unsent().len() + line.len();
-        let unconfirmed_bytes = self.receipts.bytes() + line.len();
-        if unsent_bytes > UNSENT_BYTES || unconfirmed_bytes > UNCONFIRMED_BYTES {
-            return Err(SayError::Full);
-        }
-        attachment.heartbeat.said(now);
-        Ok(attachment)
     }
 
     fn connection_ended(&mut self, how: Disconnected, now: Duration) {
+        self.now = now;
         let Some(attachment) = &mut self.attachment else { return };
         attachment.incoming.end();
         self.hear_all(now);
-        self.disconnect(how);
-    }
-
-    fn hear_all(&mut self, now: Duration) {
-        while let Some(received) = self.attachment.as_mut().and_then(|attachment| attachment.incoming.next())
-        {
-            self.hear(received, now);
-        }
-    }
-
-    fn hear(&mut self, received: Received, now: Duration) {
-        let Some(attachment) = &mut self.attachment else { return };
-        match received {
-            Received::NicknameRequest => self.events.extend(attachment.nickname_requested(&self.config, now)),
-            Received::PasswordRequest => self.events.extend(attachment.password_requested(&self.config, now)),
-            Received::Unreadable(refusal) => self.events.push_back(Event::Unreadable(refusal)),
-            Received::Line(line) if attachment.heartbeat.hear(&line) => {
-                if attachment.heartbeat.is_answered() {
-                    self.receipts.ponged();
-                    self.events.push_back(Event::Pong);
-                }
-            }
-            Received::Line(line) => self.hear_line(line, now),
-        }
-    }
-
-    fn hear_line(&mut self, line: String, now: Duration) {
-        let Some(attachment) = &mut self.attachment else { return };
-        if let Receipt::Refused(refused) = self.receipts.hear(&line, self.config.nickname.as_str()) {
-            self.events.push_back(Event::NotSent(refused));
-        }
-        let heard = Heard::parse(&line);
-        let meaning = if attachment.joins(heard, now) {
-            Some(Event::Joined)
-        } else if let Heard::NotJoined(reason) = heard {
-            attachment.refused(reason)
-        } else {
-            self.renamed(heard).map(|nickname| {
-                self.config.nickname = nickname.clone();
-                Event::Renamed(nickname)
-            })
-        };
-        self.events.push_back(Event::Line(line));
-        if meaning == Some(Event::Joined) {
-            // The first ping goes out before anything else that is heard or said.
-            self.handle_timeout(now);
-        }
-        self.events.extend(meaning);
-    }
-
-    /// The client's new nickname, if this line tells everyone about it. In the report's framing lines are merged, so
-    /// anybody could say it.
-    fn renamed(&self, heard: Heard<'_>) -> Option<Nickname> {
-        let Heard::Everyone(line) = heard else { return None };
-        let rest = line.strip_prefix(self.config.nickname.as_str())?;
-        let new = rest.strip_prefix(" is now known as ")?.strip_suffix('.')?;
-        let is_member = self.attachment.as_ref().is_some_and(|attachment| attachment.phase == Phase::Joined);
-        Nickname::parse(new).ok().filter(|_| is_member && self.config.framing == Framing::Lines)
-    }
-
-    fn disconnect(&mut self, how: Disconnected) {
-        self.attachment = None;
-        self.events.push_back(Event::Disconnected(how));
+        self.disconnect(how, now);
     }
 }

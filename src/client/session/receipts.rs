@@ -1,53 +1,58 @@
 //! Receipts: the server sends everyone everything, its sender too, so a sender knows that a line
-//! has been taken when it comes back, or when the server answers it.
+//! has been taken when it comes back, or when the server answers it, or says how many it has taken.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::protocol::{Command, Framing, Heard};
+use super::answer::Answer;
+use crate::protocol::{Framing, Heard};
 
-/// The lines that have been said and not been answered yet.
+/// The lines that have been said and not been answered yet. The first of them have been sent, the others
+/// wait.
 #[derive(Debug)]
 pub(super) struct Receipts {
     framing: Framing,
-    unconfirmed: VecDeque<Sent>,
+    unconfirmed: VecDeque<Said>,
     /// How many bytes they take.
     bytes: usize,
     /// The server has confirmed something.
     confirms: bool,
-    /// How many of them, the oldest, were said before the last ping.
+    /// How many of them, the oldest, have been sent.
+    sent: usize,
+    /// How many of them, the oldest, were sent before the last ping.
     before_ping: usize,
     /// How many of them, the oldest, the server has passed over: it has answered a ping that came later.
     passed_over: usize,
+    /// How many of them, the oldest, were sent before the client asked for a session, while that is not
+    /// answered.
+    before_session: Option<usize>,
+    /// How many of them, the oldest, were taken in an earlier connection, while their answers come again.
+    in_replay: Option<usize>,
     /// The last text that came in the report's framing, where messages are merged and cut.
     tail: String,
 }
 
 /// The cost of a line in addition to its text, in bytes.
-const SENT_BYTES: usize = size_of::<Sent>();
+const SAID_BYTES: usize = size_of::<Said>();
 
-/// A line that is on its way.
+/// A line that has been said.
 #[derive(Debug)]
-struct Sent {
+struct Said {
     /// As it was typed.
     line: String,
+    /// It is a text, even if it begins like a command.
+    verbatim: bool,
+    /// Its number in the session, once it was sent in one.
+    number: Option<u64>,
     answer: Answer,
     at: Duration,
 }
 
-/// The server's answer to a line, unless it refuses it.
-#[derive(Debug)]
-enum Answer {
-    /// The text, from its sender to everyone.
-    Said,
-    /// `* <nickname> <text>`, to everyone.
-    Acted(String),
-    /// A private line that begins and ends so.
-    Told(&'static str, String),
-    /// `<nickname> is now known as …`, to everyone.
-    Renamed,
-    /// Nothing else.
-    Refusal,
+/// A line that is to be sent now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Outgo {
+    pub(super) number: Option<u64>,
+    pub(super) line: String,
 }
 
 /// The meaning of one line from the server for the lines that have been said.
@@ -59,6 +64,8 @@ pub(super) enum Receipt {
     Confirmed,
     /// The oldest unconfirmed line was refused.
     Refused(String),
+    /// The server gives no session.
+    SessionRefused,
 }
 
 impl Receipts {
@@ -68,65 +75,151 @@ impl Receipts {
             unconfirmed: VecDeque::new(),
             bytes: 0,
             confirms: false,
+            sent: 0,
             before_ping: 0,
             passed_over: 0,
+            before_session: None,
+            in_replay: None,
             tail: String::new(),
         }
     }
 
-    /// A text is on its way, to be said verbatim.
-    pub(super) fn expect_text(&mut self, text: &str, now: Duration) {
-        self.push(text, Answer::Said, now);
+    /// A text is said, verbatim.
+    pub(super) fn say_text(&mut self, text: &str, now: Duration) {
+        self.push(text, true, Answer::Said, now);
     }
 
-    /// A line is on its way as it was typed: a text or a command.
-    pub(super) fn expect_line(&mut self, line: &str, now: Duration) {
-        // The report's own server takes a command for a text, ours does not: nothing can be expected.
-        if self.framing == Framing::Report && line.starts_with('/') {
-            return;
+    /// A line is said as it was typed: a text or a command.
+    pub(super) fn say_line(&mut self, line: &str, now: Duration) {
+        self.push(line, false, Answer::to_line(line, self.framing), now);
+    }
+
+    /// The next line that is to be sent. With a session, it gets the next number unless it has one.
+    pub(super) fn send_next(&mut self, next_number: Option<&mut u64>, now: Duration) -> Option<Outgo> {
+        let said = self.unconfirmed.get_mut(self.sent)?;
+        if let Some(next_number) = next_number
+            && said.number.is_none()
+        {
+            said.number = Some(*next_number);
+            *next_number += 1;
         }
-        let answer = match Command::parse(line, &[]) {
-            // Neither is answered.
-            Ok(Command::Nothing | Command::Quit) => return,
-            Ok(Command::Session) => Answer::Told("-- Session ", String::new()),
-            Ok(Command::Say(_)) => Answer::Said,
-            Ok(Command::Act(text)) => Answer::Acted(text.as_str().to_owned()),
-            Ok(Command::Whisper { text, .. }) => Answer::Told("-- You to ", format!(": {}", text.as_str())),
-            Ok(Command::Rename(_)) => Answer::Renamed,
-            Ok(Command::Who) => Answer::Told("-- Here now ", String::new()),
-            Ok(Command::Ping(token)) => Answer::Told("-- pong ", token.as_str().to_owned()),
-            // The first line of several.
-            Ok(Command::Help) => Answer::Told("-- /", String::new()),
-            Err(_) => Answer::Refusal,
-        };
-        self.push(line, answer, now);
+        said.at = now;
+        // The report's own server knows no commands, and so nothing that is to be taken literally.
+        let escape = said.verbatim && self.framing == Framing::Lines && said.line.starts_with('/');
+        let line = [if escape { "/" } else { "" }, &said.line].concat();
+        let outgo = Outgo { number: said.number, line };
+        if matches!(said.answer, Answer::None) && said.number.is_none() {
+            self.bytes -= said.line.len() + SAID_BYTES;
+            self.unconfirmed.remove(self.sent);
+        } else {
+            self.sent += 1;
+        }
+        Some(outgo)
     }
 
     /// The lines that have not been answered, the oldest first.
     pub(super) fn unconfirmed(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.unconfirmed.iter().map(|sent| sent.line.as_str())
+        self.unconfirmed.iter().map(|said| said.line.as_str())
     }
 
-    /// When the oldest line was said to which the server owes an answer. It owes one to every line if it
+    /// How many of them, the newest, have not been sent.
+    pub(super) fn waiting(&self) -> usize {
+        self.unconfirmed.len() - self.sent
+    }
+
+    /// When the oldest line was sent to which the server owes an answer. It owes one to every line if it
     /// `answers_commands`, and to every text if it has confirmed anything.
     pub(super) fn owed_since(&self, answers_commands: bool) -> Option<Duration> {
-        let is_owed = |sent: &&Sent| answers_commands || self.confirms && matches!(sent.answer, Answer::Said);
-        self.unconfirmed.iter().skip(self.passed_over).find(is_owed).map(|sent| sent.at)
+        let is_owed = |said: &&Said| answers_commands || self.confirms && matches!(said.answer, Answer::Said);
+        let sent = self.unconfirmed.iter().take(self.sent);
+        sent.skip(self.passed_over).find(is_owed).map(|said| said.at)
     }
 
     /// How many lines are on their way.
     pub(super) fn in_flight(&self) -> usize {
-        self.unconfirmed.len() - self.passed_over
+        self.sent - self.passed_over
     }
 
     /// A ping is on its way.
     pub(super) fn pinged(&mut self) {
-        self.before_ping = self.unconfirmed.len();
+        self.before_ping = self.sent;
     }
 
     /// The last ping was answered.
     pub(super) fn ponged(&mut self) {
         self.passed_over = self.before_ping;
+    }
+
+    /// The client asks for a session.
+    pub(super) fn session_asked(&mut self) {
+        self.before_session = Some(self.sent);
+    }
+
+    /// The server gives one.
+    pub(super) fn session_begun(&mut self) {
+        self.before_session = None;
+    }
+
+    /// The server has handled all lines up to this number, and all answers to them have come.
+    pub(super) fn settle(&mut self, taken: u64) {
+        let is_taken = |said: &Said| said.number.is_some_and(|number| number <= taken);
+        let settled = self.unconfirmed.iter().rposition(is_taken).map_or(0, |last| last + 1);
+        for _ in 0..settled {
+            self.pop();
+            self.confirms = true;
+        }
+    }
+
+    /// The connection is lost; its session may go on in another one.
+    pub(super) fn connection_lost(&mut self) {
+        self.before_ping = 0;
+        self.passed_over = 0;
+        self.before_session = None;
+        self.in_replay = None;
+    }
+
+    /// The session goes on: the lines up to this number were taken, and the answers to them come now if they
+    /// have not come before. The others are to be sent again.
+    pub(super) fn resumed(&mut self, taken: u64) {
+        let is_lost = |said: &Said| said.number.is_some_and(|number| number > taken);
+        let sent = self.unconfirmed.iter().take(self.sent);
+        self.sent = sent.take_while(|said| !is_lost(said)).count();
+        self.in_replay = Some(self.sent);
+    }
+
+    /// Some of the answers to the lines that were taken before are no longer kept, so none of those that come
+    /// can be told to belong to one of the lines. Returns the lines whose fate is unknown.
+    pub(super) fn answers_are_missing(&mut self) -> Vec<String> {
+        let unknown = self.replayed();
+        self.in_replay = Some(0);
+        unknown
+    }
+
+    /// All answers to lines of the earlier connection have come. Returns the lines whose fate is unknown.
+    pub(super) fn replayed(&mut self) -> Vec<String> {
+        let rest = self.in_replay.take().unwrap_or(0);
+        let rest: Vec<Said> = (0..rest).filter_map(|_| self.pop()).collect();
+        rest.into_iter().filter(|said| said.number.is_none()).map(|said| said.line).collect()
+    }
+
+    /// The session is over, and the server may have said up to which number it has taken its lines. Those that were
+    /// certainly not taken are to be sent in another session. Returns the lines whose fate is unknown.
+    pub(super) fn session_over(&mut self, taken: Option<u64>) -> Vec<String> {
+        self.connection_lost();
+        let mut unknown = Vec::new();
+        let mut rest = VecDeque::new();
+        let sent = std::mem::take(&mut self.sent);
+        for (position, said) in std::mem::take(&mut self.unconfirmed).into_iter().enumerate() {
+            match (said.number, taken) {
+                (Some(number), Some(taken)) if number <= taken => {}
+                (Some(_), Some(_)) => rest.push_back(Said { number: None, ..said }),
+                _ if position < sent => unknown.push(said.line),
+                _ => rest.push_back(said),
+            }
+        }
+        self.bytes = rest.iter().map(|said| said.line.len() + SAID_BYTES).sum();
+        self.unconfirmed = rest;
+        unknown
     }
 
     /// Whether the server has confirmed anything.
@@ -148,13 +241,19 @@ impl Receipts {
     /// expects. They come in the order of its lines.
     pub(super) fn hear(&mut self, line: &str, nickname: &str) -> Receipt {
         let heard = Heard::parse(line);
+        if self.before_session == Some(0) && is_refusal_of_session(heard, nickname) {
+            self.before_session = None;
+            return Receipt::SessionRefused;
+        }
         if let Heard::NotSent(_) = heard {
-            return self.pop().map_or(Receipt::None, |sent| Receipt::Refused(sent.line));
+            return self.pop_answered().map_or(Receipt::None, |said| Receipt::Refused(said.line));
         }
         if self.framing == Framing::Report {
             return self.hear_merged(line, nickname);
         }
         let Some(position) = self.answered_by(heard, nickname) else { return Receipt::None };
+        // Answers come in order: the server has passed over the question.
+        self.before_session.take_if(|before| position >= *before);
         for _ in 0..=position {
             self.pop();
         }
@@ -164,12 +263,12 @@ impl Receipts {
 
     /// The place of the line that this answers.
     fn answered_by(&self, heard: Heard<'_>, nickname: &str) -> Option<usize> {
-        for (position, sent) in self.unconfirmed.iter().enumerate() {
-            if sent.is_answered_by(heard, nickname) {
+        for (position, said) in self.unconfirmed.iter().take(self.answerable()).enumerate() {
+            if said.answer.is(heard, &said.line, nickname) {
                 return Some(position);
             }
             // A foreign server may pass over a command in silence, but never over a text.
-            if matches!(sent.answer, Answer::Said) {
+            if matches!(said.answer, Answer::Said) {
                 return None;
             }
         }
@@ -199,165 +298,38 @@ impl Receipts {
         receipt
     }
 
-    fn push(&mut self, line: &str, answer: Answer, at: Duration) {
-        self.bytes += line.len() + SENT_BYTES;
-        self.unconfirmed.push_back(Sent { line: line.to_owned(), answer, at });
+    fn push(&mut self, line: &str, verbatim: bool, answer: Answer, at: Duration) {
+        self.bytes += line.len() + SAID_BYTES;
+        self.unconfirmed.push_back(Said { line: line.to_owned(), verbatim, number: None, answer, at });
     }
 
-    fn pop(&mut self) -> Option<Sent> {
-        let sent = self.unconfirmed.pop_front()?;
-        self.bytes -= sent.line.len() + SENT_BYTES;
-        self.before_ping = self.before_ping.saturating_sub(1);
-        self.passed_over = self.passed_over.saturating_sub(1);
-        Some(sent)
+    /// How many lines, the oldest, can be answered now.
+    fn answerable(&self) -> usize {
+        self.in_replay.unwrap_or(self.sent)
+    }
+
+    fn pop_answered(&mut self) -> Option<Said> {
+        if self.answerable() > 0 { self.pop() } else { None }
+    }
+
+    fn pop(&mut self) -> Option<Said> {
+        let said = self.unconfirmed.pop_front()?;
+        self.bytes -= said.line.len() + SAID_BYTES;
+        let counts = [&mut self.sent, &mut self.before_ping, &mut self.passed_over];
+        let counts = counts.into_iter().chain(&mut self.before_session).chain(&mut self.in_replay);
+        counts.for_each(|count| *count = count.saturating_sub(1));
+        Some(said)
     }
 }
 
-impl Sent {
-    fn is_answered_by(&self, heard: Heard<'_>, nickname: &str) -> bool {
-        match heard {
-            Heard::Everyone(line) => self.is_echoed_by(line, nickname),
-            Heard::Whisper(line) | Heard::Told(line) => match &self.answer {
-                Answer::Told(begin, end) => line.starts_with(begin) && line.ends_with(end.as_str()),
-                _ => false,
-            },
-            _ => false,
-        }
-    }
-
-    fn is_echoed_by(&self, line: &str, nickname: &str) -> bool {
-        // A server that knows no commands says them verbatim; ours takes off a slash.
-        let own = line.strip_prefix(nickname);
-        if let Some(said) = own.and_then(|rest| rest.strip_prefix(": ")) {
-            return said == self.line
-                || matches!(self.answer, Answer::Said) && self.line.strip_prefix('/') == Some(said);
-        }
-        match &self.answer {
-            Answer::Acted(text) => {
-                let action = line.strip_prefix("* ").and_then(|line| line.strip_prefix(nickname));
-                action.and_then(|action| action.strip_prefix(' ')) == Some(text)
-            }
-            Answer::Renamed => own.is_some_and(|rest| rest.starts_with(" is now known as ")),
-            _ => false,
-        }
+/// Whether this is what a server answers to `/session` if it gives none. One that knows no commands says it.
+fn is_refusal_of_session(heard: Heard<'_>, nickname: &str) -> bool {
+    match heard {
+        Heard::NotSent(_) => true,
+        Heard::Everyone(told) => told.strip_prefix(nickname) == Some(": /session"),
+        _ => false,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NICKNAME: &str = "bot";
-
-    fn receipts(framing: Framing, texts: &[&str]) -> Receipts {
-        let mut receipts = Receipts::new(framing);
-        for text in texts {
-            receipts.expect_text(text, Duration::ZERO);
-        }
-        receipts
-    }
-
-    fn typed(lines: &[&str]) -> Receipts {
-        let mut receipts = Receipts::new(Framing::Lines);
-        for line in lines {
-            receipts.expect_line(line, Duration::ZERO);
-        }
-        receipts
-    }
-
-    fn unconfirmed(receipts: &Receipts) -> Vec<&str> {
-        receipts.unconfirmed().collect()
-    }
-
-    #[test]
-    fn a_text_is_confirmed_by_its_own_echo_only() {
-        let mut receipts = receipts(Framing::Lines, &["hello", "world"]);
-        assert_eq!(receipts.hear("bot joined the chat!", NICKNAME), Receipt::None);
-        assert_eq!(receipts.hear("Alex: hello", NICKNAME), Receipt::None);
-        assert_eq!(receipts.hear("bot: hello, you", NICKNAME), Receipt::None);
-        assert_eq!(receipts.hear("bot: world", NICKNAME), Receipt::None, "not before its turn");
-        assert_eq!(unconfirmed(&receipts), ["hello", "world"]);
-        assert_eq!(receipts.hear("bot: hello", NICKNAME), Receipt::Confirmed);
-        assert_eq!(receipts.hear("bot: world", NICKNAME), Receipt::Confirmed);
-        assert_eq!(receipts.hear("bot: world", NICKNAME), Receipt::None);
-        assert_eq!((unconfirmed(&receipts).len(), receipts.bytes()), (0, 0));
-    }
-
-    #[test]
-    fn a_refusal_is_about_the_oldest_text() {
-        let mut receipts = receipts(Framing::Lines, &["one", "two", "three"]);
-        assert_eq!(receipts.hear("bot: one", NICKNAME), Receipt::Confirmed);
-        assert_eq!(receipts.hear("-- Not sent: because.", NICKNAME), Receipt::Refused("two".to_owned()));
-        assert_eq!(receipts.hear("bot: three", NICKNAME), Receipt::Confirmed);
-        assert_eq!(receipts.hear("-- Not sent: because.", NICKNAME), Receipt::None);
-    }
-
-    #[test]
-    fn echoes_that_the_reports_server_merges_or_cuts_are_found() {
-        let mut receipts = receipts(Framing::Report, &["one", "zwölf", "three"]);
-        assert_eq!(receipts.hear("bot joined the chat!Connected to server!", NICKNAME), Receipt::None);
-        assert_eq!(receipts.hear("Alex: hibot: onebot: zw", NICKNAME), Receipt::Confirmed);
-        assert_eq!(unconfirmed(&receipts), ["zwölf", "three"]);
-        assert_eq!(receipts.hear("ölfbot: thr", NICKNAME), Receipt::Confirmed);
-        assert_eq!(receipts.hear("ee", NICKNAME), Receipt::Confirmed);
-        assert_eq!(unconfirmed(&receipts).len(), 0);
-    }
-
-    #[test]
-    fn each_command_is_confirmed_by_its_own_answer() {
-        for (line, answer) in [
-            ("/me waves", "* bot waves"),
-            ("/msg Alex psst", "-- You to Alex: psst"),
-            ("/nick robot", "bot is now known as robot."),
-            ("/who", "-- Here now (1): bot"),
-            ("/ping 7", "-- pong 7"),
-            ("/help", "-- /who  who is here"),
-            ("//quoted", "bot: /quoted"),
-            ("/unheard of", "-- Not sent: no such command; /help lists them."),
-        ] {
-            let mut receipts = typed(&[line]);
-            for other in ["Alex: hello", "* Alex waves", "-- Alex to you: psst", "* bot yawns", "-- pong 8"] {
-                assert_eq!(receipts.hear(other, NICKNAME), Receipt::None, "{line}: {other}");
-            }
-            assert_ne!(receipts.hear(answer, NICKNAME), Receipt::None, "{line}: {answer}");
-            assert_eq!(unconfirmed(&receipts).len(), 0, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_refused_command_is_not_taken_for_a_refused_text() {
-        let mut receipts = typed(&["/msg Nobody psst", "hello"]);
-        let refused = receipts.hear("-- Not sent: nobody of that name is here.", NICKNAME);
-        assert_eq!(refused, Receipt::Refused("/msg Nobody psst".to_owned()));
-        assert_eq!(unconfirmed(&receipts), ["hello"]);
-    }
-
-    #[test]
-    fn a_server_that_says_commands_verbatim_or_passes_over_them_confirms_the_texts() {
-        let mut receipts = typed(&["/me waves", "/who", "hello", "/help", "again"]);
-        assert_eq!(receipts.hear("bot: /me waves", NICKNAME), Receipt::Confirmed);
-        assert_eq!(receipts.hear("bot: hello", NICKNAME), Receipt::Confirmed);
-        assert_eq!(unconfirmed(&receipts), ["/help", "again"]);
-    }
-
-    #[test]
-    fn a_line_that_the_server_passes_over_is_neither_on_its_way_nor_confirmed() {
-        let mut receipts = receipts(Framing::Lines, &["one", "two"]);
-        receipts.pinged();
-        receipts.expect_text("three", Duration::ZERO);
-        assert_eq!(receipts.in_flight(), 3);
-        assert_eq!(receipts.hear("bot: one", NICKNAME), Receipt::Confirmed);
-        receipts.ponged();
-        assert_eq!((receipts.in_flight(), unconfirmed(&receipts)), (1, vec!["two", "three"]));
-        assert_eq!(receipts.hear("bot: two", NICKNAME), Receipt::Confirmed);
-        assert_eq!((receipts.in_flight(), unconfirmed(&receipts)), (1, vec!["three"]));
-    }
-
-    #[test]
-    fn nothing_is_expected_for_a_line_without_an_answer() {
-        assert_eq!(unconfirmed(&typed(&["", "  ", "/quit"])).len(), 0);
-        let mut report = Receipts::new(Framing::Report);
-        report.expect_line("/who", Duration::ZERO);
-        assert_eq!(unconfirmed(&report).len(), 0);
-    }
-}
+mod tests;

@@ -1,7 +1,11 @@
+mod model;
+mod opening;
 mod properties;
+mod resume;
+mod search;
 
 use super::*;
-use crate::protocol::Refusal;
+use crate::protocol::{Refusal, Text};
 
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
