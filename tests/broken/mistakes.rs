@@ -49,7 +49,10 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         name: "lets chance choose between hearing and sending",
-        mistakes: &[Mistake { right: "biased;\n            reason = self.input.listen(", wrong: "reason = listen(" }],
+        mistakes: &[Mistake {
+            right: "biased;\n            reason = self.input.listen(",
+            wrong: "reason = listen(",
+        }],
         caught_by: CaughtBy {
             test: "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
             seeds: 100,

@@ -13,7 +13,7 @@ use super::oracles::{ALWAYS, AT_THE_END, check};
 use super::plan::{HEALED, LIVENESS, Plan};
 use super::regressions;
 use super::support::progress::Progress;
-use super::world::{World, seconds};
+use super::world::{SERVER, World, seconds};
 
 /// How many seeds are run, unless `SIM_SEEDS` is set.
 const SEEDS: u64 = 1_000;
@@ -38,7 +38,7 @@ pub fn run(plan: &Plan, traced: bool) -> Result<Outcome, String> {
 pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
     let mut changes = plan.changes().into_iter().peekable();
     let mut now = Duration::ZERO;
-    let (mut events_read, mut retained_bytes) = (0, None);
+    let (mut events_read, mut retained_bytes, mut runs) = (0, None, true);
     loop {
         now += seconds(1);
         while let Some((at, change)) = changes.next_if(|&(at, _)| at <= now) {
@@ -46,13 +46,19 @@ pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
             change.apply(plan, &mut world);
         }
         world.run_until(now);
-        let healed = (now > HEALED).then_some(HEALED);
         // A traced run has megabytes of events: only the new ones are read.
         let events = world.events_from(events_read);
         events_read += events.len();
         retained_bytes = retained_bytes.max(most_retained_bytes(&events));
-        let history =
-            History::new(&world.server_log(), retained_bytes, world.memberships(), plan.terms(), healed, now);
+        let history = History {
+            retained_bytes,
+            epochs: History::epochs(&world.server_log()),
+            memberships: world.memberships(),
+            terms: plan.terms(),
+            healed: (now > HEALED).then_some(HEALED),
+            now,
+            is_running: std::mem::replace(&mut runs, world.within(|sim| sim.is_host_running(SERVER))) && runs,
+        };
         check(&ALWAYS, &history)?;
         if now <= HEALED {
             continue;
