@@ -16,7 +16,7 @@ pub fn plans() -> impl Strategy<Value = Plan> {
     (subsequence(FAULT_KINDS.to_vec(), 0..=3), subsequence(ACT_KINDS.to_vec(), 1..=ACT_KINDS.len()))
         .prop_flat_map(|(fault_kinds, act_kinds)| {
             let members = proptest::collection::vec(member_plans(act_kinds), 1..=5);
-            let how_many = if fault_kinds.is_empty() { 0..=0 } else { 0..=4 };
+            let how_many = if fault_kinds.is_empty() { 0..=0 } else { 0..=6 };
             let faults = proptest::collection::vec(faults(fault_kinds), how_many);
             let segments = prop_oneof![Just(many_segments()), Just(16)];
             (world_plans(), members, faults, rates(), segments, graces())
@@ -113,7 +113,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-const FAULT_KINDS: [fn(usize, Cut) -> Fault; 10] = [
+const FAULT_KINDS: [fn(usize, Cut) -> Fault; 12] = [
     |index, _| Fault::Hold(index),
     |index, _| Fault::Partition(index),
     |index, _| Fault::PartitionToServer(index),
@@ -122,7 +122,9 @@ const FAULT_KINDS: [fn(usize, Cut) -> Fault; 10] = [
     |index, _| Fault::KillMember(index),
     |_, _| Fault::CrashServer,
     |_, _| Fault::NoDescriptors,
-    // Twice, since it is many kinds in one, and soon over.
+    // Several times, since it is many kinds in one, and soon over.
+    Fault::Cut,
+    Fault::Cut,
     Fault::Cut,
     Fault::Cut,
 ];

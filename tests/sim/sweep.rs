@@ -18,6 +18,9 @@ use super::world::{SERVER, World, seconds};
 /// How many seeds are run, unless `SIM_SEEDS` is set.
 const SEEDS: u64 = 1_000;
 
+/// How many seeds should be enough for each fault to meet each act.
+const MANY_SEEDS: u64 = 10_000;
+
 /// How many smaller plans are tried when one fails, unless `SIM_SHRINKS` is set.
 const SHRINKS: u64 = 2_000;
 
@@ -99,7 +102,7 @@ fn run_seed(seed: u64, ledger: &mut Ledger) -> Result<Duration, String> {
     let result = runner(seed).run_one(tree_of(seed), |plan| {
         let outcome = run(&plan, false).map_err(TestCaseError::fail)?;
         let mut noted = noted.borrow_mut();
-        noted.0.note(&outcome.history, &outcome.events);
+        noted.0.note(&plan, &outcome.history, &outcome.events);
         noted.1 = outcome.simulated;
         Ok(())
     });
@@ -134,6 +137,9 @@ fn every_promise_holds_for_every_seed() {
         simulated.as_secs_f64() / 3_600.0,
         simulated.as_secs_f64() / real.as_secs_f64(),
     );
+    if seeds >= MANY_SEEDS {
+        println!("pairs of a fault and an act that never happened: {:#?}", ledger.missing_pairs());
+    }
     if seeds >= SEEDS {
         assert_eq!(ledger.missing(), [""; 0], "this never happened in {seeds} seeds");
     }
