@@ -6,7 +6,7 @@
 //! - [`machine`]: the machine of the server, with a [`disk`] that fails on request. [`log_faults`]: a sweep
 //!   of its faults.
 //! - [`scenarios`]: each is a file, with its `server.log` as a snapshot. [`scenario`]: their common code.
-//!   [`stranger`] is a connection that does not behave as a client does.
+//!   [`stranger`] is a connection that does not behave as a client does. [`tokens`]: sessions of a seed.
 //! - [`conformance`]: the report's table, which `chat-check` runs against processes.
 //! - [`sweep`]: many [`plan`]s with their [`fault`]s, [drawn](drawing) from seeds. [`history`]: the record of a run. [`oracles`]: the promises
 //!   about it. [`ledger`]: counts the things that must sometimes happen. [`regressions`]: the plans that have
@@ -52,6 +52,7 @@ mod sweep;
 mod thundering_herd;
 mod timeline;
 mod tls;
+mod tokens;
 mod typing;
 mod witness;
 mod world;
