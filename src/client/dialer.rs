@@ -48,16 +48,11 @@ impl<S> Dialer<S> {
 
     /// Goes on with the present attempt, or begins the next one.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<S>> {
-        let attempt = match &mut self.attempt {
-            Some(attempt) => attempt,
-            None => {
-                let turn = self.failed % self.addresses.len().max(1);
-                let Some(address) = self.addresses.get(turn) else {
-                    return Poll::Ready(Err(io::ErrorKind::AddrNotAvailable.into()));
-                };
-                self.attempt.insert((self.dial)(address.clone()))
-            }
+        let turn = self.failed % self.addresses.len().max(1);
+        let Some(address) = self.addresses.get(turn) else {
+            return Poll::Ready(Err(io::ErrorKind::AddrNotAvailable.into()));
         };
+        let attempt = self.attempt.get_or_insert_with(|| (self.dial)(address.clone()));
         let connected = ready!(attempt.as_mut().poll(context));
         self.attempt = None;
         if connected.is_err() {
@@ -77,3 +72,6 @@ impl<S> fmt::Debug for Dialer<S> {
         formatter.debug_struct("Dialer").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

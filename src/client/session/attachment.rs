@@ -182,9 +182,9 @@ impl Attachment {
         self.outgoing.push(&[&self.prefix, line]);
     }
 
-    /// Queues a line as it is.
-    pub(super) fn send_numbered(&mut self, number: u64, prefix: &str, line: &str) {
-        self.outgoing.push(&["/n ", &number.to_string(), " ", prefix, line]);
+    /// Queues a line of a member with a session, as it is: the server takes nothing off its front.
+    pub(super) fn send_numbered(&mut self, number: u64, line: &str) {
+        self.outgoing.push(&["/n ", &number.to_string(), " ", line]);
     }
 
     /// Holds the lines of the user until it is clear whether the server gives a session.

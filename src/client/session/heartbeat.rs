@@ -133,10 +133,10 @@ impl Heartbeat {
         }
         match Heard::parse(line) {
             Heard::Told(told) => {
-                let progress = self.own_pong(told)?;
+                let reply = self.own_pong(told)?;
                 self.pongs += 1;
                 self.server = Server::Answers;
-                Some(Reply::Pong(progress))
+                Some(reply)
             }
             // Either is believed only of a server that has never answered, and only until it does:
             // another member's words may look like an echo.
@@ -191,10 +191,10 @@ impl Heartbeat {
         }
     }
 
-    fn own_pong(&self, told: &str) -> Option<Option<Progress>> {
+    fn own_pong(&self, told: &str) -> Option<Reply> {
         let (token, progress) = pong(told)?;
         let number = token.strip_prefix(TOKEN)?;
-        (number == (self.pongs + 1).to_string()).then_some(progress)
+        (number == (self.pongs + 1).to_string()).then_some(Reply::Pong(progress))
     }
 
     fn is_own_echo(&self, said: &str) -> bool {

@@ -16,8 +16,6 @@ pub(super) struct Kept {
     pub(super) grace: Duration,
     /// The number of the next line.
     pub(super) next_number: u64,
-    /// The nickname that the client joined with. The server may take it off the beginning of a line for ever.
-    pub(super) first_nickname: Option<Nickname>,
     /// The nickname that the client has after the lines that it has missed, while those come.
     pub(super) replay: Option<Nickname>,
     /// An earlier client has begun it, and this one has not heard all that that client has missed.
@@ -26,12 +24,11 @@ pub(super) struct Kept {
 
 impl Kept {
     /// A new session.
-    pub(super) fn new(token: Token, epoch: LogEpoch, public_lines: u64, nickname: Nickname) -> Self {
+    pub(super) fn new(token: Token, epoch: LogEpoch, public_lines: u64) -> Self {
         Self {
             resume: Resume { token, epoch, public_lines, private_lines: 0 },
             grace: ASSUMED_GRACE,
             next_number: 1,
-            first_nickname: Some(nickname),
             replay: None,
             is_inherited: false,
         }
@@ -39,14 +36,7 @@ impl Kept {
 
     /// A session of an earlier client.
     pub(super) fn inherited(resume: Resume) -> Self {
-        Self {
-            resume,
-            grace: ASSUMED_GRACE,
-            next_number: 1,
-            first_nickname: None,
-            replay: None,
-            is_inherited: true,
-        }
+        Self { resume, grace: ASSUMED_GRACE, next_number: 1, replay: None, is_inherited: true }
     }
 
     /// A line of the session has come. Those about the session itself do not count, nor do the answers to the
@@ -56,16 +46,5 @@ impl Kept {
             Heard::Everyone(_) | Heard::Connected => self.resume.public_lines += 1,
             _ => self.resume.private_lines += 1,
         }
-    }
-
-    /// What to put in front of a line: nothing, unless it begins like what the report's client puts in front of
-    /// everything. The server takes that off, once. The first nickname will do whatever the present one is
-    /// when the line arrives.
-    pub(super) fn prefix(&self, line: &str, nickname: &Nickname) -> String {
-        let is_prefixed_by =
-            |name: &Nickname| line.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(": "));
-        let first = self.first_nickname.as_ref().unwrap_or(nickname);
-        let is_prefixed = is_prefixed_by(nickname) || is_prefixed_by(first);
-        if is_prefixed { format!("{first}: ") } else { String::new() }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
+use super::attachment::Attachment;
 use super::event::{Disconnected, Event};
 use super::kept::Kept;
 use super::search::{Attempt, Search};
@@ -12,7 +13,7 @@ impl Session {
     /// The server keeps a session for the client.
     pub(super) fn session_begun(&mut self, token: Token, epoch: LogEpoch, public_lines: u64) {
         let Some(attachment) = &mut self.attachment else { return };
-        self.kept = Some(Kept::new(token, epoch, public_lines, self.config.nickname.clone()));
+        self.kept = Some(Kept::new(token, epoch, public_lines));
         self.receipts.session_begun();
         attachment.heartbeat.has_session();
         attachment.release();
@@ -24,7 +25,7 @@ impl Session {
 
     /// The server keeps none, as far as the client can tell.
     pub(super) fn has_no_session(&mut self) {
-        if self.attachment.as_mut().is_some_and(|attachment| attachment.release()) {
+        if self.attachment.as_mut().is_some_and(Attachment::release) {
             self.search = None;
             self.send_waiting(self.now);
         }

@@ -100,12 +100,9 @@ impl Session {
                 return;
             };
             attachment.heartbeat.said(now);
-            match (number, &self.kept) {
-                (Some(number), Some(kept)) => {
-                    let prefix = kept.prefix(&line, &self.config.nickname);
-                    attachment.send_numbered(number, &prefix, &line);
-                }
-                _ => attachment.send(&line),
+            match number {
+                Some(number) => attachment.send_numbered(number, &line),
+                None => attachment.send(&line),
             }
         }
     }

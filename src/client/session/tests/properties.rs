@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::resume::{begun, config, saved};
 use super::*;
 
 /// A line that a server may send, more or less sensible.
@@ -14,6 +15,12 @@ fn server_line() -> impl Strategy<Value = String> {
         Just("-- Not sent: because.".to_owned()),
         Just("Dinesh is now known as Robot.".to_owned()),
         (1..4_u8).prop_map(|number| format!("-- pong chat-client-{number}")),
+        (1..4_u8).prop_map(|number| format!("-- pong chat-client-{number} at 9, {number} taken.")),
+        Just(begun(7).trim_end().to_owned()),
+        Just("-- Resumed as Robot at 9, 1 taken.".to_owned()),
+        Just("-- Not resumed: because, 1 taken.".to_owned()),
+        Just("-- 2 lines are missing: no longer kept.".to_owned()),
+        Just("-- Your session goes on in another connection. Goodbye.".to_owned()),
         (0..4_u8).prop_map(|number| format!("Dinesh: {number}")),
         (0..4_u8).prop_map(|number| format!("Robot: {number}")),
         "[^\n\r]{0,8}",
@@ -30,10 +37,16 @@ proptest! {
         greeting in prop_oneof![4 => Just("NICK"), 1 => Just(""), 1 => Just("NI")],
         lines in proptest::collection::vec(server_line(), 0..12),
         cuts in proptest::collection::vec(1..20_usize, 0..60),
+        has_session in any::<Option<bool>>(),
     ) {
+        let config = match has_session {
+            None => dinesh(),
+            Some(false) => config(),
+            Some(true) => dinesh().with_reconnect(Reconnect { resume: Some(saved(7, 3)), ..Reconnect::new(1) }),
+        };
         let bytes = [greeting, &lines.join("\n"), "\n"].concat();
         let run = |cuts: &[usize]| {
-            let mut tested = Tested::connected(dinesh().with_password(Some(password("sesame"))));
+            let mut tested = Tested::connected(config.clone().with_password(Some(password("sesame"))));
             let mut rest = bytes.as_bytes();
             for cut in cuts {
                 let (piece, more) = rest.split_at((*cut).min(rest.len()));
@@ -45,7 +58,12 @@ proptest! {
             tested.collect();
             (tested.take_events(), tested.take_sent())
         };
-        prop_assert_eq!(run(&cuts), run(&[]));
+        let ((events, sent), (events_whole, sent_whole)) = (run(&cuts), run(&[]));
+        prop_assert_eq!(events, events_whole);
+        // A connection that is given up while its server's words are heard takes what is queued with it.
+        if has_session != Some(true) {
+            prop_assert_eq!(sent, sent_whole);
+        }
     }
 
     #[test]
@@ -73,7 +91,7 @@ proptest! {
 
     #[test]
     fn a_server_that_answers_is_lost_exactly_when_it_has_been_silent_for_long_enough(
-        pauses in proptest::collection::vec((0..59_999_u64, any::<bool>()), 0..20),
+        pauses in proptest::collection::vec((0..84_999_u64, any::<bool>()), 0..20),
     ) {
         let mut tested = Tested::joined();
         for (pause, says) in pauses {

@@ -257,7 +257,7 @@ fn a_client_whose_session_goes_on_elsewhere_does_not_come_back() {
         let mut tested = kept();
         tested.say("one").unwrap();
         tested.receive("-- Your session goes on in another connection. Goodbye.\n");
-        assert_eq!(tested.take_events(), [Event::TakenOver]);
+        assert_eq!((tested.take_events(), tested.session.saved()), (vec![Event::TakenOver], None));
         assert_eq!(tested.say("two"), Err(SayError::NotJoined));
         if comes_to_an_end {
             tested.session.connection_closed(tested.now);
