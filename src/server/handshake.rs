@@ -14,96 +14,72 @@ use super::hub::Hub;
 use super::limits::{NICKNAME_ATTEMPTS, PASSWORD_WAIT_LONGEST};
 use super::member::Member;
 use super::resume::NotResumed;
-use super::session::{Session, close};
 use crate::net::{Peer, Stream};
 use crate::protocol::{
-    Framing, LINE_BYTES, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Password, Refusal, Resume,
+    Framing, LINE_BYTES, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Refusal, Resume,
 };
 use crate::room::Attachment;
 
-/// Makes a connection the session of a member, or tells it why not, and closes it.
-pub(super) async fn admit<S: Stream>(stream: S, peer: SocketAddr, hub: Arc<Hub<S>>) -> Option<Session<S>> {
-    let mut connection = Connection::new(stream, peer);
-    debug!(%peer, "accepted");
-    // Counted here and not where it was accepted: by now every session that was started before has
-    // noticed whether its peer is gone already.
-    let (mut place, refusal) = hub.places.enter(peer.ip(), hub.limits());
-    let admitted = match refusal {
-        Some(refusal) => Err(turn_away(&mut connection, &hub, &place, refusal).await),
-        None => shake_hands(&mut connection, &hub, &mut place).await,
-    };
-    match admitted {
-        Ok(member) => return Some(Session { connection, member, hub, place }),
-        Err(Ending::InOrder) => close(&mut connection, &place).await,
-        Err(Ending::Broken) => {}
-    }
-    debug!(%peer, "closed");
-    None
+/// A connection that does not belong to a member yet.
+pub(super) struct Newcomer<S> {
+    pub(super) connection: Connection<S>,
+    pub(super) hub: Arc<Hub<S>>,
+    pub(super) place: Place,
 }
 
-async fn shake_hands<S: Stream>(
-    connection: &mut Connection<S>,
-    hub: &Hub<S>,
-    place: &mut Place,
-) -> Result<Member, Ending> {
-    let deadline = Instant::now() + hub.limits().registration_timeout;
-    let gives_way = place.gives_way();
+impl<S: Stream> Newcomer<S> {
+    pub(super) fn new(stream: S, peer: SocketAddr, hub: Arc<Hub<S>>) -> Self {
+        Self { connection: Connection::new(stream, peer), place: hub.places.come(peer.ip()), hub }
+    }
+}
+
+/// Makes a connection a member, or tells it why not.
+pub(super) fn shake_hands<S: Stream>(
+    newcomer: &mut Newcomer<S>,
+) -> impl Future<Output = Result<Member, Ending>> {
+    let deadline = Instant::now() + newcomer.hub.limits().registration_timeout;
     let awaited = Awaited::Nickname;
-    let mut handshake = Handshake { connection, hub, place, awaited, deadline, refused: false };
-    let registered = tokio::select! {
-        biased;
-        () = gives_way => Err(handshake.refuse("", Refusal::TooManyNewcomers)),
-        registered = handshake.register() => registered,
-        () = hub.closed() => Err(Unregistered::ServerStopped),
-    };
-    let Handshake { connection, place, awaited, refused, .. } = handshake;
-    match registered {
-        Ok(member) => Ok(member),
-        Err(unregistered) => {
-            place.turn_away();
-            Err(tokio::select! {
-                biased;
-                () = place.gives_way() => Ending::Broken,
-                ending = part(connection, hub, unregistered, awaited, refused) => ending,
-            })
-        }
-    }
-}
-
-/// Tells somebody why there is no place for it.
-async fn turn_away<S: Stream>(
-    connection: &mut Connection<S>,
-    hub: &Hub<S>,
-    place: &Place,
-    refusal: Refusal,
-) -> Ending {
-    log_refusal(hub, connection.peer, "", refusal);
-    let notice = Notice::NotConnected(refusal);
-    tokio::select! {
-        biased;
-        () = place.gives_way() => Ending::Broken,
-        ending = tell_finally(connection, hub, &notice) => ending,
-    }
+    let mut handshake = Handshake { newcomer, awaited, deadline, asked_for_password: false, refused: false };
+    async move { handshake.run().await }
 }
 
 struct Handshake<'a, S> {
-    connection: &'a mut Connection<S>,
-    hub: &'a Hub<S>,
-    place: &'a mut Place,
+    newcomer: &'a mut Newcomer<S>,
     /// The answer that it is waiting for.
     awaited: Awaited,
     /// The client must have answered by then. It is extended while the client waits for the server.
     deadline: Instant,
+    /// The password was asked for, or there is none.
+    asked_for_password: bool,
     /// Something was refused, and so this connection is in the log already.
     refused: bool,
 }
 
 impl<S: Stream> Handshake<'_, S> {
+    async fn run(&mut self) -> Result<Member, Ending> {
+        // Counted here and not where it was accepted: by now every session that was started before has
+        // noticed whether its peer is gone already.
+        if let Err(refusal) = self.newcomer.place.enter(self.newcomer.hub.limits()) {
+            return Err(Box::pin(self.turn_away(refusal)).await);
+        }
+        let registered = tokio::select! {
+            biased;
+            () = self.newcomer.place.gives_way() => Err(self.give_way()),
+            registered = self.register() => registered,
+        };
+        match registered {
+            Ok(member) => Ok(member),
+            Err(unregistered) => {
+                self.newcomer.place.turn_away();
+                Err(Box::pin(self.part_unless_another_needs_the_place(unregistered)).await)
+            }
+        }
+    }
+
     /// Asks for a nickname until one is accepted, which also decides the framing, and after the first valid
     /// one for the password of the room. A client that has a session may ask to go on with that instead.
     async fn register(&mut self) -> Result<Member, Unregistered> {
         self.send(NICKNAME_REQUEST).await?;
-        let mut password = self.hub.password();
         let mut attempts_left = NICKNAME_ATTEMPTS;
         let mut has_tried = false;
         loop {
@@ -112,10 +88,10 @@ impl<S: Stream> Handshake<'_, S> {
             let resumes = !has_tried && self.asks_to_resume(&answer);
             has_tried |= resumes;
             let member = if resumes {
-                self.resume(&answer.unwrap_or_default()).await?
+                Box::pin(self.resume(answer)).await?
             } else {
                 attempts_left -= 1;
-                self.consider(answer, &mut password, attempts_left > 0).await?
+                Box::pin(self.consider(answer, attempts_left > 0)).await?
             };
             if let Some(member) = member {
                 return Ok(member);
@@ -128,23 +104,22 @@ impl<S: Stream> Handshake<'_, S> {
     async fn consider(
         &mut self,
         answer: Result<String, Refusal>,
-        password: &mut Option<&Password>,
         again: bool,
     ) -> Result<Option<Member>, Unregistered> {
         let wanted: Box<str> = answer.as_ref().map_or("", |name| name.as_str()).into();
         let chosen = answer
             .map_err(|refusal| if refusal == Refusal::TooLong { Refusal::NicknameTooLong } else { refusal })
             .and_then(|name| Nickname::parse(&name).map_err(Refusal::from));
-        let framing = self.connection.decoder.framing().unwrap_or(Framing::Report);
-        self.connection.framing = framing;
-        if let Some(password) = password.take_if(|_| chosen.is_ok()) {
-            self.ask_password(&wanted, password).await?;
+        let framing = self.newcomer.connection.decoder.framing().unwrap_or(Framing::Report);
+        self.newcomer.connection.framing = framing;
+        if chosen.is_ok() && !self.asked_for_password {
+            self.ask_password(&wanted).await?;
         }
         match chosen.and_then(|nickname| Ok((self.join(&nickname)?, nickname))) {
             Ok((attachment, nickname)) => {
-                debug!(peer = %self.connection.peer, ?framing, "registered");
+                debug!(peer = %self.newcomer.connection.peer, ?framing, "registered");
                 if framing == Framing::Report {
-                    self.connection.decoder.set_report_prefix(&format!("{wanted}: "));
+                    self.newcomer.connection.decoder.set_report_prefix(&format!("{wanted}: "));
                 }
                 // Usually they are the same, and then the text is shared.
                 let chosen = Arc::from(nickname);
@@ -166,23 +141,23 @@ impl<S: Stream> Handshake<'_, S> {
 
     /// Joins the room, if there is a place in it.
     fn join(&mut self, nickname: &Nickname) -> Result<Attachment, Refusal> {
-        let Self { connection, hub, place, .. } = self;
+        let Newcomer { connection, hub, place } = &mut *self.newcomer;
         let away = hub.away();
         place.become_member(hub.limits(), away, || hub.join(nickname, connection.peer, connection.outlet()))
     }
 
     /// Whether the client does not answer with a nickname, but asks to go on with its session.
     fn asks_to_resume(&self, answer: &Result<String, Refusal>) -> bool {
-        self.connection.decoder.framing() == Some(Framing::Lines)
+        self.newcomer.connection.decoder.framing() == Some(Framing::Lines)
             && answer.as_ref().is_ok_and(|line| line.starts_with(Resume::COMMAND))
     }
 
     /// Goes on with a session. Otherwise says why not, and asks for a nickname.
-    async fn resume(&mut self, request: &str) -> Result<Option<Member>, Unregistered> {
-        self.connection.framing = Framing::Lines;
-        let not_resumed = match self.claim(request).await? {
+    async fn resume(&mut self, request: Result<String, Refusal>) -> Result<Option<Member>, Unregistered> {
+        self.newcomer.connection.framing = Framing::Lines;
+        let not_resumed = match self.claim(&request.unwrap_or_default()).await? {
             Ok(request) => {
-                let Self { connection, hub, place, .. } = self;
+                let Newcomer { connection, hub, place } = &mut *self.newcomer;
                 match hub.resume(&request, connection.peer, connection.outlet()) {
                     Ok((attachment, nickname)) => {
                         place.come_back();
@@ -203,8 +178,8 @@ impl<S: Stream> Handshake<'_, S> {
     /// Checks that a token is of a session. Guesses are slowed down like those of a password; a client that
     /// counts in another log does not guess.
     async fn claim(&mut self, request: &str) -> Result<Result<Resume, NotResumed>, Unregistered> {
-        let hub = self.hub;
-        if let Err(refusal) = hub.grants.offered_to(self.connection.peer) {
+        let hub = Arc::clone(&self.newcomer.hub);
+        if let Err(refusal) = hub.grants.offered_to(self.newcomer.connection.peer) {
             return Ok(Err(NotResumed::Refused(refusal)));
         }
         let Some(request) = Resume::parse(request) else {
@@ -224,8 +199,11 @@ impl<S: Stream> Handshake<'_, S> {
 
     /// Asks for the password of the room, once. Before it is right, nothing is said about who is
     /// here, and no nickname is taken.
-    async fn ask_password(&mut self, chosen: &str, password: &Password) -> Result<(), Unregistered> {
-        let framing = self.connection.framing;
+    async fn ask_password(&mut self, chosen: &str) -> Result<(), Unregistered> {
+        let hub = Arc::clone(&self.newcomer.hub);
+        self.asked_for_password = true;
+        let Some(password) = hub.password() else { return Ok(()) };
+        let framing = self.newcomer.connection.framing;
         let end = if framing == Framing::Lines { "\n" } else { "" };
         self.send(&format!("{PASSWORD_REQUEST}{end}")).await?;
         // A line that is refused is not the password either.
@@ -247,9 +225,10 @@ impl<S: Stream> Handshake<'_, S> {
     /// before the answer if it is wrong. The wait for this is not the client's.
     async fn look_at(&mut self, is_right: impl Fn() -> bool) -> Result<Option<Duration>, Unregistered> {
         let came = Instant::now();
-        let address = self.connection.peer.ip();
+        let address = self.newcomer.connection.peer.ip();
         let seconds = PASSWORD_WAIT_LONGEST.as_secs();
-        let Some(turn) = self.hub.guesses.line_up(address, Instant::now()) else {
+        let hub = Arc::clone(&self.newcomer.hub);
+        let Some(turn) = hub.guesses.line_up(address, Instant::now()) else {
             return Err(self.refuse("", Refusal::TooManyWrongPasswords { seconds }));
         };
         loop {
@@ -274,7 +253,7 @@ impl<S: Stream> Handshake<'_, S> {
     /// waiting for the answer, and must not hold up others.
     async fn stays(&mut self, wait: Duration) -> io::Result<bool> {
         let until = Instant::now() + wait;
-        let connection = &mut *self.connection;
+        let connection = &mut self.newcomer.connection;
         while let Ok(read) = timeout_at(until, connection.read()).await {
             if !read? || connection.decoder.held_bytes() > LINE_BYTES {
                 return Ok(false);
@@ -286,79 +265,95 @@ impl<S: Stream> Handshake<'_, S> {
     /// The client's answer, if it comes in time.
     async fn answer(&mut self, awaited: Awaited) -> Result<Result<String, Refusal>, Unregistered> {
         self.awaited = awaited;
-        let message = timeout_at(self.deadline, self.connection.message()).await;
+        let message = Box::pin(timeout_at(self.deadline, self.newcomer.connection.message())).await;
         Ok(message.map_err(|_| Unregistered::TooLate)??)
     }
 
     /// Sends a text, if the client takes it in time.
     async fn send(&mut self, text: &str) -> Result<(), Unregistered> {
-        let written = timeout_at(self.deadline, self.connection.write_now(text)).await;
+        let written = Box::pin(timeout_at(self.deadline, self.newcomer.connection.write_now(text))).await;
         Ok(written.map_err(|_| Unregistered::TooLate)??)
     }
 
     /// Logs a refusal.
     fn refuse(&mut self, what: &str, refusal: Refusal) -> Unregistered {
-        log_refusal(self.hub, self.connection.peer, what, refusal);
+        let peer = self.newcomer.connection.peer;
+        self.newcomer.hub.count_refusal(refusal.cause());
+        warn!(event = "refusal", %peer, "Refused {}{what}: {refusal}", Peer(peer));
         self.refused = true;
         Unregistered::Refused { refusal, told_after: Duration::ZERO }
     }
-}
 
-/// Says why somebody was not let in.
-async fn part<S: Stream>(
-    connection: &mut Connection<S>,
-    hub: &Hub<S>,
-    unregistered: Unregistered,
-    awaited: Awaited,
-    refused: bool,
-) -> Ending {
-    let (peer, awaited) = (connection.peer, awaited.as_str());
-    let notice = match unregistered {
-        Unregistered::Refused { refusal, told_after } => {
-            tokio::select! {
-                biased;
-                () = sleep(told_after) => {}
-                () = hub.closed() => {}
+    /// Why a newcomer must go: others need its place, or the server ends.
+    fn give_way(&mut self) -> Unregistered {
+        if self.newcomer.hub.is_closed() {
+            return Unregistered::ServerStopped;
+        }
+        self.refuse("", Refusal::TooManyNewcomers)
+    }
+
+    /// Tells somebody why there is no place for it.
+    async fn turn_away(&mut self, refusal: Refusal) -> Ending {
+        self.refuse("", refusal);
+        let notice = Notice::NotConnected(refusal);
+        tokio::select! {
+            biased;
+            () = self.newcomer.place.gives_way() => Ending::Broken,
+            ending = self.tell_finally(&notice) => ending,
+        }
+    }
+
+    async fn part_unless_another_needs_the_place(&mut self, unregistered: Unregistered) -> Ending {
+        tokio::select! {
+            biased;
+            () = self.newcomer.place.gives_way() => Ending::Broken,
+            ending = self.part(unregistered) => ending,
+        }
+    }
+
+    /// Says why somebody was not let in.
+    async fn part(&mut self, unregistered: Unregistered) -> Ending {
+        let (peer, awaited) = (self.newcomer.connection.peer, self.awaited.as_str());
+        let notice = match unregistered {
+            Unregistered::Refused { refusal, told_after } => {
+                tokio::select! {
+                    biased;
+                    () = sleep(told_after) => {}
+                    () = self.newcomer.hub.closed() => {}
+                }
+                Notice::NotJoined(refusal)
             }
-            Notice::NotJoined(refusal)
-        }
-        Unregistered::ServerStopped => {
-            warn!(event = "refusal", %peer, "Closed {}: the server stopped", Peer(peer));
-            Notice::ShuttingDown
-        }
-        Unregistered::TooLate => {
-            hub.count_refusal("not_registered_in_time");
-            warn!(event = "refusal", %peer, "Closed {}: no {awaited} in time", Peer(peer));
-            Notice::TooLate(awaited)
-        }
-        Unregistered::Gone => {
-            // A client that was refused and then left is one event.
-            if !refused {
-                warn!(event = "refusal", %peer, "{} left without a {awaited}", Peer(peer));
+            Unregistered::ServerStopped => {
+                warn!(event = "refusal", %peer, "Closed {}: the server stopped", Peer(peer));
+                Notice::ShuttingDown
             }
-            return Ending::Broken;
-        }
-    };
-    // A client that has not even taken the request for its nickname, or has not completed its TLS
-    // handshake, would not take this either.
-    if connection.flushed { tell_finally(connection, hub, &notice).await } else { Ending::Broken }
-}
+            Unregistered::TooLate => {
+                self.newcomer.hub.count_refusal("not_registered_in_time");
+                warn!(event = "refusal", %peer, "Closed {}: no {awaited} in time", Peer(peer));
+                Notice::TooLate(awaited)
+            }
+            Unregistered::Gone => {
+                // A client that was refused and then left is one event.
+                if !self.refused {
+                    warn!(event = "refusal", %peer, "{} left without a {awaited}", Peer(peer));
+                }
+                return Ending::Broken;
+            }
+        };
+        // A client that has not even taken the request for its nickname, or has not completed its TLS
+        // handshake, would not take this either.
+        if self.newcomer.connection.flushed { self.tell_finally(&notice).await } else { Ending::Broken }
+    }
 
-/// Writes the last line to somebody who is not a member.
-async fn tell_finally<S: Stream>(
-    connection: &mut Connection<S>,
-    hub: &Hub<S>,
-    notice: &Notice<'_>,
-) -> Ending {
-    let end = if connection.framing == Framing::Lines { "\n" } else { "" };
-    let line = format!("{notice}{end}");
-    let told = timeout(hub.limits().write_timeout, connection.write_now(&line)).await;
-    if let Ok(Ok(())) = told { Ending::InOrder } else { Ending::Broken }
-}
-
-fn log_refusal<S: Stream>(hub: &Hub<S>, peer: SocketAddr, what: &str, refusal: Refusal) {
-    hub.count_refusal(refusal.cause());
-    warn!(event = "refusal", %peer, "Refused {}{what}: {refusal}", Peer(peer));
+    /// Writes the last line to somebody who is not a member.
+    async fn tell_finally(&mut self, notice: &Notice<'_>) -> Ending {
+        let end = if self.newcomer.connection.framing == Framing::Lines { "\n" } else { "" };
+        let line = format!("{notice}{end}");
+        let told =
+            timeout(self.newcomer.hub.limits().write_timeout, self.newcomer.connection.write_now(&line))
+                .await;
+        if let Ok(Ok(())) = told { Ending::InOrder } else { Ending::Broken }
+    }
 }
 
 /// The last thing that a newcomer was asked for.

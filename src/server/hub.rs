@@ -184,6 +184,12 @@ impl<S: Stream> Hub<S> {
             }
         });
         self.closing.notify_waiters();
+        self.places.close();
+    }
+
+    /// Whether the room has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().room.is_closed()
     }
 
     /// Waits until the room has ended.

@@ -49,7 +49,10 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         name: "lets chance choose between hearing and sending",
-        mistakes: &[Mistake { right: "biased;\n            reason = listen(", wrong: "reason = listen(" }],
+        mistakes: &[Mistake {
+            right: "biased;\n            reason = self.input.listen(",
+            wrong: "reason = listen(",
+        }],
         caught_by: CaughtBy {
             test: "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
             seeds: 100,
@@ -83,7 +86,7 @@ pub const BROKEN: &[Broken] = &[
         mistakes: &[
             Mistake {
                 right: "Handled::All => {}",
-                wrong: "Handled::All => Box::pin(hub.wait_for_the_slowest()).await,",
+                wrong: "Handled::All => Box::pin(self.hub.wait_for_the_slowest()).await,",
             },
             Mistake {
                 right: "/// Slows a sender down",
@@ -125,8 +128,8 @@ pub const BROKEN: &[Broken] = &[
         mistakes: &[Mistake {
             right: "Ok(Ok(false)) => return DisconnectReason::Closed,",
             wrong: "Ok(Ok(false)) => {
-                connection.decoder.push(b\"\\n\");
-                hub.handle_messages(member, connection);
+                self.connection.decoder.push(b\"\\n\");
+                self.hub.handle_messages(&mut self.member, self.connection);
                 return DisconnectReason::Closed;
             }",
         }],
@@ -135,11 +138,11 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps a member whose connection was reset",
         mistakes: &[Mistake {
-            right: "hub.part(attachment, reason);",
+            right: "self.deliveries.hub.part(self.deliveries.attachment, reason);",
             wrong: "if reason == DisconnectReason::Reset {
             return Ending::Broken;
         }
-        hub.part(attachment, reason);",
+        self.deliveries.hub.part(self.deliveries.attachment, reason);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "the roster equals the live members" },
     },

@@ -1,10 +1,10 @@
 //! The places of connections: as a member, as a newcomer, or only to be told why there is none.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::Notify;
+use std::task::{Poll, Waker};
 
 use crate::protocol::Refusal;
 use crate::server::Limits;
@@ -27,12 +27,14 @@ struct State {
     turned_away: Queue,
     /// How many members and newcomers each address has. One without any takes no memory.
     addresses: BTreeMap<Ipv6Addr, usize>,
+    /// Nobody is let in any more.
+    closed: bool,
 }
 
-/// Connections in order of arrival, each with the signal that tells it to end.
+/// Connections in order of arrival, each with the waker of its task. One that is not here any more has to end.
 #[derive(Default)]
 struct Queue {
-    waiting: BTreeMap<u64, Arc<Ticket>>,
+    waiting: BTreeMap<u64, Waker>,
     so_far: u64,
 }
 
@@ -43,49 +45,33 @@ pub(in crate::server) struct Place {
     kind: Kind,
 }
 
+#[derive(Clone, Copy)]
 enum Kind {
+    /// Not yet.
+    None,
     Member,
-    Newcomer(Arc<Ticket>),
-    TurnedAway(Arc<Ticket>),
-}
-
-/// A connection's number in its queue, and the signal that tells it to end.
-struct Ticket {
-    number: u64,
-    end: Notify,
+    /// With its number in the queue of newcomers.
+    Newcomer(u64),
+    /// With its number in the queue of those who are turned away.
+    TurnedAway(u64),
 }
 
 impl Places {
-    /// Gives a connection a place as a newcomer, or turns it away, and says why.
-    ///
-    /// A limit of 0 means no limit.
-    pub(in crate::server) fn enter(
-        self: &Arc<Self>,
-        address: IpAddr,
-        limits: &Limits,
-    ) -> (Place, Option<Refusal>) {
+    /// A connection from this address, which has no place yet.
+    pub(in crate::server) fn come(self: &Arc<Self>, address: IpAddr) -> Place {
         // A dual-stack socket reports IPv4 addresses as IPv4-mapped IPv6 addresses.
         let address = match address.to_canonical() {
             IpAddr::V4(address) => address.to_ipv6_mapped(),
             IpAddr::V6(address) => address,
         };
+        Place { places: Arc::clone(self), address, kind: Kind::None }
+    }
+
+    /// From now on every newcomer gives way: the server ends.
+    pub(in crate::server) fn close(&self) {
         let mut state = self.lock();
-        let of_address = state.addresses.get(&address).copied().unwrap_or(0);
-        let refusal = if is_reached(limits.connections, state.members) {
-            Some(Refusal::Full)
-        } else if is_reached(limits.connections_per_address, of_address) {
-            Some(Refusal::TooMany)
-        } else {
-            None
-        };
-        let kind = if refusal.is_some() {
-            Kind::TurnedAway(state.turned_away.enter(TURNED_AWAY_CONNECTIONS))
-        } else {
-            let free = if limits.connections == 0 { usize::MAX } else { limits.connections - state.members };
-            *state.addresses.entry(address).or_default() += 1;
-            Kind::Newcomer(state.newcomers.enter(free.saturating_add(NEWCOMERS)))
-        };
-        (Place { places: Arc::clone(self), address, kind }, refusal)
+        state.closed = true;
+        std::mem::take(&mut state.newcomers.waiting).into_values().for_each(Waker::wake);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -95,6 +81,33 @@ impl Places {
 }
 
 impl Place {
+    /// Gives a connection that comes a place as a newcomer, or turns it away, and says why.
+    ///
+    /// A limit of 0 means no limit.
+    pub(in crate::server) fn enter(&mut self, limits: &Limits) -> Result<(), Refusal> {
+        let mut state = self.places.lock();
+        let of_address = state.addresses.get(&self.address).copied().unwrap_or(0);
+        let entered = if is_reached(limits.connections, state.members) {
+            Err(Refusal::Full)
+        } else if is_reached(limits.connections_per_address, of_address) {
+            Err(Refusal::TooMany)
+        } else {
+            Ok(())
+        };
+        self.kind = if entered.is_err() {
+            Kind::TurnedAway(state.turned_away.enter(TURNED_AWAY_CONNECTIONS))
+        } else {
+            let free = if limits.connections == 0 { usize::MAX } else { limits.connections - state.members };
+            *state.addresses.entry(self.address).or_default() += 1;
+            let number = state.newcomers.enter(free.saturating_add(NEWCOMERS));
+            if state.closed {
+                state.newcomers.leave(number);
+            }
+            Kind::Newcomer(number)
+        };
+        entered
+    }
+
     /// Makes a member of a newcomer if there is a place for one, and if `join` lets it in. Members that are
     /// `away` have no connection, but keep their places.
     pub(in crate::server) fn become_member<T>(
@@ -120,46 +133,53 @@ impl Place {
     /// Gives the place up: from here on this connection is only told why.
     pub(in crate::server) fn turn_away(&mut self) {
         let mut state = self.places.lock();
-        state.leave(&self.kind, self.address);
+        state.leave(self.kind, self.address);
         self.kind = Kind::TurnedAway(state.turned_away.enter(TURNED_AWAY_CONNECTIONS));
     }
 
-    /// Completes when a connection that is not a member must end because others need its place. That is
-    /// the place that it has now, not a later one.
+    /// Completes when a connection that is not a member must end because others need its place, or the server
+    /// ends. That is the place that it has now: do not wait for this once it has another.
     pub(in crate::server) fn gives_way(&self) -> impl Future<Output = ()> + use<> {
-        let ticket = match &self.kind {
-            Kind::Newcomer(ticket) | Kind::TurnedAway(ticket) => Some(Arc::clone(ticket)),
-            Kind::Member => None,
-        };
-        async move {
-            match ticket {
-                Some(ticket) => ticket.end.notified().await,
-                None => std::future::pending().await,
+        let (places, kind) = (Arc::clone(&self.places), self.kind);
+        poll_fn(move |context| {
+            let state = &mut *places.lock();
+            let (queue, number) = match kind {
+                Kind::None | Kind::Member => return Poll::Pending,
+                Kind::Newcomer(number) => (&mut state.newcomers, number),
+                Kind::TurnedAway(number) => (&mut state.turned_away, number),
+            };
+            match queue.waiting.get_mut(&number) {
+                Some(waker) => {
+                    waker.clone_from(context.waker());
+                    Poll::Pending
+                }
+                None => Poll::Ready(()),
             }
-        }
+        })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.lock().leave(&self.kind, self.address);
+        self.places.lock().leave(self.kind, self.address);
     }
 }
 
 impl State {
     fn let_in(&mut self, kind: &mut Kind) {
-        if let Kind::Newcomer(ticket) = kind {
-            self.newcomers.leave(ticket);
+        if let Kind::Newcomer(number) = *kind {
+            self.newcomers.leave(number);
             self.members += 1;
             *kind = Kind::Member;
         }
     }
 
-    fn leave(&mut self, kind: &Kind, address: Ipv6Addr) {
+    fn leave(&mut self, kind: Kind, address: Ipv6Addr) {
         match kind {
+            Kind::None => return,
             Kind::Member => self.members -= 1,
-            Kind::Newcomer(ticket) => self.newcomers.leave(ticket),
-            Kind::TurnedAway(ticket) => return self.turned_away.leave(ticket),
+            Kind::Newcomer(number) => self.newcomers.leave(number),
+            Kind::TurnedAway(number) => return self.turned_away.leave(number),
         }
         if let Some(of_address) = self.addresses.get_mut(&address) {
             *of_address -= 1;
@@ -171,21 +191,21 @@ impl State {
 }
 
 impl Queue {
-    /// Takes one more in. Beyond `limit` the oldest gives way.
-    fn enter(&mut self, limit: usize) -> Arc<Ticket> {
+    /// Takes one more in, and returns its number. Beyond `limit` the oldest gives way.
+    fn enter(&mut self, limit: usize) -> u64 {
         if self.waiting.len() >= limit
             && let Some((_, oldest)) = self.waiting.pop_first()
         {
-            oldest.end.notify_one();
+            oldest.wake();
         }
-        let ticket = Arc::new(Ticket { number: self.so_far, end: Notify::new() });
+        let number = self.so_far;
         self.so_far += 1;
-        self.waiting.insert(ticket.number, Arc::clone(&ticket));
-        ticket
+        self.waiting.insert(number, Waker::noop().clone());
+        number
     }
 
-    fn leave(&mut self, ticket: &Ticket) {
-        self.waiting.remove(&ticket.number);
+    fn leave(&mut self, number: u64) {
+        self.waiting.remove(&number);
     }
 }
 
@@ -197,7 +217,7 @@ fn is_reached(limit: usize, there_are: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
+    use std::task::Context;
 
     use proptest::prelude::*;
 
@@ -211,12 +231,18 @@ mod tests {
         Limits { connections, connections_per_address, ..Limits::default() }
     }
 
+    fn enter(places: &Arc<Places>, address: IpAddr, limits: &Limits) -> (Place, Option<Refusal>) {
+        let mut place = places.come(address);
+        let refusal = place.enter(limits).err();
+        (place, refusal)
+    }
+
     fn gives_way(place: &Place) -> bool {
         pin!(place.gives_way()).poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
     }
 
     fn counts(places: &Places) -> (usize, usize, usize, usize) {
-        let State { members, newcomers, turned_away, addresses } = &*places.lock();
+        let State { members, newcomers, turned_away, addresses, .. } = &*places.lock();
         (*members, newcomers.waiting.len(), turned_away.waiting.len(), addresses.values().sum())
     }
 
@@ -227,22 +253,22 @@ mod tests {
     #[test]
     fn an_address_has_a_bounded_number_of_places_and_each_is_free_again_when_it_is_left() {
         let (places, limits) = (Arc::<Places>::default(), limits(10, 2));
-        let (first, refused) = places.enter(address("10.0.0.1"), &limits);
+        let (first, refused) = enter(&places, address("10.0.0.1"), &limits);
         assert_eq!(refused, None);
-        let (_second, refused) = places.enter(address("::ffff:10.0.0.1"), &limits);
+        let (_second, refused) = enter(&places, address("::ffff:10.0.0.1"), &limits);
         assert_eq!(refused, None, "the same address, as a dual-stack socket reports it");
-        let (_told, refused) = places.enter(address("10.0.0.1"), &limits);
+        let (_told, refused) = enter(&places, address("10.0.0.1"), &limits);
         assert_eq!(refused, Some(Refusal::TooMany));
-        let (_other, refused) = places.enter(address("10.0.0.2"), &limits);
+        let (_other, refused) = enter(&places, address("10.0.0.2"), &limits);
         assert_eq!(refused, None, "another address has places of its own");
         drop(first);
-        assert_eq!(places.enter(address("10.0.0.1"), &limits).1, None, "being turned away takes no place");
+        assert_eq!(enter(&places, address("10.0.0.1"), &limits).1, None, "being turned away takes no place");
     }
 
     #[test]
     fn newcomers_take_no_places_of_members_and_the_oldest_gives_way() {
         let (places, limits) = (Arc::<Places>::default(), limits(2, 0));
-        let enter = || places.enter(address("::1"), &limits);
+        let enter = || enter(&places, address("::1"), &limits);
         let mut newcomers: Vec<_> = (0..2 + NEWCOMERS).map(|_| enter().0).collect();
         assert!(!newcomers.iter().any(gives_way));
         let (next, refused) = enter();
@@ -266,9 +292,22 @@ mod tests {
     }
 
     #[test]
+    fn newcomers_give_way_when_the_server_ends_and_so_do_those_that_come_later() {
+        let (places, limits) = (Arc::<Places>::default(), limits(2, 0));
+        let (mut member, _) = enter(&places, address("::1"), &limits);
+        join(&mut member, &limits).unwrap();
+        let (newcomer, _) = enter(&places, address("::1"), &limits);
+        assert!(!gives_way(&newcomer));
+        places.close();
+        let (late, _) = enter(&places, address("::1"), &limits);
+        assert!(gives_way(&newcomer) && gives_way(&late) && !gives_way(&member));
+    }
+
+    #[test]
     fn members_that_are_away_keep_their_places_and_come_back_to_them() {
         let (places, limits) = (Arc::<Places>::default(), limits(2, 0));
-        let [mut member, mut newcomer, mut back] = [(); 3].map(|()| places.enter(address("::1"), &limits).0);
+        let [mut member, mut newcomer, mut back] =
+            [(); 3].map(|()| enter(&places, address("::1"), &limits).0);
         join(&mut member, &limits).unwrap();
         assert_eq!(newcomer.become_member(&limits, 1, || Ok(())), Err(Refusal::Full));
         back.come_back();
@@ -278,12 +317,12 @@ mod tests {
     #[test]
     fn the_oldest_that_is_turned_away_gives_way_to_the_next() {
         let (places, limits) = (Arc::<Places>::default(), limits(1, 0));
-        let (mut member, _) = places.enter(address("::1"), &limits);
+        let (mut member, _) = enter(&places, address("::1"), &limits);
         join(&mut member, &limits).unwrap();
         let turned_away: Vec<_> =
-            (0..TURNED_AWAY_CONNECTIONS).map(|_| places.enter(address("::1"), &limits).0).collect();
+            (0..TURNED_AWAY_CONNECTIONS).map(|_| enter(&places, address("::1"), &limits).0).collect();
         assert!(!turned_away.iter().any(gives_way));
-        let (_next, refused) = places.enter(address("::1"), &limits);
+        let (_next, refused) = enter(&places, address("::1"), &limits);
         assert_eq!(refused, Some(Refusal::Full));
         assert!(gives_way(&turned_away[0]));
         assert!(!turned_away[1..].iter().any(gives_way));
@@ -295,7 +334,7 @@ mod tests {
     #[test]
     fn without_a_limit_there_is_always_a_place() {
         let (places, limits) = (Arc::<Places>::default(), limits(0, 0));
-        let mut open: Vec<_> = (0..200).map(|_| places.enter(address("::1"), &limits)).collect();
+        let mut open: Vec<_> = (0..200).map(|_| enter(&places, address("::1"), &limits)).collect();
         for (place, refused) in &mut open {
             assert_eq!(*refused, None);
             assert!(!gives_way(place));
@@ -324,7 +363,7 @@ mod tests {
                         prop_assert!(refused.is_err());
                     }
                     (3, Some(place)) => place.turn_away(),
-                    _ => open.push(places.enter(IpAddr::V4(u32::try_from(index % 7).unwrap().into()), &limits).0),
+                    _ => open.push(enter(&places, IpAddr::V4(u32::try_from(index % 7).unwrap().into()), &limits).0),
                 }
                 let (members, newcomers, turned_away, counted) = counts(&places);
                 prop_assert!(members <= connections);
