@@ -32,8 +32,8 @@ impl Test {
         self.screen.print(Painted::plain(line));
     }
 
-    fn status(&mut self, status: Option<&str>) {
-        self.screen.set_status(status.map(Painted::plain));
+    fn status(&mut self, rows: &[&str]) {
+        self.screen.set_status(rows.iter().copied().map(Painted::plain).collect());
     }
 
     /// The rows that are seen, up to the last that is not empty.
@@ -128,7 +128,7 @@ fn a_window_without_room_and_one_without_a_size_are_written_to_all_the_same() {
             let mut line = Line::default();
             line.paste("a long line, 漢字 and all");
             screen.print(Painted::plain("Alex: hi"));
-            screen.set_status(Some(Painted::plain("status")));
+            screen.set_status(vec![Painted::plain("status")]);
             assert!(screen.render(&line).contains("Alex"));
         }
     }
@@ -155,7 +155,7 @@ fn a_terminal_that_reflows_has_moved_the_typed_line_to_more_rows() {
     for (reflows, columns, up) in [(true, 20, "\x1b[4A"), (true, 40, "\x1b[2A"), (false, 20, "\x1b[2A")] {
         let mut screen = Screen::new(Terminal::Full { reflows }, size(40));
         let mut line = Line::default();
-        screen.set_status(Some(Painted::plain("a status of more than twenty columns")));
+        screen.set_status(vec![Painted::plain("a status of more than twenty columns")]);
         line.paste(&"x".repeat(50));
         screen.render(&line);
         screen.resize(size(columns));
@@ -208,7 +208,7 @@ fn any_act() -> impl Strategy<Value = Act> {
         "[a-c漢é ]{1,12}".prop_map(Act::Type),
         prop::sample::select(keys).prop_map(Act::Press),
         "[A-C]{1,3}: [x-z漢 ]{0,40}".prop_map(Act::Print),
-        prop::option::of("[s-u]{1,30}").prop_map(Act::Status),
+        prop::collection::vec("[s-u]{1,30}", 0..4).prop_map(Act::Status),
     ]
 }
 
@@ -231,7 +231,9 @@ proptest! {
                     test.prints(&line);
                     all.prints(&line);
                 }
-                Act::Status(status) => test.status(status.as_deref()),
+                Act::Status(rows) => {
+                    test.status(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+                }
             }
             test.screen.touch();
             test.rows();
