@@ -68,14 +68,27 @@ fn lines_are_printed_above_the_one_that_is_typed() {
 #[test]
 fn a_status_is_above_the_prompt_until_it_is_taken_away() {
     let mut test = Test::new(FULL, 20, 5);
-    test.status(Some("nothing for 5 s, and that is long"));
+    test.status(&["nothing for 5 s, and that is long"]);
     test.types("x");
     assert_eq!(test.rows(), ["nothing for 5 s, and", "Bo: x"]);
-    test.status(Some("nothing for 6 s"));
+    test.status(&["nothing for 6 s"]);
     test.prints("Alex: hi");
     assert_eq!(test.rows(), ["Alex: hi", "nothing for 6 s", "Bo: x"]);
-    test.status(None);
+    test.status(&[]);
     assert_eq!(test.rows(), ["Alex: hi", "Bo: x"]);
+}
+
+#[test]
+fn of_a_status_with_more_rows_than_half_of_the_window_the_last_are_shown() {
+    let mut test = Test::new(FULL, 20, 5);
+    test.types("a line of three rows, the last of them is short");
+    test.status(&["first", "second", "third"]);
+    assert_eq!(
+        test.rows(),
+        ["second", "third", "Bo: a line of three ", "rows, the last of th", "em is short"]
+    );
+    test.status(&["second"]);
+    assert_eq!(test.rows()[..2], ["second", "Bo: a line of three "]);
 }
 
 #[test]
@@ -182,7 +195,7 @@ fn a_dumb_terminal_is_sent_nothing_but_text() {
     test.types("half a sentence, longer than the row");
     written.push_str(&test.screen.render(&test.line));
     test.prints("Alex: hi");
-    for status in [Some("nothing for 5 s"), Some("nothing for 6 s"), None] {
+    for status in [&["nothing for 5 s"][..], &["nothing for 6 s"], &[]] {
         test.status(status);
         written.push_str(&test.screen.render(&test.line));
     }
@@ -199,7 +212,7 @@ enum Act {
     Type(String),
     Press(Key),
     Print(String),
-    Status(Option<String>),
+    Status(Vec<String>),
 }
 
 fn any_act() -> impl Strategy<Value = Act> {
