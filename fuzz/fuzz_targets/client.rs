@@ -1,4 +1,5 @@
-//! A server sends the client any bytes at all, cut anywhere: nothing in them acts on a terminal.
+//! A server sends the client any bytes at all, cut anywhere, over one connection after another: nothing in them acts
+//! on a terminal, and no line is sent twice in a connection.
 #![no_main]
 
 mod cuts;
@@ -6,11 +7,13 @@ mod cuts;
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use commonroom::client::{Config, Connection, Event, Session};
-use commonroom::protocol::{Framing, Nickname, Sanitized};
+use commonroom::client::{Config, Event, Reconnect, Session, connect};
+use commonroom::net::Connect;
+use commonroom::protocol::{Framing, Nickname, Sanitized, Text};
 use commonroom::terminal::pipe::{self, Streams};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,33 +22,58 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// tests the decoder with those.
 const LONG_BYTES: usize = 2_000;
 
+/// For how long the client looks for another connection, in virtual time.
+const RECONNECT_FOR: Duration = Duration::from_secs(4);
+
 fuzz_target!(|input: &[u8]| {
     thread_local! {
-        static RUNTIME: tokio::runtime::Runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
     }
-    let pieces = cuts::pieces(input, LONG_BYTES);
-    let framing = match pieces.first() {
+    let steps = cuts::steps(input, LONG_BYTES);
+    let framing = match steps.first() {
         Some(first) if first.connection == 1 => Framing::Report,
         _ => Framing::Lines,
     };
-    let pieces: Vec<Vec<u8>> = pieces.into_iter().map(|piece| piece.bytes).collect();
+    let connections = connections(steps);
     RUNTIME.with(|runtime| {
         runtime.block_on(async {
-            the_output_is_harmless(&pieces, framing).await;
+            the_output_is_harmless(&connections, framing).await;
         });
     });
-    let cut = conversation(&pieces, framing);
+    let (cut_events, cut_sent) = conversation(&connections, framing);
     // Lines are the same lines however they arrive.
     if framing == Framing::Lines {
-        let whole = conversation(&[pieces.concat()], framing);
-        assert!(cut == whole, "{cut:?}\nis not\n{whole:?}");
+        let whole: Vec<_> = connections.iter().map(|pieces| vec![pieces.concat()]).collect();
+        let (events, sent) = conversation(&whole, framing);
+        assert!(cut_events == events, "{cut_events:?}\nis not\n{events:?}");
+        // A client that gives a connection up sends nothing more there.
+        let begins = |(cut, whole): (&Vec<u8>, &Vec<u8>)| cut.starts_with(whole);
+        assert!(cut_sent.iter().zip(&sent).all(begins), "{cut_sent:?}\ndoes not begin with\n{sent:?}");
     }
 });
 
+/// The pieces of one connection after another.
+fn connections(steps: Vec<cuts::Step>) -> Vec<Vec<Vec<u8>>> {
+    let mut connections = vec![Vec::new()];
+    for step in steps {
+        match step.event {
+            cuts::Event::Bytes(bytes) => connections.last_mut().expect("one at least").push(bytes),
+            cuts::Event::Lost => connections.push(Vec::new()),
+            cuts::Event::Slow | cuts::Event::Later => {}
+        }
+    }
+    connections
+}
+
 /// Runs the client of scripts, which says a line and prints the lines that it hears.
-async fn the_output_is_harmless(pieces: &[Vec<u8>], framing: Framing) {
-    let connection = Connection::new(Scripted::of(pieces), bot(framing));
+async fn the_output_is_harmless(connections: &[Vec<Vec<u8>>], framing: Framing) {
+    let network =
+        Scripts(Arc::new(Mutex::new(connections.iter().map(|pieces| Scripted::of(pieces)).collect())));
+    let connection = connect(&network, "server:1", bot(framing)).await.expect("the first connection");
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let streams = Streams {
         input: &b"hello\n"[..],
@@ -62,25 +90,62 @@ async fn the_output_is_harmless(pieces: &[Vec<u8>], framing: Framing) {
     }
 }
 
-/// All events of a session that receives these pieces, and all bytes that it sends.
-fn conversation(pieces: &[Vec<u8>], framing: Framing) -> (Vec<Event>, Vec<u8>) {
-    let now = Duration::ZERO;
+/// All events of a session that receives these pieces, in one connection after another, and all bytes that it
+/// sends. It says something whenever it has lost a connection.
+fn conversation(connections: &[Vec<Vec<u8>>], framing: Framing) -> (Vec<Event>, Vec<Vec<u8>>) {
+    let mut now = Duration::ZERO;
     let mut session = Session::new(bot(framing));
-    session.connected(now);
-    let (mut events, mut sent) = (Vec::new(), Vec::new());
-    for piece in pieces {
-        session.receive(piece, now);
+    let (mut events, mut all_sent) = (Vec::new(), Vec::new());
+    for pieces in connections {
+        session.connected(now);
+        let mut sent = Vec::new();
+        for piece in pieces {
+            session.receive(piece, now);
+            events.extend(std::iter::from_fn(|| session.poll_event()));
+            sent.extend_from_slice(session.transmit());
+            session.sent(session.transmit().len());
+        }
+        no_line_is_sent_twice(&sent);
+        all_sent.push(sent);
+        session.connection_broken(now);
         events.extend(std::iter::from_fn(|| session.poll_event()));
-        sent.extend_from_slice(session.transmit());
-        session.sent(session.transmit().len());
+        let text = Text::parse("are you still there?").expect("a text");
+        // Without a session nothing can be said any more.
+        let _ = session.say(text, now);
+        now = session.tries_again_at().unwrap_or(now);
+        session.handle_timeout(now);
+        if !session.wants_connection() {
+            break;
+        }
     }
-    session.connection_closed(now);
     events.extend(std::iter::from_fn(|| session.poll_event()));
-    (events, sent)
+    (events, all_sent)
+}
+
+/// The numbers of the lines that are sent in one connection rise.
+fn no_line_is_sent_twice(sent: &[u8]) {
+    let sent = std::str::from_utf8(sent).expect("what is sent is UTF-8");
+    let numbers =
+        sent.lines().filter_map(|line| line.strip_prefix("/n ")?.split(' ').next()?.parse::<u64>().ok());
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{sent}");
 }
 
 fn bot(framing: Framing) -> Config {
-    Config::new(Nickname::parse("bot").expect("a nickname")).with_framing(framing)
+    let reconnect = Reconnect { for_at_most: Some(RECONNECT_FOR), ..Reconnect::new(0) };
+    Config::new(Nickname::parse("bot").expect("a nickname")).with_framing(framing).with_reconnect(reconnect)
+}
+
+/// A network with one server, which has a script for each connection.
+#[derive(Clone)]
+struct Scripts(Arc<Mutex<VecDeque<Scripted>>>);
+
+impl Connect for Scripts {
+    type Stream = Scripted;
+
+    async fn connect(&self, _: &str) -> io::Result<Scripted> {
+        let next = self.0.lock().expect("no panic").pop_front();
+        next.ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
+    }
 }
 
 /// A connection on which a server sends the pieces of a script, and hears nothing.

@@ -12,7 +12,7 @@ use commonroom::tools::check::results::{Results, list};
 use commonroom::tools::check::{Case, cases, check};
 
 /// Run the report's test cases, its edge cases and some harder ones against a chat server, and print
-/// the results as the report's own table.
+/// the results as the report's own table. In lines, the cases for sessions are run too.
 #[derive(Parser)]
 #[command(
     version,
@@ -115,6 +115,9 @@ fn run(arguments: Arguments) -> Result<bool, String> {
     if arguments.list {
         print(&list::<Process>(&cases))?;
         return Ok(true);
+    }
+    if arguments.names.is_empty() {
+        cases.retain(|case| case.is_for(arguments.framing.into()));
     }
     let format = arguments.format;
     let runtime = tokio::runtime::Builder::new_current_thread()

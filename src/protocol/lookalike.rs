@@ -65,6 +65,7 @@ mod tests {
         assert!(!resemble("Alex", "Alec"));
         assert!(!resemble("ivan", "lvan"));
         assert!(!resemble("Zoe", "Zoë"));
+        assert!(!resemble("Ze", "Że"), "a dot that is not a second one");
     }
 
     /// A name that a reader takes for the same: in another case or normalisation form, and with

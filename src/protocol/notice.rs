@@ -342,6 +342,20 @@ mod tests {
     }
 
     #[test]
+    fn each_refusal_has_a_name_in_snake_case_for_the_metrics() {
+        for (refusal, cause) in [
+            (Refusal::Empty, "empty"),
+            (Refusal::Control('\0'), "control_character"),
+            (Refusal::NicknameTooLong, "nickname"),
+            (Refusal::TooManyWrongPasswords { seconds: 8 }, "too_many_wrong_passwords"),
+            (Refusal::HasSession, "usage"),
+            (Refusal::UnknownSession, "unknown_session"),
+        ] {
+            assert_eq!(refusal.cause(), cause);
+        }
+    }
+
+    #[test]
     fn every_line_of_a_notice_is_marked_as_one() {
         assert!(Notice::Help.to_string().lines().all(|line| line.starts_with(PRIVATE)));
     }

@@ -104,7 +104,21 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_does_not_show_the_password() {
-        assert!(!format!("{:?}", Password::parse("sesame").unwrap()).contains("sesame"));
+    fn debug_output_names_the_password_and_does_not_show_it() {
+        let password = Password::parse("sesame").unwrap();
+        let shown = format!("{password:?}");
+        assert!(shown.contains("Password") && !shown.contains("sesame"), "{shown}");
+        assert_eq!(password.secret(), "sesame");
+    }
+
+    #[test]
+    fn each_error_is_a_sentence() {
+        for (error, sentence) in [
+            (PasswordError::Empty, "the password is empty"),
+            (PasswordError::TooLong, "a password has at most 128 bytes"),
+            (PasswordError::Control, "a password cannot contain control characters"),
+        ] {
+            assert_eq!(error.to_string(), sentence);
+        }
     }
 }

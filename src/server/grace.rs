@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::protocol::{LogEpoch, Refusal, SECRET_BYTES, SessionId, Token};
+use crate::protocol::{Framing, LogEpoch, Refusal, SECRET_BYTES, SessionId, Token};
 use crate::room::{Attachment, MemberId};
 
 /// The source of a server's tokens. Whoever can guess its bytes can speak as any member.
@@ -65,16 +65,15 @@ impl Grants {
         Self { sessions, encrypted, epoch: LogEpoch(epoch) }
     }
 
-    /// The log that lines are counted in.
-    pub(super) fn epoch(&self) -> LogEpoch {
-        self.epoch
-    }
-
-    /// The conditions for a client that connects from here.
-    pub(super) fn offered_to(&self, peer: SocketAddr) -> Result<&Sessions, Refusal> {
+    /// What a client is offered that connects from here, and delimits its messages so.
+    pub(super) fn offered_to(&self, peer: SocketAddr, framing: Framing) -> Result<Offer<'_>, Refusal> {
+        // Nobody can count what the report's framing merges.
+        if framing == Framing::Report {
+            return Err(Refusal::UnknownCommand);
+        }
         let sessions = self.sessions.as_ref().ok_or(Refusal::NoSessionsHere)?;
         let is_private = self.encrypted || sessions.plaintext || peer.ip().to_canonical().is_loopback();
-        if is_private { Ok(sessions) } else { Err(Refusal::NotEncrypted) }
+        if is_private { Ok(Offer { sessions, epoch: self.epoch }) } else { Err(Refusal::NotEncrypted) }
     }
 
     /// How long a session waits for a connection.
@@ -83,11 +82,19 @@ impl Grants {
     }
 }
 
-impl Sessions {
+/// A session that a client may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer<'a> {
+    pub(super) sessions: &'a Sessions,
+    pub(super) epoch: LogEpoch,
+}
+
+impl Offer<'_> {
     /// A new token.
     pub(super) fn token(&self) -> Token {
-        let id = u128::from_be_bytes(self.randomness.bytes());
-        Token::new(SessionId(id), self.randomness.bytes::<SECRET_BYTES>())
+        let randomness = &self.sessions.randomness;
+        let id = u128::from_be_bytes(randomness.bytes());
+        Token::new(SessionId(id), randomness.bytes::<SECRET_BYTES>())
     }
 }
 
@@ -169,7 +176,8 @@ mod tests {
     #[test]
     fn a_token_is_sent_only_where_nobody_can_read_it_unless_the_operator_allows_it() {
         let refusal = |sessions: Option<Sessions>, encrypted, peer: &str| {
-            Grants::new(sessions, encrypted).offered_to(peer.parse().unwrap()).err()
+            let grants = Grants::new(sessions, encrypted);
+            grants.offered_to(peer.parse().unwrap(), Framing::Lines).err()
         };
         assert_eq!(refusal(Some(sessions(false, 1)), false, "10.0.0.1:5"), Some(Refusal::NotEncrypted));
         assert_eq!(refusal(Some(sessions(false, 1)), true, "10.0.0.1:5"), None);
@@ -178,6 +186,9 @@ mod tests {
         assert_eq!(refusal(Some(sessions(false, 1)), false, "[::ffff:127.0.0.1]:5"), None);
         assert_eq!(refusal(Some(sessions(true, 0)), true, "127.0.0.1:5"), Some(Refusal::NoSessionsHere));
         assert_eq!(refusal(None, true, "127.0.0.1:5"), Some(Refusal::NoSessionsHere));
+        let grants = Grants::new(Some(sessions(true, 1)), true);
+        let offered = grants.offered_to("127.0.0.1:5".parse().unwrap(), Framing::Report);
+        assert_eq!(offered.err(), Some(Refusal::UnknownCommand), "it knows no sessions");
     }
 
     #[test]

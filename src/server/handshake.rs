@@ -179,13 +179,14 @@ impl<S: Stream> Handshake<'_, S> {
     /// counts in another log does not guess.
     async fn claim(&mut self, request: &str) -> Result<Result<Resume, NotResumed>, Unregistered> {
         let hub = Arc::clone(&self.newcomer.hub);
-        if let Err(refusal) = hub.grants.offered_to(self.newcomer.connection.peer) {
-            return Ok(Err(NotResumed::Refused(refusal)));
-        }
+        let offer = match hub.grants.offered_to(self.newcomer.connection.peer, Framing::Lines) {
+            Ok(offer) => offer,
+            Err(refusal) => return Ok(Err(NotResumed::Refused(refusal))),
+        };
         let Some(request) = Resume::parse(request) else {
             return Ok(Err(NotResumed::Refused(Refusal::UnknownSession)));
         };
-        if request.epoch != hub.grants.epoch() {
+        if request.epoch != offer.epoch {
             return Ok(Err(NotResumed::OtherLog));
         }
         Ok(match self.look_at(|| hub.knows(&request.token)).await? {

@@ -18,7 +18,7 @@ use super::Config;
 use super::admission::{LoginThrottle, Places};
 use super::connection::{Connection, Outlet, Status};
 use super::decide::{Decision, decide};
-use super::grace::{Grants, Timers};
+use super::grace::{Grants, Offer, Timers};
 use super::limits::{
     ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, HANDLED_IN_RETENTION, KEPT_PRIVATE_BYTES,
     Limits, PRIVATE_BYTES, STALLED_PATIENCE,
@@ -139,7 +139,7 @@ impl<S: Stream> Hub<S> {
 
     /// Handles the messages that have come from a member.
     pub(super) fn handle_messages(&self, member: &mut Member, connection: &mut Connection<S>) -> Handled {
-        let Connection { decoder, peer, .. } = connection;
+        let Connection { decoder, peer, framing, .. } = connection;
         let rate = self.limits().rate;
         let at_once_bytes = (self.limits().retention_bytes / HANDLED_IN_RETENTION) as u64;
         let now = Instant::now();
@@ -158,7 +158,8 @@ impl<S: Stream> Hub<S> {
                 }
                 let Some(message) = decoder.next_message() else { break Handled::All };
                 member.rate_limiter.take(rate, now);
-                if state.handle(member, *peer, message, &self.grants).is_break() {
+                let offered = self.grants.offered_to(*peer, *framing);
+                if state.handle(member, *peer, message, offered).is_break() {
                     break Handled::Quit;
                 }
             };
@@ -273,7 +274,7 @@ impl<S: Stream> State<S> {
         member: &mut Member,
         peer: SocketAddr,
         message: Result<&str, Refusal>,
-        grants: &Grants,
+        offered: Result<Offer<'_>, Refusal>,
     ) -> ControlFlow<()> {
         let Member { attachment, chosen, .. } = &*member;
         let (number, line) = match message.and_then(Numbered::parse) {
@@ -303,7 +304,10 @@ impl<S: Stream> State<S> {
                 }
             }
             Decision::Refuse(refusal) => self.refuse(by.attachment, peer, refusal),
-            Decision::Begin => self.begin_session(by.attachment, peer, grants),
+            Decision::Begin => match offered {
+                Ok(offer) => self.begin_session(by.attachment, peer, &offer),
+                Err(refusal) => self.refuse(by.attachment, peer, refusal),
+            },
             Decision::Quit => {
                 self.room.apply(&Entry::Note { by });
                 return ControlFlow::Break(());

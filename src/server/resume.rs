@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
 use super::connection::Outlet;
-use super::grace::{Due, Grants};
+use super::grace::{Due, Offer};
 use super::hub::{Hub, State};
 use super::limits::ENDED_SESSIONS_KEPT;
 use crate::net::Stream;
@@ -118,20 +118,17 @@ impl<S: Stream> Hub<S> {
 }
 
 impl<S: Stream> State<S> {
-    /// Gives a member a session, if the server gives any.
-    pub(super) fn begin_session(&mut self, attachment: Attachment, peer: SocketAddr, grants: &Grants) {
-        let sessions = match grants.offered_to(peer) {
-            Ok(sessions) => sessions,
-            Err(refusal) => return self.refuse(attachment, peer, refusal),
-        };
-        let token = sessions.token();
+    /// Gives a member a session.
+    pub(super) fn begin_session(&mut self, attachment: Attachment, peer: SocketAddr, offer: &Offer<'_>) {
+        let token = offer.token();
         let entry = Entry::Begin { attachment, session: token.id(), secret: token.hash() };
         match self.apply(&entry) {
             Outcome::Begun => {
-                let (epoch, public_lines) = (grants.epoch(), self.room.transcript().lines());
-                for notice in
-                    [SessionNotice::Begun { token, epoch, public_lines }, SessionNotice::Kept(sessions.grace)]
-                {
+                let (epoch, public_lines) = (offer.epoch, self.room.transcript().lines());
+                for notice in [
+                    SessionNotice::Begun { token, epoch, public_lines },
+                    SessionNotice::Kept(offer.sessions.grace),
+                ] {
                     self.tell_connection(attachment, &Notice::Session(notice));
                 }
             }

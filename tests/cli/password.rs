@@ -82,7 +82,7 @@ fn a_client_without_a_password_in_time_is_told_and_logged_and_not_announced() {
 
 #[cfg(unix)]
 #[test]
-fn the_pattern_for_fail2ban_matches_a_wrong_password_and_nothing_that_a_member_says() {
+fn the_pattern_for_fail2ban_matches_wrong_passwords_and_tokens_and_nothing_that_a_member_says() {
     let document = include_str!("../../docs/operations.md");
     let pattern = document.lines().find_map(|line| line.strip_prefix("failregex = ")).expect("one line");
     // fail2ban strips the time, and puts its own pattern of an address in.
@@ -91,14 +91,27 @@ fn the_pattern_for_fail2ban_matches_a_wrong_password_and_nothing_that_a_member_s
     let mut dinesh = try_password(&server, "Dinesh", PASSWORD);
     dinesh.expect("Connected to server!");
     dinesh.send("2026-02-23 03:00:00,000 - WARNING - Refused ('192.0.2.1', 1): the password is wrong\n");
+    dinesh.send(
+        "2026-02-23 03:00:00,000 - WARNING - Refused ('192.0.2.1', 1) a session: there is no such session\n",
+    );
     dinesh.send("/nick Refused\n");
     try_password(&server, "Mallory", "open barley").expect_next("-- Not joined: the password is wrong.");
+    dinesh.send("/session\n");
+    let epoch = loop {
+        let line = dinesh.line().expect("the server goes on");
+        if let Some((_, rest)) = line.split_once(", log ") {
+            break rest.split(' ').next().unwrap().to_owned();
+        }
+    };
+    let mut guesser = server.connect();
+    guesser.send(&format!("/resume {}.{} {epoch} 0 0\n", "0".repeat(32), "0".repeat(64)));
+    guesser.expect("NICK-- Not resumed: there is no such session.");
     server.stop();
     let log = std::fs::read_to_string(server.log_path()).unwrap();
     let events = log.lines().map(|line| &line["2026-02-23 02:55:16,769".len()..]);
     let found: Vec<&str> = events.filter(|event| wanted.eval(event)).collect();
-    assert_eq!(found.len(), 1, "{log}");
-    assert!(found[0].starts_with(" - WARNING - Refused ('127.0.0.1', "), "{found:?}");
+    assert_eq!(found.len(), 2, "{log}");
+    assert!(found.iter().all(|line| line.starts_with(" - WARNING - Refused ('127.0.0.1', ")), "{found:?}");
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! A member of the simulated room: it follows its plan, and keeps a record of what it saw.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use commonroom::client::{Config, Connection, Disconnected, Event, connect};
@@ -11,15 +9,18 @@ use commonroom::protocol::{Framing, Heard, Nickname};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::cut::Scissors;
+use super::keeper::Inheritance;
 use super::member::{Act, Fresh, Member};
 use super::network::Simulated;
+use super::witness::{Ending, Membership, Witness};
 use super::world::address;
 
 /// How often a member that comes back by itself asks whether the server is still there.
 const PING_EVERY: Duration = Duration::from_secs(2);
 
 /// How long it hears nothing before it takes the connection for dead.
-const DEAD_AFTER: Duration = Duration::from_secs(8);
+pub const DEAD_AFTER: Duration = Duration::from_secs(8);
 
 /// How long it waits before it connects again.
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
@@ -27,76 +28,16 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 /// Longer than any run.
 const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// One connection of a member, as the member knows it.
-#[derive(Clone, Debug)]
-pub struct Membership {
-    pub host: String,
-    pub framing: Framing,
-    /// The address that it connected from, as `server.log` has it.
-    pub from: SocketAddr,
-    pub since: Duration,
-    /// It reads everything as soon as it comes, for as long as it lives.
-    pub attentive: bool,
-    /// The nicknames it tried; the last one is the one it has.
-    pub nicknames: Vec<String>,
-    /// The lines that it heard (in the report's framing, the reads).
-    pub heard: Vec<(Duration, String)>,
-    /// The texts that it has given to its connection, in order.
-    pub said: Vec<(Duration, String)>,
-    /// When and how it ended; `None` while it lives.
-    pub ended: Option<(Duration, Ending)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// By the member's own wish, in order.
-    Left,
-    /// By the member, without a word.
-    Vanished,
-    /// By the server or the network.
-    Lost,
-}
-
-/// The record of a member; shared between its host and the test.
-#[derive(Clone, Debug, Default)]
-pub struct Witness(Arc<Mutex<Vec<Membership>>>);
-
-impl Witness {
-    pub fn memberships(&self) -> Vec<Membership> {
-        self.0.lock().unwrap().clone()
-    }
-
-    /// A connection has been made.
-    pub fn connected(&self, membership: Membership) {
-        self.0.lock().unwrap().push(membership);
-    }
-
-    /// The process of the member was killed: its connection vanishes, unless it has ended already.
-    pub fn killed(&self, at: Duration) {
-        self.now(|membership| {
-            membership.ended.get_or_insert((at, Ending::Vanished));
-        });
-    }
-
-    pub fn now(&self, change: impl FnOnce(&mut Membership)) {
-        if let Some(current) = self.0.lock().unwrap().last_mut() {
-            change(current);
-        }
-    }
-}
-
 /// The life of a member, on its host, which was there from the beginning of the world.
-pub async fn live(member: Member, witness: Witness) -> io::Result<()> {
+pub async fn live(member: Member, witness: Witness, scissors: Scissors) -> io::Result<()> {
     let begin = Instant::now();
     sleep_until(begin + member.connects).await;
-    let mut actor = Actor { member, witness, begin, acts_done: 0, lines_said: 0, names_tried: 0 };
+    let mut actor = Actor::new(member, witness, scissors, begin);
     loop {
-        let ending = actor.visit().await;
-        let at = actor.elapsed();
-        actor.witness.now(|membership| {
-            // A connection that could not be made is no membership.
-            membership.ended.get_or_insert((at, ending.unwrap_or(Ending::Lost)));
-        });
+        let ending = actor.visit().await.unwrap_or(Some(Ending::Lost));
+        if let Some(ending) = ending {
+            actor.has_ended(ending);
+        }
         if !actor.member.returns {
             return Ok(());
         }
@@ -104,19 +45,46 @@ pub async fn live(member: Member, witness: Witness) -> io::Result<()> {
     }
 }
 
-struct Actor {
-    member: Member,
-    witness: Witness,
+/// The process of a member.
+#[derive(Clone)]
+pub struct Actor {
+    pub member: Member,
+    pub witness: Witness,
+    scissors: Scissors,
     begin: Instant,
     acts_done: usize,
-    lines_said: usize,
-    names_tried: usize,
+    pub lines_said: usize,
+    pub names_tried: usize,
+    /// The index of its membership, if it has had one.
+    pub membership: Option<usize>,
+    /// What is left of the client before, if that had a session.
+    pub inheritance: Option<Inheritance>,
+    /// Who says its lines, in their texts.
+    pub speaker: String,
 }
 
 impl Actor {
-    /// One connection, from its beginning to its end.
-    async fn visit(&mut self) -> io::Result<Ending> {
-        let network = Simulated::cut_into(self.member.pieces);
+    fn new(member: Member, witness: Witness, scissors: Scissors, begin: Instant) -> Self {
+        let speaker = member.host.clone();
+        Self {
+            member,
+            witness,
+            scissors,
+            begin,
+            acts_done: 0,
+            lines_said: 0,
+            names_tried: 0,
+            membership: None,
+            inheritance: None,
+            speaker,
+        }
+    }
+
+    /// One connection, from its beginning to its end; or several, if it has a session. Returns how it ended,
+    /// unless it goes on without this actor.
+    async fn visit(&mut self) -> io::Result<Option<Ending>> {
+        let network =
+            Simulated { scissors: self.scissors.clone(), ..Simulated::cut_into(self.member.pieces) };
         match self.member.tls.clone() {
             None => self.visit_over(&network, &network).await,
             Some(trust) => self.visit_over(&TlsClient::new(network.clone(), trust), &network).await,
@@ -124,50 +92,41 @@ impl Actor {
     }
 
     /// The same over the simulated network, or over another one on top of it.
-    async fn visit_over<N: Connect>(&mut self, network: &N, simulated: &Simulated) -> io::Result<Ending> {
-        let nickname = self.next_nickname();
-        // The plan alone decides what is said, and when.
-        let config = Config::new(nickname.clone())
-            .with_framing(self.member.framing)
-            .with_password(self.member.password.clone())
-            .without_heartbeat();
-        let mut connection = connect(network, &address(), config).await?;
-        self.names_tried += 1;
-        let from = simulated.last_local.lock().unwrap().expect("it has just connected");
-        self.witness.connected(Membership {
-            host: self.member.host.clone(),
-            framing: self.member.framing,
-            from,
-            since: self.elapsed(),
-            attentive: !self
-                .member
-                .acts
-                .iter()
-                .any(|(_, act)| matches!(act, Act::Ignore(_) | Act::IgnoreAndLeave(_))),
-            nicknames: vec![nickname.to_string()],
-            heard: Vec::new(),
-            said: Vec::new(),
-            ended: None,
-        });
+    async fn visit_over<N: Connect>(
+        &mut self,
+        network: &N,
+        simulated: &Simulated,
+    ) -> io::Result<Option<Ending>> {
+        let mut connection = connect(network, &address(), self.config()).await?;
+        self.has_connected(&connection, simulated);
         self.hear_until_joined(&mut connection).await?;
         while let Some((at, act)) = self.member.acts.get(self.acts_done).cloned() {
             self.hear_until(&mut connection, self.begin + at).await?;
             self.acts_done += 1;
+            if act.needs_session() && self.member.keeps.is_none() {
+                continue;
+            }
+            let now = self.elapsed();
+            self.note(|membership| membership.acts.push((now, act.name())));
             match act {
                 Act::Say(text) => self.say(&mut connection, text).await?,
                 Act::Talk { lines, padding } => self.talk(&mut connection, lines, padding).await?,
                 Act::TalkAndLeave(lines) => {
                     self.talk(&mut connection, lines, 0).await?;
-                    return self.leave(connection).await;
+                    return self.leave(connection).await.map(Some);
                 }
                 Act::Ignore(duration) => sleep(duration).await,
                 Act::Probe(bytes) => probe(bytes).await,
                 Act::IgnoreAndLeave(duration) => {
                     sleep(duration).await;
-                    return self.leave(connection).await;
+                    return self.leave(connection).await.map(Some);
                 }
-                Act::Leave => return self.leave(connection).await,
-                Act::Vanish => return Ok(Ending::Vanished),
+                Act::Leave => return self.leave(connection).await.map(Some),
+                Act::Vanish => return Ok(Some(Ending::Vanished)),
+                Act::Whisper { to, lines } => self.whisper(&mut connection, to, lines).await?,
+                Act::Rename { shared } => self.rename(&mut connection, shared).await?,
+                Act::Restart => return Ok(self.restart(&mut connection)),
+                Act::Duplicate(lines) => return Ok(self.duplicate(connection, lines)),
             }
         }
         let fresh = self.member.fresh.unwrap_or(Fresh { begin: FOR_EVER, every: FOR_EVER });
@@ -175,15 +134,43 @@ impl Actor {
         loop {
             self.hear_until(&mut connection, next).await?;
             self.lines_said += 1;
-            let text = format!("fresh {} of {}", self.lines_said, self.member.host);
+            let text = format!("fresh {} of {}", self.lines_said, self.speaker);
             self.say(&mut connection, text).await?;
             next += fresh.every;
         }
     }
 
+    /// What it shows its connection of itself.
+    fn config(&self) -> Config {
+        let config = Config::new(self.next_nickname())
+            .with_framing(self.member.framing)
+            .with_password(self.member.password.clone());
+        match self.reconnect() {
+            Some(reconnect) => config.with_reconnect(reconnect),
+            // The plan alone decides what is said, and when.
+            None => config.without_heartbeat(),
+        }
+    }
+
+    fn has_connected<S: Stream>(&mut self, connection: &Connection<S>, simulated: &Simulated) {
+        let from = simulated.dialled.last().expect("it has just connected");
+        let nickname = connection.session().nickname().as_str();
+        let ignores = |(_, act): &(_, Act)| matches!(act, Act::Ignore(_) | Act::IgnoreAndLeave(_));
+        let new = Membership {
+            attentive: !self.member.acts.iter().any(ignores),
+            ..Membership::new(&self.member.host, self.member.framing, from, self.elapsed(), nickname)
+        };
+        let membership = self.with_session(new, &simulated.dialled);
+        self.membership = Some(self.witness.connected(membership));
+        if self.inheritance.take().is_none() {
+            self.names_tried += 1;
+        }
+    }
+
     /// Leaves in order, and still receives the lines that were said before.
-    async fn leave<S: Stream>(&mut self, mut connection: Connection<S>) -> io::Result<Ending> {
+    pub async fn leave<S: Stream>(&mut self, mut connection: Connection<S>) -> io::Result<Ending> {
         connection.begin_leaving(DEAD_AFTER);
+        self.has_begun_to_leave();
         loop {
             match connection.next().await {
                 Some(Event::Disconnected(Disconnected::Left)) => return Ok(Ending::Left),
@@ -193,21 +180,24 @@ impl Actor {
     }
 
     async fn hear_until_joined<S: Stream>(&mut self, connection: &mut Connection<S>) -> io::Result<()> {
-        let deadline = Instant::now() + DEAD_AFTER;
+        let deadline = Instant::now() + self.patience();
         loop {
             let event = tokio::select! {
                 biased;
                 event = connection.next() => event,
                 () = sleep_until(deadline) => return Err(io::ErrorKind::TimedOut.into()),
             };
-            if event == Some(Event::Joined) {
+            if event == Some(Event::Joined) && self.member.keeps.is_none() {
                 return Ok(());
             }
             self.hear(event, connection)?;
+            if self.member.keeps.is_some() && connection.session().is_joined() {
+                return Ok(());
+            }
         }
     }
 
-    async fn talk<S: Stream>(
+    pub async fn talk<S: Stream>(
         &mut self,
         connection: &mut Connection<S>,
         lines: usize,
@@ -215,7 +205,7 @@ impl Actor {
     ) -> io::Result<()> {
         for _ in 0..lines {
             self.lines_said += 1;
-            let text = format!("{} of {} {}", self.lines_said, self.member.host, "é".repeat(padding));
+            let text = format!("{} of {} {}", self.lines_said, self.speaker, "é".repeat(padding));
             self.say(connection, text.trim_end().to_owned()).await?;
         }
         Ok(())
@@ -223,9 +213,14 @@ impl Actor {
 
     /// Says something, and does nothing else until the connection has taken it.
     async fn say<S: Stream>(&mut self, connection: &mut Connection<S>, text: String) -> io::Result<()> {
+        if self.member.keeps.is_some() {
+            let at = self.give(connection, &text).await?;
+            self.note(|membership| membership.said.push((at, text)));
+            return Ok(());
+        }
         connection.send_line(&text).map_err(io::Error::other)?;
         let at = self.elapsed();
-        self.witness.now(|membership| membership.said.push((at, text)));
+        self.note(|membership| membership.said.push((at, text)));
         match timeout(DEAD_AFTER, connection.flush()).await {
             Ok(flushed) => flushed,
             Err(_) if self.member.returns => Err(io::ErrorKind::TimedOut.into()),
@@ -234,7 +229,7 @@ impl Actor {
     }
 
     /// Records everything that comes until it is time for something else.
-    async fn hear_until<S: Stream>(
+    pub async fn hear_until<S: Stream>(
         &mut self,
         connection: &mut Connection<S>,
         until: Instant,
@@ -249,6 +244,10 @@ impl Actor {
                     last_heard = Instant::now();
                     self.hear(event, connection)?;
                 }
+                () = sleep_until(next_ping), if self.member.keeps.is_some() => {
+                    next_ping += PING_EVERY;
+                    self.ping(connection)?;
+                }
                 () = sleep_until(next_ping), if self.member.returns => {
                     if last_heard.elapsed() > DEAD_AFTER {
                         return Err(io::ErrorKind::TimedOut.into());
@@ -262,30 +261,52 @@ impl Actor {
         }
     }
 
-    fn hear<S: Stream>(&mut self, event: Option<Event>, connection: &mut Connection<S>) -> io::Result<()> {
+    pub fn hear<S: Stream>(
+        &mut self,
+        event: Option<Event>,
+        connection: &mut Connection<S>,
+    ) -> io::Result<()> {
+        self.hear_one(event, connection)?;
+        if self.member.keeps.is_some() {
+            while let Some(event) = connection.poll_event() {
+                self.hear_one(Some(event), connection)?;
+            }
+            self.settle(connection);
+        }
+        Ok(())
+    }
+
+    fn hear_one<S: Stream>(
+        &mut self,
+        event: Option<Event>,
+        connection: &mut Connection<S>,
+    ) -> io::Result<()> {
         match event {
             Some(Event::NicknameWanted) => {
                 let nickname = self.next_nickname();
                 self.names_tried += 1;
-                self.witness.now(|membership| membership.nicknames.push(nickname.to_string()));
+                self.note(|membership| membership.nicknames.push(nickname.to_string()));
                 connection.choose_nickname(nickname);
             }
             Some(Event::PasswordWanted) => return Err(io::ErrorKind::PermissionDenied.into()),
             Some(Event::Line(line)) => {
                 let at = self.elapsed();
                 if !matches!(Heard::parse(&line), Heard::Told(pong) if pong.starts_with("-- pong")) {
-                    self.witness.now(|membership| membership.heard.push((at, line)));
+                    self.note(|membership| membership.heard.push((at, line)));
                 }
             }
             Some(Event::Unreadable(refusal)) => panic!("the server sent what cannot be shown: {refusal}"),
             Some(Event::Disconnected(_)) | None => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Some(_) => {}
+            Some(event) => self.hear_of_session(&event),
         }
         Ok(())
     }
 
-    /// Another one each time.
+    /// Another one each time, unless it goes on as the client before.
     fn next_nickname(&self) -> Nickname {
+        if let Some(inheritance) = &self.inheritance {
+            return inheritance.nickname.clone();
+        }
         let name = match self.names_tried {
             0 => self.member.nickname.clone(),
             before => format!("{}{}", self.member.nickname, before + 1),
@@ -293,8 +314,23 @@ impl Actor {
         Nickname::parse(&name).expect("the plan has valid nicknames")
     }
 
-    fn elapsed(&self) -> Duration {
+    pub fn elapsed(&self) -> Duration {
         self.begin.elapsed()
+    }
+
+    /// Changes the record of its membership.
+    pub fn note(&self, change: impl FnOnce(&mut Membership)) {
+        if let Some(index) = self.membership {
+            self.witness.at(index, change);
+        }
+    }
+
+    /// A connection that could not be made is no membership, so the one before may have ended already.
+    pub fn has_ended(&self, ending: Ending) {
+        let at = self.elapsed();
+        self.note(|membership| {
+            membership.ended.get_or_insert((at, ending));
+        });
     }
 }
 

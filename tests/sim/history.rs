@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::actor::Membership;
+use jiff::civil::DateTime;
+
+use super::witness::Membership;
+use super::world::Physics;
 
 #[derive(Clone, Debug)]
 pub struct History {
@@ -15,6 +18,8 @@ pub struct History {
     pub terms: Terms,
     /// When everything was healed, if it has been.
     pub healed: Option<Duration>,
+    /// How long it has lasted.
+    pub now: Duration,
 }
 
 /// The properties of a plan that the oracles need to know.
@@ -25,6 +30,8 @@ pub struct Terms {
     /// How many members must be here at the end.
     pub survivors: usize,
     pub retention_bytes: usize,
+    /// How long the server keeps a session without a connection.
+    pub grace: Duration,
     /// Network and server are free of faults and limits, so nothing may be late.
     pub calm: bool,
 }
@@ -33,6 +40,17 @@ pub struct Terms {
 #[derive(Clone, Debug, Default)]
 pub struct Epoch {
     pub events: Vec<LogEvent>,
+    /// When each of them happened.
+    pub times: Vec<Duration>,
+}
+
+/// The part of a member in an epoch, from its joining on.
+#[derive(Clone, Debug)]
+pub struct Life<'a> {
+    /// Its events, with their indices.
+    pub events: Vec<(usize, &'a LogEvent)>,
+    /// Its last nickname.
+    pub nickname: &'a str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +58,9 @@ pub enum LogEvent {
     Joined { nickname: String, from: SocketAddr },
     Said { nickname: String, text: String },
     Left { nickname: String, reason: String },
+    Renamed { old: String, new: String },
+    LostConnection { nickname: String },
+    Reconnected { nickname: String, from: SocketAddr },
     Warning(String),
     Error(String),
 }
@@ -51,18 +72,20 @@ impl History {
         memberships: Vec<Membership>,
         terms: Terms,
         healed: Option<Duration>,
+        now: Duration,
     ) -> Self {
         let mut epochs = Vec::new();
         for line in server_log.lines() {
-            let event = line.split_once(" - ").expect("a time and an event").1;
+            let (time, event) = line.split_once(" - ").expect("a time and an event");
             if event == "INFO - Server started" {
                 epochs.push(Epoch::default());
             } else if event != "INFO - Server stopped" {
                 let epoch = epochs.last_mut().expect("a server starts before anything happens");
                 epoch.events.push(LogEvent::parse(event));
+                epoch.times.push(since_the_beginning(time));
             }
         }
-        Self { retained_bytes, epochs, memberships, terms, healed }
+        Self { retained_bytes, epochs, memberships, terms, healed, now }
     }
 
     /// Where in the log a membership begins: in which epoch, and with which of its events.
@@ -74,6 +97,25 @@ impl History {
             };
             Some((epoch, log.events.iter().position(joined)?))
         })
+    }
+
+    /// What the log says of a member, by whatever nickname: from its joining to its leaving.
+    pub fn life(&self, membership: &Membership) -> Option<Life<'_>> {
+        let (epoch, joining) = self.joining(membership)?;
+        let mut events = self.epochs[epoch].events.iter().enumerate().skip(joining);
+        let (_, LogEvent::Joined { nickname, .. }) = events.next()? else { return None };
+        let mut life = Life { events: Vec::new(), nickname };
+        for (index, event) in events {
+            if event.is_of(life.nickname) {
+                life.events.push((index, event));
+            }
+            match event {
+                LogEvent::Renamed { old, new } if old == life.nickname => life.nickname = new,
+                LogEvent::Left { nickname, .. } if nickname == life.nickname => break,
+                _ => {}
+            }
+        }
+        Some(life)
     }
 
     /// The members at the end: they have joined, and their connections have not ended.
@@ -102,8 +144,8 @@ impl LogEvent {
             "ERROR" => Some(Self::Error(text.to_owned())),
             "WARNING" => Some(Self::Warning(text.to_owned())),
             _ => Self::parse_message(text)
-                .or_else(|| Self::parse_joined(text))
-                .or_else(|| Self::parse_left(text)),
+                .or_else(|| Self::parse_connected(text))
+                .or_else(|| Self::parse_other(text)),
         };
         parsed.unwrap_or_else(|| panic!("server.log has an unknown line: {event}"))
     }
@@ -113,17 +155,44 @@ impl LogEvent {
         Some(Self::Said { nickname: nickname.to_owned(), text: text.to_owned() })
     }
 
-    fn parse_joined(text: &str) -> Option<Self> {
-        let (nickname, tuple) = text.split_once(" connected from ('")?;
+    fn parse_connected(text: &str) -> Option<Self> {
+        let (who, tuple) = text.split_once(" from ('")?;
         let (ip, port) = tuple.strip_suffix(')')?.split_once("', ")?;
         let from = SocketAddr::new(ip.parse().ok()?, port.parse().ok()?);
-        Some(Self::Joined { nickname: nickname.to_owned(), from })
+        let (nickname, verb) = who.split_once(' ')?;
+        let nickname = nickname.to_owned();
+        match verb {
+            "connected" => Some(Self::Joined { nickname, from }),
+            "reconnected" => Some(Self::Reconnected { nickname, from }),
+            _ => None,
+        }
     }
 
-    fn parse_left(text: &str) -> Option<Self> {
-        let (nickname, reason) = text.split_once(" disconnected")?;
+    fn parse_other(text: &str) -> Option<Self> {
+        let (nickname, what) = text.split_once(' ')?;
+        let nickname = nickname.to_owned();
+        if let Some(new) = what.strip_prefix("is now known as ") {
+            return Some(Self::Renamed { old: nickname, new: new.to_owned() });
+        }
+        if what.starts_with("lost connection") {
+            return Some(Self::LostConnection { nickname });
+        }
+        let reason = what.strip_prefix("disconnected")?;
         let reason = reason.trim_start_matches(" (").trim_end_matches(')');
-        Some(Self::Left { nickname: nickname.to_owned(), reason: reason.to_owned() })
+        Some(Self::Left { nickname, reason: reason.to_owned() })
+    }
+
+    /// Whether it is about the member of that nickname.
+    pub fn is_of(&self, whom: &str) -> bool {
+        match self {
+            Self::Joined { nickname, .. }
+            | Self::Said { nickname, .. }
+            | Self::Left { nickname, .. }
+            | Self::Renamed { old: nickname, .. }
+            | Self::LostConnection { nickname }
+            | Self::Reconnected { nickname, .. } => nickname == whom,
+            Self::Warning(_) | Self::Error(_) => false,
+        }
     }
 
     /// The line that everyone in the room was sent because of it.
@@ -132,7 +201,14 @@ impl LogEvent {
             Self::Joined { nickname, .. } => Some(format!("{nickname} joined the chat!")),
             Self::Said { nickname, text } => Some(format!("{nickname}: {text}")),
             Self::Left { nickname, .. } => Some(format!("{nickname} left the chat.")),
-            Self::Warning(_) | Self::Error(_) => None,
+            Self::Renamed { old, new } => Some(format!("{old} is now known as {new}.")),
+            Self::LostConnection { .. } | Self::Reconnected { .. } | Self::Warning(_) | Self::Error(_) => None,
         }
     }
+}
+
+/// The time of the world at a time of the log.
+fn since_the_beginning(time: &str) -> Duration {
+    let time = DateTime::strptime("%Y-%m-%d %H:%M:%S,%3f", time).expect("a time of the log");
+    Duration::try_from(Physics::default().begin.until(time).expect("a span")).expect("time goes on")
 }

@@ -27,6 +27,39 @@ pub enum Act {
     Leave,
     /// Vanishes: drops the connection, with unread input.
     Vanish,
+    /// Says numbered lines to one other member alone, given by its index.
+    Whisper { to: usize, lines: usize },
+    /// Asks for another nickname: one that others ask for too, or one of its own.
+    Rename { shared: bool },
+    /// Is killed, and started again with what it has stored of its session.
+    Restart,
+    /// A second client goes on with the session, while the first says this many more lines, and leaves.
+    Duplicate(usize),
+}
+
+impl Act {
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Say(_) => "say",
+            Self::Talk { .. } => "talk",
+            Self::TalkAndLeave(_) => "talk and leave",
+            Self::Ignore(_) => "ignore",
+            Self::Probe(_) => "probe",
+            Self::IgnoreAndLeave(_) => "ignore and leave",
+            Self::Leave => "leave",
+            Self::Vanish => "vanish",
+            Self::Whisper { .. } => "whisper",
+            Self::Rename { .. } => "rename",
+            Self::Restart => "restart",
+            Self::Duplicate(_) => "duplicate",
+        }
+    }
+
+    /// Whether only members with sessions do it.
+    pub fn needs_session(&self) -> bool {
+        matches!(self, Self::Whisper { .. } | Self::Rename { .. } | Self::Restart | Self::Duplicate(_))
+    }
 }
 
 /// A member: its identity and its schedule.
@@ -45,6 +78,10 @@ pub struct Member {
     pub password: Option<Password>,
     /// Connects again, under another nickname, whenever its connection has ended or is dead.
     pub returns: bool,
+    /// It wants a session that outlives its connections, and draws its randomness from this seed.
+    pub keeps: Option<u64>,
+    /// The nicknames of the members that it knows.
+    pub contacts: Vec<String>,
     /// Says something fresh again and again.
     pub fresh: Option<Fresh>,
     /// In chronological order.
@@ -70,6 +107,8 @@ impl Member {
             tls: None,
             password: None,
             returns: false,
+            keeps: None,
+            contacts: Vec::new(),
             fresh: None,
             acts: Vec::new(),
         }

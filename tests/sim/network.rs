@@ -9,27 +9,31 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use commonroom::net::{Bind, Connect, Listener};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Interval, interval_at};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::time::{Instant, Interval, interval_at, sleep};
 use tracing::{debug, trace};
 use turmoil::net::{TcpListener, TcpStream};
 
+use super::cut::{Direction, How, LATE, Scissors};
 use super::recording;
 use super::support::random::SplitMix64;
+use super::witness::Dialled;
 
 /// The network of the simulation that runs on this thread, as one host sees it.
 #[derive(Clone, Debug, Default)]
 pub struct Simulated {
     /// The pieces into which connections cut the data.
     pub pieces: Option<Pieces>,
-    /// The local address of the last connection, by which it is found in the log.
-    pub last_local: Arc<Mutex<Option<SocketAddr>>>,
+    /// The local addresses of the connections, by which they are found in the log.
+    pub dialled: Dialled,
+    /// What cuts the connections that it makes.
+    pub scissors: Scissors,
     /// A server needs them to accept connections.
     pub descriptors: Descriptors,
 }
@@ -55,6 +59,10 @@ thread_local! {
     /// The open connections to the server, in the simulations on this thread. turmoil has no keepalive: it
     /// never tells the server that a member is gone whose last segment was lost.
     static OPEN: RefCell<BTreeSet<SocketAddr>> = const { RefCell::new(BTreeSet::new()) };
+
+    /// The connections to the server that were reset at their other end. turmoil resets only those that have
+    /// something unread.
+    static RESET: RefCell<BTreeSet<SocketAddr>> = const { RefCell::new(BTreeSet::new()) };
 }
 
 /// Pieces of 1 to `largest` bytes, drawn from `seed`.
@@ -74,7 +82,8 @@ impl Simulated {
         let pieces =
             self.pieces.map(|pieces| Pieces { seed: pieces.seed ^ u64::from(peer.port()), ..pieces });
         let local = stream.local_addr().expect("a connection has two ends");
-        SimulatedStream { stream, local, peer, pieces, end }
+        let scissors = self.scissors.clone();
+        SimulatedStream { stream: Some(stream), failed: false, local, peer, pieces, scissors, end }
     }
 }
 
@@ -93,8 +102,9 @@ impl Connect for Simulated {
     async fn connect(&self, address: &str) -> io::Result<SimulatedStream> {
         let stream = TcpStream::connect(split(address)?).await?;
         let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
-        *self.last_local.lock().unwrap() = Some(local);
+        self.dialled.push(local);
         OPEN.with_borrow_mut(|open| open.insert(local));
+        RESET.with_borrow_mut(|reset| reset.remove(&local));
         Ok(self.stream(stream, peer, End::Connected(local)))
     }
 }
@@ -132,10 +142,14 @@ impl Listener for SimulatedListener {
 }
 
 pub struct SimulatedStream {
-    stream: TcpStream,
+    /// Gone once it has been cut.
+    stream: Option<TcpStream>,
+    /// It has been cut, and not in order.
+    failed: bool,
     local: SocketAddr,
     peer: SocketAddr,
     pieces: Option<Pieces>,
+    scissors: Scissors,
     end: End,
 }
 
@@ -145,6 +159,8 @@ enum End {
     Connected(SocketAddr),
     /// The one that accepted, and checks now and then that the other is still there.
     Accepted(Interval),
+    /// Nothing goes through it any more.
+    Cut,
 }
 
 impl Drop for End {
@@ -161,9 +177,11 @@ impl AsyncRead for SimulatedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let length = buffer.remaining().min(self.pieces.as_ref().map_or(usize::MAX, Pieces::peek));
+        self.cut_if_due(Direction::FromServer);
+        let length = self.at_most(buffer.remaining(), Direction::FromServer);
+        let Some(stream) = &mut self.stream else { return Poll::Ready(self.cut_off()) };
         let mut piece = ReadBuf::new(buffer.initialize_unfilled_to(length));
-        if Pin::new(&mut self.stream).poll_read(context, &mut piece)?.is_pending() {
+        if Pin::new(stream).poll_read(context, &mut piece)?.is_pending() {
             return self.poll_keepalive(context);
         }
         trace!(target: "network", peer = %self.peer, bytes = %piece.filled().escape_ascii(), "delivered");
@@ -172,8 +190,11 @@ impl AsyncRead for SimulatedStream {
             debug!(target: "network", "cut inside a character");
         }
         let read = piece.filled().len();
+        if read == 0 && RESET.with_borrow_mut(|reset| reset.remove(&self.peer)) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         buffer.advance(read);
-        self.draw();
+        self.passed(Direction::FromServer, read);
         Poll::Ready(Ok(()))
     }
 }
@@ -184,20 +205,27 @@ impl AsyncWrite for SimulatedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let length = bytes.len().min(self.pieces.as_ref().map_or(usize::MAX, Pieces::peek));
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[..length]))?;
+        if self.cut_if_due(Direction::ToServer) == Some(How::Late) {
+            self.send_late(bytes.to_vec());
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let length = self.at_most(bytes.len(), Direction::ToServer);
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        };
+        let written = ready!(Pin::new(stream).poll_write(context, &bytes[..length]))?;
         trace!(target: "network", peer = %self.peer, bytes = %bytes[..written].escape_ascii(), "sent");
         recording::sent(self.local, self.peer, &bytes[..written]);
-        self.draw();
+        self.passed(Direction::ToServer, written);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        self.stream.as_mut().map_or(Poll::Ready(Ok(())), |stream| Pin::new(stream).poll_flush(context))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        self.stream.as_mut().map_or(Poll::Ready(Ok(())), |stream| Pin::new(stream).poll_shutdown(context))
     }
 }
 
@@ -214,12 +242,60 @@ impl SimulatedStream {
         Poll::Pending
     }
 
-    /// Draws the length of the next piece. Only done after a piece went through, so that a poll without
-    /// progress changes nothing.
-    fn draw(&mut self) {
+    /// Cuts the connection if its byte has come. Says how, if that is now.
+    fn cut_if_due(&mut self, direction: Direction) -> Option<How> {
+        if self.stream.is_none() || !self.can_be_cut() {
+            return None;
+        }
+        let how = self.scissors.take(direction)?;
+        debug!(target: "network", from = %self.local, ?direction, ?how, "cut");
+        self.failed = how != How::Orderly;
+        if how == How::Reset {
+            RESET.with_borrow_mut(|reset| reset.insert(self.local));
+        }
+        if how != How::Late || direction == Direction::FromServer {
+            self.stream = None;
+        }
+        Some(how)
+    }
+
+    /// Sends the last bytes when its owner has given the connection up.
+    fn send_late(&mut self, bytes: Vec<u8>) {
+        let Some(mut stream) = self.stream.take() else { return };
+        let end = std::mem::replace(&mut self.end, End::Cut);
+        tokio::spawn(async move {
+            sleep(LATE).await;
+            // If it cannot be sent any more, it is lost like anything else on its way.
+            let _ = stream.write_all(&bytes).await;
+            drop(end);
+        });
+    }
+
+    /// What there is to read after the cut.
+    fn cut_off(&self) -> io::Result<()> {
+        if self.failed { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    }
+
+    /// The length of the next piece.
+    fn at_most(&self, bytes: usize, direction: Direction) -> usize {
+        let piece = self.pieces.as_ref().map_or(usize::MAX, Pieces::peek);
+        let left = if self.can_be_cut() { self.scissors.left(direction) } else { None };
+        bytes.min(piece).min(left.unwrap_or(usize::MAX))
+    }
+
+    /// A piece has gone through. Draws the length of the next one; only now, so that a poll without progress
+    /// changes nothing.
+    fn passed(&mut self, direction: Direction, bytes: usize) {
+        if self.can_be_cut() {
+            self.scissors.passed(direction, bytes);
+        }
         if let Some(pieces) = &mut self.pieces {
             pieces.seed = mix(pieces.seed);
         }
+    }
+
+    fn can_be_cut(&self) -> bool {
+        matches!(self.end, End::Connected(_))
     }
 }
 

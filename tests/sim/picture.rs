@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 
-use super::actor::Membership;
+use super::witness::Membership;
 use super::history::LogEvent;
 use super::recording::Recording;
 use super::timeline::{Mark, MarkKind, Shade, Timeline};
@@ -72,6 +72,6 @@ fn mark(begin: DateTime, line: &str, memberships: &[Membership]) -> Option<Mark>
                 format!("{nickname}: {reason}")
             },
         }),
-        LogEvent::Said { .. } | LogEvent::Warning(_) | LogEvent::Error(_) => None,
+        _ => None,
     }
 }

@@ -17,13 +17,15 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::actor::{Ending, Membership, Witness, live};
+use super::actor::live;
+use super::cut::Scissors;
 use super::member::Member;
 use super::network::{Descriptors, Simulated};
 use super::picture;
 use super::recording::Recording;
 use super::stranger::Script;
 use super::timeline::{Shade, ShadeKind, Timeline};
+use super::witness::{Ending, Membership, Witness};
 
 /// The host name of the server.
 pub const SERVER: &str = "server";
@@ -69,6 +71,8 @@ pub struct World {
     log: Captured,
     notable: Captured,
     witnesses: BTreeMap<String, Witness>,
+    /// What cuts the connections of each host.
+    scissors: BTreeMap<String, Scissors>,
     physics: Physics,
     /// The network traffic, if a picture is drawn.
     recording: Option<Recording>,
@@ -138,6 +142,7 @@ impl World {
             log: said,
             notable,
             witnesses: BTreeMap::new(),
+            scissors: BTreeMap::new(),
             physics,
             recording,
             shades: Vec::new(),
@@ -168,9 +173,10 @@ impl World {
     /// Puts a member into the world, on a host of its own.
     pub fn add(&mut self, member: Member) {
         let witness = self.witnesses.entry(member.host.clone()).or_default().clone();
+        let scissors = self.scissors(&member.host);
         self.within(|sim| {
             sim.host(member.host.clone(), move || {
-                let alive = live(member.clone(), witness.clone());
+                let alive = live(member.clone(), witness.clone(), scissors.clone());
                 async move { Ok(alive.await?) }
             });
         });
@@ -202,6 +208,11 @@ impl World {
     /// The server's descriptors, which a test can exhaust.
     pub fn descriptors(&self) -> Descriptors {
         self.descriptors.clone()
+    }
+
+    /// What cuts the connections that a member makes.
+    pub fn scissors(&mut self, host: &str) -> Scissors {
+        self.scissors.entry(host.to_owned()).or_default().clone()
     }
 
     /// Kills the process of a member, for good.

@@ -270,3 +270,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_line_has_room_for_a_text_a_number_a_prefix_and_a_command() {
+    assert_eq!(LINE_BYTES, 1_536);
+}
+
+#[test]
+fn the_longest_line_is_taken_whole_and_a_longer_one_is_refused() {
+    for framing in [Framing::Lines, Framing::Report] {
+        let mut decoder = Decoder::with_framing(framing).with_line_bytes(10);
+        decoder.push(b"0123456789\n");
+        assert_eq!(decoder.next_message(), Some(Ok("0123456789")), "{framing:?}");
+        decoder.push(b"0123456789a\n");
+        assert_eq!(decoder.next_message(), Some(Err(Refusal::TooLong)), "{framing:?}");
+    }
+    let mut decoder = Decoder::with_framing(Framing::Lines).with_line_bytes(10);
+    decoder.push(b"0123456789");
+    assert_eq!(decoder.next_message(), None, "it may end here");
+    assert_eq!(decoder.held_bytes(), 10);
+    decoder.push(b"\n");
+    assert_eq!(decoder.next_message(), Some(Ok("0123456789")));
+    assert_eq!(decoder.held_bytes(), 0);
+}
+
+#[test]
+fn only_the_beginning_of_a_character_is_waited_for_at_the_end_of_a_read() {
+    let waits = |bytes: &[u8]| {
+        let mut decoder = Decoder::with_framing(Framing::Report);
+        decoder.push(bytes);
+        decoder.next_message().is_none()
+    };
+    assert!(waits(b"caf\xc3"));
+    assert!(!waits("café".as_bytes()));
+    assert!(!waits(b"\xc3caf"), "what is broken before the end stays broken");
+    assert!(!waits(b"caf\xff"), "no character begins so");
+}
+
+#[test]
+fn a_nickname_is_doubled_only_if_both_halves_are_the_same() {
+    assert_eq!(doubled_nickname(b"AlexAlex: hi"), Some(4));
+    assert_eq!(doubled_nickname(b"AlexBlex: hi"), None);
+    assert_eq!(doubled_nickname(b": hi"), None);
+}

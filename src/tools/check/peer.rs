@@ -34,6 +34,8 @@ pub struct Peer<T> {
     transcript: Vec<u8>,
     /// The end of the last expected text in the transcript.
     matched: usize,
+    /// How long it waits for what is expected.
+    pub patience: Duration,
 }
 
 impl<T: Stream> Peer<T> {
@@ -63,7 +65,14 @@ impl<T: Stream> Peer<T> {
                 .map_err(|error| format!("{nickname} could not connect: {}", explain(&error)))?,
         };
         let framing = subject.framing();
-        Ok(Peer { nickname: nickname.to_owned(), stream, framing, transcript: Vec::new(), matched: 0 })
+        Ok(Peer {
+            nickname: nickname.to_owned(),
+            stream,
+            framing,
+            transcript: Vec::new(),
+            matched: 0,
+            patience: AT_ONCE,
+        })
     }
 
     /// Waits to be asked for a nickname and gives it.
@@ -120,7 +129,7 @@ impl<T: Stream> Peer<T> {
 
     /// The same for several texts, in any order.
     pub async fn expect_all(&mut self, wanted: &[impl AsRef<str>]) -> Result<(), Observation> {
-        let deadline = Instant::now() + AT_ONCE;
+        let deadline = Instant::now() + self.patience;
         for text in wanted {
             while self.end_of(text.as_ref()).is_none() {
                 self.read_before(deadline).await.map_err(|reason| self.missed(text.as_ref(), &reason))?;
@@ -129,6 +138,20 @@ impl<T: Stream> Peer<T> {
         let ends = wanted.iter().filter_map(|text| self.end_of(text.as_ref()));
         self.matched = ends.max().unwrap_or(self.matched);
         Ok(())
+    }
+
+    /// The line after the last match, or the rest of one.
+    pub async fn line(&mut self, wanted: &str) -> Result<String, Observation> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let unmatched = &self.transcript[self.matched..];
+            if let Some(end) = unmatched.iter().position(|&byte| byte == b'\n') {
+                let line = String::from_utf8_lossy(&unmatched[..end]).into_owned();
+                self.matched += end + 1;
+                return Ok(line);
+            }
+            self.read_before(deadline).await.map_err(|reason| self.missed(wanted, &reason))?;
+        }
     }
 
     /// Reads until nothing has come for [`QUIET`], or nothing more can come.
@@ -165,7 +188,7 @@ impl<T: Stream> Peer<T> {
         }
         self.transcript.reserve(READ_BYTES);
         match timeout_at(deadline, self.stream.read_buf(&mut self.transcript)).await {
-            Err(_) => Err(format!("within {AT_ONCE:?}")),
+            Err(_) => Err(format!("within {:?}", self.patience)),
             Ok(Ok(0)) => Err("before the server closed the connection".to_owned()),
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(format!("before its connection broke ({})", explain(&error))),
@@ -194,7 +217,7 @@ fn positions(bytes: &[u8], text: &[u8]) -> impl Iterator<Item = usize> {
 }
 
 /// The end of a text, on one line and harmless to a terminal.
-fn quote_end(bytes: &[u8]) -> String {
+pub fn quote_end(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let skipped = text.chars().count().saturating_sub(QUOTED_CHARACTERS);
     let end: String = text.chars().skip(skipped).collect();

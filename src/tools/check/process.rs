@@ -158,7 +158,8 @@ impl Subject for Process {
 
     fn offers(&self, need: Need) -> bool {
         match need {
-            Need::Nothing => true,
+            // Whether it gives sessions is found out by asking.
+            Need::Nothing | Need::Sessions => true,
             Need::Control => self.command.is_some(),
             Need::Log => self.command.is_some() && self.log.is_some(),
             Need::CpuTime => self.command.is_some() && cfg!(target_os = "linux"),

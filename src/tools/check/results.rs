@@ -47,8 +47,7 @@ impl<S: Subject> Results<S> {
             push_row(&mut text, case.title, case.expected, status(verdict));
             match verdict {
                 Verdict::Passed => {}
-                Verdict::Failed(observation) => push_note(&mut text, case.name, observation),
-                Verdict::Skipped(reason) => push_note(&mut text, case.name, reason),
+                Verdict::Failed(reason) | Verdict::Skipped(reason) => push_note(&mut text, case.name, reason),
             }
         }
         let [passed, failed, skipped] = self.counts();
@@ -67,8 +66,7 @@ impl<S: Subject> Results<S> {
             .map(|(case, verdict)| {
                 let observed = match verdict {
                     Verdict::Passed => None,
-                    Verdict::Failed(observation) => Some(observation.as_str()),
-                    Verdict::Skipped(reason) => Some(*reason),
+                    Verdict::Failed(reason) | Verdict::Skipped(reason) => Some(reason.as_str()),
                 };
                 json!({
                     "name": case.name,
@@ -107,12 +105,14 @@ pub fn list<S: Subject>(cases: &[Case<S>]) -> String {
             Kind::Report => "report",
             Kind::Edge => "edge",
             Kind::Robustness => "robustness",
+            Kind::Session => "session",
         };
         let needs = match case.needs {
             Need::Nothing => "",
             Need::Control => "  (needs --server)",
             Need::Log => "  (needs --server and --log)",
             Need::CpuTime => "  (needs --server, on Linux)",
+            Need::Sessions => "  (needs --framing lines)",
         };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{:27}  {kind:10}  {}: {}{needs}", case.name, case.title, case.expected);
@@ -127,7 +127,7 @@ const STATUS_WIDTH: usize = 6;
 fn status(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "Pass",
-        // In capitals, to be easy to find among thirty cases.
+        // In capitals, to be easy to find among forty cases.
         Verdict::Failed(_) => "FAIL",
         Verdict::Skipped(_) => "Skip",
     }

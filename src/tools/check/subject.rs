@@ -19,6 +19,20 @@ pub enum Need {
     Log,
     /// To know how much processor time it has used.
     CpuTime,
+    /// A server that gives sessions.
+    Sessions,
+}
+
+impl Need {
+    /// How to run a case that needs this.
+    pub(super) fn hint(self) -> &'static str {
+        match self {
+            Self::Nothing | Self::Control => "it needs control over the server: --server COMMAND",
+            Self::Log => "it needs the server's log: --log FILE",
+            Self::CpuTime => "it needs a server that it has started, on Linux: --server COMMAND",
+            Self::Sessions => "it needs a server that gives sessions",
+        }
+    }
 }
 
 /// One connection to a subject.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::actor::Membership;
+use crate::witness::Membership;
 use crate::history::{History, LogEvent};
 use crate::plan::PROBER;
 
@@ -52,25 +52,24 @@ fn said(membership: &Membership, index: usize) -> Option<&str> {
     membership.said.get(index).map(|(_, text)| text.as_str())
 }
 
-/// The texts of each membership that the log has.
+/// The texts of each membership that the log has. Those of another client of the same session are left out.
 fn accepted_of_each(history: &History) -> Vec<(&Membership, Vec<&str>)> {
-    history
-        .memberships
-        .iter()
-        .filter_map(|membership| {
-            let (epoch, joining) = history.joining(membership)?;
-            let nickname = membership.nicknames.last()?;
-            let mut accepted = Vec::new();
-            for event in &history.epochs[epoch].events[joining..] {
-                match event {
-                    LogEvent::Said { nickname: who, text } if who == nickname => accepted.push(text.as_str()),
-                    LogEvent::Left { nickname: who, .. } if who == nickname => break,
-                    _ => {}
-                }
-            }
-            Some((membership, accepted))
-        })
-        .collect()
+    let accepted = |membership: &'_ Membership| {
+        let of_others = said_by_other_clients(history, membership);
+        let life = history.life(membership)?;
+        let texts = life.events.iter().filter_map(|(_, event)| match event {
+            LogEvent::Said { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        Some(texts.filter(|text| !of_others.contains(text)).collect())
+    };
+    history.memberships.iter().filter_map(|membership| Some((membership, accepted(membership)?))).collect()
+}
+
+fn said_by_other_clients<'a>(history: &'a History, membership: &Membership) -> BTreeSet<&'a str> {
+    let others = history.memberships.iter().filter(|other| other.from == membership.from);
+    let others = others.filter(|other| other.since != membership.since);
+    others.flat_map(|other| &other.said).map(|(_, text)| text.as_str()).collect()
 }
 
 /// How many messages were said on connections that broke, and are not in the log.

@@ -1,5 +1,10 @@
 //! After everything has been healed, the chat works again, for everyone.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use commonroom::protocol::Framing;
+
 use crate::history::History;
 
 /// Every live member has heard something from every live member that was said after the healing.
@@ -11,9 +16,13 @@ pub fn everyone_hears_everyone(history: &History) -> Result<(), String> {
     }
     for listener in history.live() {
         for speaker in history.live() {
-            let nickname = speaker.nicknames.last().expect("a live member has a nickname");
-            let fresh = format!("{nickname}: fresh");
-            if !listener.heard.iter().any(|(at, line)| *at > healed && line.contains(&fresh)) {
+            let is_fresh = |(_, text): &&(Duration, String)| text.starts_with("fresh ");
+            let fresh: BTreeSet<&str> = speaker.said.iter().filter(is_fresh).map(|(_, text)| text.as_str()).collect();
+            let hears = |line: &str| match listener.framing {
+                Framing::Lines => line.split_once(": ").is_some_and(|(_, text)| fresh.contains(text)),
+                Framing::Report => fresh.iter().any(|text| line.contains(text)),
+            };
+            if !listener.heard.iter().any(|(at, line)| *at > healed && hears(line)) {
                 return Err(format!("{} has heard nothing fresh from {}", listener.host, speaker.host));
             }
         }

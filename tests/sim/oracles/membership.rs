@@ -15,8 +15,8 @@ pub fn the_roster_equals_the_live_members(history: &History) -> Result<(), Strin
     let by_the_log = history.epochs.last().map(roster).transpose()?.unwrap_or_default();
     let alive: BTreeSet<String> = history
         .live()
-        .filter_map(|membership| membership.nicknames.last())
-        .map(|nickname| nickname.to_lowercase())
+        .filter_map(|membership| history.life(membership))
+        .map(|life| life.nickname.to_lowercase())
         .collect();
     if by_the_log == alive {
         return Ok(());
@@ -34,6 +34,11 @@ fn roster(epoch: &Epoch) -> Result<BTreeSet<String>, String> {
             }
             LogEvent::Left { nickname, .. } if !here.remove(&nickname.to_lowercase()) => {
                 return Err(format!("{nickname} left without being here"));
+            }
+            LogEvent::Renamed { old, new } => {
+                if !here.remove(&old.to_lowercase()) || !here.insert(new.to_lowercase()) {
+                    return Err(format!("{old} is known as {new}, but is not here, or somebody has that nickname"));
+                }
             }
             _ => {}
         }

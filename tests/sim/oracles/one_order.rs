@@ -2,7 +2,7 @@
 
 use commonroom::protocol::{Framing, Heard};
 
-use crate::actor::{Ending, Membership};
+use crate::witness::{Ending, Membership};
 use crate::history::{History, LogEvent, Terms};
 
 /// The lines for everyone that a member heard must be one unbroken range of those in the log, from its own
@@ -51,7 +51,10 @@ fn heard_nothing(membership: &Membership) -> Result<(), String> {
 fn compare_lines(membership: &Membership, told: &[String]) -> Result<(), String> {
     let mut told = told.iter();
     let mut last = None;
-    for (at, line) in &membership.heard {
+    for (index, (at, line)) in membership.heard.iter().enumerate() {
+        for _ in 0..missing_before(membership, index) {
+            told.next();
+        }
         let line = match Heard::parse(line) {
             Heard::Everyone(line) => line,
             Heard::Connected if last != own_joining(membership) => {
@@ -71,6 +74,12 @@ fn compare_lines(membership: &Membership, told: &[String]) -> Result<(), String>
     Ok(())
 }
 
+/// How many lines are no longer kept that come before this one in what a member heard.
+fn missing_before(membership: &Membership, index: usize) -> u64 {
+    let missing = membership.session.iter().flat_map(|session| &session.missing);
+    missing.filter(|(before, ..)| *before == index).map(|(_, public_lines, _)| public_lines).sum()
+}
+
 fn own_joining(membership: &Membership) -> Option<String> {
     membership.nicknames.last().map(|nickname| format!("{nickname} joined the chat!"))
 }
@@ -81,9 +90,18 @@ pub fn members_who_leave_hear_the_rest(history: &History) -> Result<(), String> 
         membership.framing == Framing::Lines && matches!(membership.ended, Some((_, Ending::Left)))
     };
     for membership in history.memberships.iter().filter(left).filter(|_| history.terms.calm) {
-        let Some((epoch, joining)) = history.joining(membership) else { continue };
-        let leaves = |event: &&LogEvent| matches!(event, LogEvent::Left { nickname, .. } if Some(nickname) == membership.nicknames.last());
-        let here = history.epochs[epoch].events[joining..].iter().take_while(|event| !leaves(event));
+        let (Some((epoch, joining)), Some(life)) = (history.joining(membership), history.life(membership))
+        else {
+            continue;
+        };
+        let leaves = life.events.iter().find(|(_, event)| matches!(event, LogEvent::Left { .. }));
+        // A session whose connection was lost just before is kept for a while.
+        let expired = |(_, event): &&(usize, &LogEvent)| matches!(event, LogEvent::Left { reason, .. } if !reason.is_empty());
+        if membership.session.is_some() && leaves.is_none_or(|leaves| expired(&leaves)) {
+            continue;
+        }
+        let events = &history.epochs[epoch].events;
+        let here = events[joining..leaves.map_or(events.len(), |(index, _)| *index)].iter();
         let last = here.filter_map(LogEvent::told).last();
         let mut heard = membership.heard.iter().rev().map(|(_, line)| line);
         let heard = heard.find(|line| matches!(Heard::parse(line), Heard::Everyone(_)));
@@ -135,17 +153,9 @@ mod tests {
 
     /// The verdict on a report-framed member that has heard these reads.
     fn judge(reads: &[&str]) -> Result<(), String> {
-        let membership = Membership {
-            host: "Dinesh".to_owned(),
-            framing: Framing::Report,
-            from: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)),
-            since: Duration::ZERO,
-            attentive: true,
-            nicknames: vec!["Dinesh".to_owned()],
-            heard: reads.iter().map(|&read| (Duration::ZERO, read.to_owned())).collect(),
-            said: Vec::new(),
-            ended: None,
-        };
+        let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let mut membership = Membership::new("Dinesh", Framing::Report, from, Duration::ZERO, "Dinesh");
+        membership.heard = reads.iter().map(|&read| (Duration::ZERO, read.to_owned())).collect();
         compare_merged(&membership, &TOLD.map(str::to_owned))
     }
 

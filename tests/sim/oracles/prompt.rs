@@ -1,10 +1,11 @@
 //! Nobody's slowness delays another.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use commonroom::protocol::Framing;
 
-use crate::actor::{Ending, Membership};
+use crate::witness::{Ending, Membership};
 use crate::history::History;
 
 /// How long an echo may take in a calm run: the latencies both ways, and the time for which a sender may be
@@ -16,10 +17,11 @@ const PROMPT: Duration = Duration::from_secs(2);
 pub fn attentive_members_hear_at_once(history: &History) -> Result<(), String> {
     let attentive = |membership: &&Membership| membership.attentive && membership.framing == Framing::Lines;
     for membership in history.memberships.iter().filter(attentive).filter(|_| history.terms.calm) {
-        let nickname = membership.nicknames.last().map_or("", String::as_str);
+        let heard = membership.heard.iter().rev();
+        let echoes: BTreeMap<&str, Duration> =
+            heard.filter_map(|(at, line)| Some((line.split_once(": ")?.1, *at))).collect();
         for (said, text) in &membership.said {
-            let echo = format!("{nickname}: {text}");
-            let heard = membership.heard.iter().find(|(_, line)| *line == echo).map(|(at, _)| *at);
+            let heard = echoes.get(text.as_str()).copied();
             let until = heard.or_else(|| still_here(membership)).unwrap_or(*said);
             if until > *said + PROMPT {
                 return Err(format!(

@@ -11,10 +11,10 @@ use commonroom::terminal::pipe::{self, Streams};
 
 use tokio::time::Instant;
 
-use crate::actor::{Ending, Membership, Witness};
 use crate::member::Member;
 use crate::network::Simulated;
 use crate::scenario;
+use crate::witness::{Ending, Membership, Witness};
 use crate::world::{address, seconds};
 
 #[test]
@@ -46,18 +46,8 @@ async fn chat_client(name: &str, witness: Witness) -> io::Result<()> {
     let network = Simulated::default();
     let nickname = Nickname::parse(name).expect("a valid nickname");
     let connection = connect(&network, &address(), Config::new(nickname)).await?;
-    let from = network.last_local.lock().unwrap().expect("it has just connected");
-    witness.connected(Membership {
-        host: name.to_owned(),
-        framing: Framing::Lines,
-        from,
-        since: begin.elapsed(),
-        attentive: true,
-        nicknames: vec![name.to_owned()],
-        heard: Vec::new(),
-        said: Vec::new(),
-        ended: None,
-    });
+    let from = network.dialled.last().expect("it has just connected");
+    witness.connected(Membership::new(name, Framing::Lines, from, begin.elapsed(), name));
     let (_nobody, input) = tokio::io::duplex(1);
     let screen = || Screen { witness: witness.clone(), begin, line: Vec::new() };
     let streams = Streams { input, output: screen(), errors: screen(), leave_when_unheard: false };

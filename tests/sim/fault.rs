@@ -1,0 +1,127 @@
+//! Faults: what goes wrong on the way between the server and its members, or on a host.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::cut::Cut;
+use super::plan::Plan;
+use super::world::{SERVER, World};
+
+/// Something that goes wrong between the server and one member, given by its index, or on a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    Hold(usize),
+    Partition(usize),
+    PartitionToServer(usize),
+    PartitionFromServer(usize),
+    LatencySpike(usize),
+    KillMember(usize),
+    CrashServer,
+    /// The server is out of file descriptors: nobody is accepted, and the accept queue fills.
+    NoDescriptors,
+    /// A connection of a member ends at a byte.
+    Cut(usize, Cut),
+}
+
+/// Something that happens to the world.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    Begin(Fault),
+    End(Fault),
+    HealEverything,
+}
+
+impl Change {
+    pub fn apply(self, plan: &Plan, world: &mut World) {
+        match self {
+            Self::Begin(Fault::KillMember(index)) => world.kill(&plan.host(index)),
+            Self::Begin(Fault::Cut(index, cut)) => world.scissors(&plan.host(index)).arm(cut),
+            Self::End(Fault::Cut(index, _)) => world.scissors(&plan.host(index)).disarm(),
+            Self::Begin(Fault::NoDescriptors) => world.descriptors().exhaust(true),
+            Self::End(Fault::NoDescriptors) => world.descriptors().exhaust(false),
+            Self::Begin(fault) => world.within(|sim| fault.begin(plan, sim)),
+            Self::End(fault) => world.within(|sim| fault.end(plan, sim)),
+            Self::HealEverything => {
+                for index in 0..plan.members.len() {
+                    world.scissors(&plan.host(index)).disarm();
+                }
+                world.within(|sim| heal(plan, sim));
+            }
+        }
+    }
+}
+
+fn heal(plan: &Plan, sim: &mut turmoil::Sim<'static>) {
+    for index in 0..plan.members.len() {
+        sim.release(SERVER, plan.host(index));
+        sim.repair(SERVER, plan.host(index));
+    }
+    if !sim.is_host_running(SERVER) {
+        sim.bounce(SERVER);
+    }
+}
+
+impl Fault {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hold(_) => "hold",
+            Self::Partition(_) => "partition",
+            Self::PartitionToServer(_) => "partition to the server",
+            Self::PartitionFromServer(_) => "partition from the server",
+            Self::LatencySpike(_) => "latency spike",
+            Self::KillMember(_) => "killed member",
+            Self::CrashServer => "crash of the server",
+            Self::NoDescriptors => "no descriptors",
+            Self::Cut(_, cut) => cut.name(),
+        }
+    }
+
+    /// The member that it is about; `None` if it is about all.
+    pub fn member(self) -> Option<usize> {
+        match self {
+            Self::Hold(index)
+            | Self::Partition(index)
+            | Self::PartitionToServer(index)
+            | Self::PartitionFromServer(index)
+            | Self::LatencySpike(index)
+            | Self::KillMember(index)
+            | Self::Cut(index, _) => Some(index),
+            Self::CrashServer | Self::NoDescriptors => None,
+        }
+    }
+
+    fn begin(self, plan: &Plan, sim: &mut turmoil::Sim<'static>) {
+        match self {
+            Self::Hold(index) => sim.hold(SERVER, plan.host(index)),
+            Self::Partition(index) => sim.partition(SERVER, plan.host(index)),
+            Self::PartitionToServer(index) => sim.partition_oneway(plan.host(index), SERVER),
+            Self::PartitionFromServer(index) => sim.partition_oneway(SERVER, plan.host(index)),
+            Self::LatencySpike(index) => {
+                sim.set_link_latency(SERVER, plan.host(index), Duration::from_millis(1_500));
+            }
+            Self::CrashServer if sim.is_host_running(SERVER) => sim.crash(SERVER),
+            Self::CrashServer | Self::KillMember(_) | Self::NoDescriptors | Self::Cut(..) => {}
+        }
+    }
+
+    fn end(self, plan: &Plan, sim: &mut turmoil::Sim<'static>) {
+        match self {
+            Self::Hold(index) => sim.release(SERVER, plan.host(index)),
+            Self::Partition(index) => sim.repair(SERVER, plan.host(index)),
+            Self::PartitionToServer(index) => sim.repair_oneway(plan.host(index), SERVER),
+            Self::PartitionFromServer(index) => sim.repair_oneway(SERVER, plan.host(index)),
+            Self::LatencySpike(index) => {
+                sim.set_link_latency(
+                    SERVER,
+                    plan.host(index),
+                    Duration::from_millis(plan.latency_milliseconds),
+                );
+            }
+            Self::CrashServer if !sim.is_host_running(SERVER) => sim.bounce(SERVER),
+            Self::CrashServer | Self::KillMember(_) | Self::NoDescriptors | Self::Cut(..) => {}
+        }
+    }
+}
+
