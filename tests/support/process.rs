@@ -13,6 +13,8 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("CHAT_")) {
         command.env_remove(variable);
     }
+    // A client keeps no session where another one, on a port that is used again, would find it.
+    command.env("XDG_RUNTIME_DIR", "/dev/null").env_remove("LOCALAPPDATA");
     command.env("TZ", "UTC");
     command
 }
