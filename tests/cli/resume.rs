@@ -26,6 +26,9 @@ fn five_pipes_send_two_thousand_lines_each_through_fifty_cuts_and_all_see_all_on
     let mut server = Server::start_with(&UNLIMITED);
     let proxy = Proxy::start(server.address);
     let mut pipes: Vec<Running> = (0..PIPES).map(|pipe| client(proxy.address, &name(pipe), &[])).collect();
+    for pipe in &mut pipes[..PIPES - 1] {
+        pipe.stdout.expect(&format!("{} joined the chat!", name(PIPES - 1)));
+    }
     let mut seen = exchange(&mut pipes, 0..1);
     // Each has heard the answer to its first line, and so it has a session.
     let to_server = PIPES * (LINES - 1) * LINE_BYTES;
