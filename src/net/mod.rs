@@ -65,6 +65,9 @@ pub trait Listener: Send + 'static {
     ///
     /// If the operating system does not provide it.
     fn local_address(&self) -> io::Result<SocketAddr>;
+
+    /// Whether nobody on the way can read what is sent over its connections.
+    fn is_encrypted(&self) -> bool;
 }
 
 /// A connection: an ordered stream of bytes in each direction.

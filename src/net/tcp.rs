@@ -91,6 +91,10 @@ impl Listener for TcpListener {
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.local_addr()
     }
+
+    fn is_encrypted(&self) -> bool {
+        false
+    }
 }
 
 /// Sets the options that both ends of a chat want, as far as the system supports them. A chat works without

@@ -69,7 +69,8 @@ pub enum Command<'a> {
     Session,
 }
 
-/// A message of a client that has a session, which may be sent again: `/n NUMBER LINE`.
+/// A message of a client that has a session, which may be sent again: `/n NUMBER LINE`. The line is a text or a
+/// command, without the nickname that the report's client puts in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Numbered<'a> {
     /// Its number, if it has one.

@@ -4,7 +4,32 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use super::MemberId;
-use crate::protocol::{Nickname, Refusal, Text};
+use crate::protocol::{Nickname, Refusal, SecretHash, SessionId, Text};
+
+/// One connection of a member. A member without a session has one in its life, number 0; each time a session
+/// is resumed its member gets the next, and nothing that comes over an earlier one changes the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attachment {
+    /// The member.
+    pub member: MemberId,
+    /// How often its session has been resumed before.
+    pub number: u32,
+}
+
+impl Attachment {
+    /// The first connection of the first member of any room.
+    pub const FIRST: Self = Self { member: MemberId::FIRST, number: 0 };
+}
+
+/// Where an entry of a member's comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The connection.
+    pub attachment: Attachment,
+    /// The number that the client has given to the line, if it has a session. An entry whose number is not
+    /// above those before it changes nothing.
+    pub number: Option<u64>,
+}
 
 /// One change of the room. [`Room::apply`](super::Room::apply) carries it out, or refuses it.
 ///
@@ -23,21 +48,21 @@ pub enum Entry<'a> {
     /// A member says something to everyone.
     Say {
         /// The speaker.
-        member: MemberId,
+        by: Origin,
         /// The message.
         text: Text<'a>,
     },
     /// A member tells everyone what it does (`/me`).
     Act {
         /// The actor.
-        member: MemberId,
+        by: Origin,
         /// The action.
         text: Text<'a>,
     },
     /// A member says something to one other member alone (`/msg`).
     Whisper {
         /// The sender.
-        member: MemberId,
+        by: Origin,
         /// The addressee.
         to: MemberId,
         /// The message.
@@ -46,14 +71,52 @@ pub enum Entry<'a> {
     /// A member takes another nickname.
     Rename {
         /// The member that is renamed.
-        member: MemberId,
+        by: Origin,
         /// The new nickname.
         nickname: Nickname,
     },
+    /// A numbered line was answered or refused, and changes nothing but the count of those.
+    Note {
+        /// The sender of the line.
+        by: Origin,
+    },
+    /// A member gets a session: from now on it outlives its connections.
+    Begin {
+        /// Its connection.
+        attachment: Attachment,
+        /// The number of the session.
+        session: SessionId,
+        /// The hash of the secret that resumes it.
+        secret: SecretHash,
+    },
+    /// A session has lost its connection.
+    Detach {
+        /// The connection.
+        attachment: Attachment,
+        /// The reason, for `server.log`.
+        reason: DisconnectReason,
+    },
+    /// A session goes on in another connection.
+    Resume {
+        /// The session.
+        session: SessionId,
+        /// The address of the new connection, for `server.log`.
+        from: SocketAddr,
+    },
+    /// A session has been without a connection for too long: its member leaves.
+    Expire {
+        /// The connection that it lost.
+        attachment: Attachment,
+    },
+    /// What was kept of a session that has ended is forgotten.
+    Forget {
+        /// The session.
+        session: SessionId,
+    },
     /// A member leaves.
     Leave {
-        /// The member that leaves.
-        member: MemberId,
+        /// Its connection.
+        attachment: Attachment,
         /// The reason, for `server.log`.
         reason: DisconnectReason,
     },
@@ -69,8 +132,8 @@ pub enum Outcome {
     Unchanged,
     /// The entry was refused for this reason, and nothing has changed.
     Refused(Refusal),
-    /// Somebody is a member now.
-    Joined(MemberId),
+    /// Somebody is a member now, over this connection.
+    Joined(Attachment),
     /// Everyone was told something by this member.
     Said(Nickname),
     /// A member was told something by another one.
@@ -82,18 +145,44 @@ pub enum Outcome {
     },
     /// A member has its new nickname; this was the old one.
     Renamed(Nickname),
-    /// The member with this nickname has left.
-    Left(Nickname),
+    /// A member has a session now.
+    Begun,
+    /// The member with this nickname has lost its connection.
+    Detached(Nickname),
+    /// A session goes on.
+    Resumed(Resumed),
+    /// The member with this nickname has left. If it had a session, that has ended.
+    Left {
+        /// The nickname of the member.
+        nickname: Nickname,
+        /// The reason.
+        reason: DisconnectReason,
+        /// Its session, which is remembered until [`Entry::Forget`].
+        session: Option<SessionId>,
+    },
     /// The room has closed; these were its members, in the order of joining.
-    Closed(Vec<(MemberId, Nickname)>),
+    Closed(Vec<(Attachment, Nickname)>),
+}
+
+/// A session that goes on in another connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// The new connection.
+    pub attachment: Attachment,
+    /// The nickname of the member.
+    pub nickname: Nickname,
+    /// The number of the last line of the client's that was taken.
+    pub taken: u64,
 }
 
 /// Why a member is no longer here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// It closed the connection in order, or said `/quit`.
+    /// It said `/quit`; or it closed the connection in order, and has no session.
     Quit,
+    /// The connection was closed in order, and the session goes on without it.
+    Closed,
     /// The connection broke.
     Reset,
     /// Its host is gone: it used to ping and then was silent for the ping timeout, or TCP found out.
@@ -114,6 +203,7 @@ impl DisconnectReason {
     pub fn cause(self) -> &'static str {
         match self {
             Self::Quit => "quit",
+            Self::Closed => "connection_closed",
             Self::Reset => "connection_reset",
             Self::TimedOut => "timed_out",
             Self::Stalled => "stalled",
@@ -129,6 +219,7 @@ impl fmt::Display for DisconnectReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Quit => "",
+            Self::Closed => " (connection closed)",
             Self::Reset => " (connection reset)",
             Self::TimedOut => " (timed out)",
             Self::Stalled => " (stalled)",
@@ -147,6 +238,7 @@ mod tests {
     fn each_reason_has_a_name_for_machines_and_one_for_the_log() {
         let names = [
             (DisconnectReason::Quit, "quit", ""),
+            (DisconnectReason::Closed, "connection_closed", " (connection closed)"),
             (DisconnectReason::Reset, "connection_reset", " (connection reset)"),
             (DisconnectReason::TimedOut, "timed_out", " (timed out)"),
             (DisconnectReason::Stalled, "stalled", " (stalled)"),

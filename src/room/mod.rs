@@ -5,20 +5,27 @@
 //! it, which [`Readers`] keep. See `docs/architecture.md`.
 
 mod entry;
+mod kept;
 #[cfg(test)]
 mod model_test;
 mod readers;
 mod roster;
+mod sessions;
+#[cfg(test)]
+mod sessions_test;
 mod transcript;
 
 use std::fmt;
 
-pub use entry::{DisconnectReason, Entry, Outcome};
+pub use entry::{Attachment, DisconnectReason, Entry, Origin, Outcome, Resumed};
+pub use kept::Kept;
 pub use readers::{Read, Reader, Readers};
+pub use sessions::{Claim, ENDED_SESSIONS};
 pub use transcript::{FellBehind, Position, Transcript};
 
-use crate::protocol::{Broadcast, Nickname, Refusal};
+use crate::protocol::{Broadcast, Nickname, Progress, Refusal, SecretHash, SessionId, Token};
 use roster::{Roster, Taken};
+use sessions::Sessions;
 
 /// Names a member for as long as the room exists; given in the order of joining.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,13 +33,14 @@ pub struct MemberId(u64);
 
 impl MemberId {
     /// The first member of any room.
-    pub const FIRST: Self = Self(0);
+    const FIRST: Self = Self(0);
 }
 
-/// The roster and the transcript: everything that follows from the entries so far.
+/// The roster, the sessions and the transcript: everything that follows from the entries so far.
 #[derive(Debug)]
 pub struct Room {
     roster: Roster,
+    sessions: Sessions,
     transcript: Transcript,
     /// Nobody joins any more.
     closed: bool,
@@ -42,7 +50,12 @@ impl Room {
     /// An empty room whose transcript keeps at least the last `retention_bytes`.
     #[must_use]
     pub fn new(retention_bytes: usize) -> Self {
-        Self { roster: Roster::default(), transcript: Transcript::new(retention_bytes), closed: false }
+        Self {
+            roster: Roster::default(),
+            sessions: Sessions::default(),
+            transcript: Transcript::new(retention_bytes),
+            closed: false,
+        }
     }
 
     /// Carries out one entry: the only way in which the room changes. Each entry appends at most one
@@ -50,19 +63,30 @@ impl Room {
     pub fn apply(&mut self, entry: &Entry<'_>) -> Outcome {
         match entry {
             Entry::Join { nickname, .. } => self.join(nickname),
-            Entry::Say { member, text } => {
-                self.broadcast(*member, |nickname| Broadcast::Said(nickname, *text))
+            Entry::Say { by, text } => self.broadcast(*by, |nickname| Broadcast::Said(nickname, *text)),
+            Entry::Act { by, text } => self.broadcast(*by, |nickname| Broadcast::Acted(nickname, *text)),
+            Entry::Whisper { by, to, .. } => self.whisper(*by, *to),
+            Entry::Rename { by, nickname } => self.rename(*by, nickname),
+            Entry::Note { by } => {
+                self.sessions.take(*by);
+                Outcome::Unchanged
             }
-            Entry::Act { member, text } => {
-                self.broadcast(*member, |nickname| Broadcast::Acted(nickname, *text))
+            Entry::Begin { attachment, session, secret } => self.begin(*attachment, *session, *secret),
+            Entry::Detach { attachment, reason } => self.detach(*attachment, *reason),
+            Entry::Resume { session, .. } => self.resume(*session),
+            Entry::Expire { attachment } => match self.sessions.lost(*attachment) {
+                Some(reason) => self.leave(attachment.member, reason),
+                None => Outcome::Unchanged,
+            },
+            Entry::Forget { session } => {
+                self.sessions.forget(*session);
+                Outcome::Unchanged
             }
-            Entry::Whisper { member, to, .. } => self.whisper(*member, *to),
-            Entry::Rename { member, nickname } => self.rename(*member, nickname),
-            Entry::Leave { member, .. } => self.leave(*member),
-            Entry::Close => {
-                self.closed = true;
-                Outcome::Closed(self.roster.clear())
+            Entry::Leave { attachment, reason } if self.is_current(*attachment) => {
+                self.leave(attachment.member, *reason)
             }
+            Entry::Leave { .. } => Outcome::Unchanged,
+            Entry::Close => self.close(),
         }
     }
 
@@ -73,7 +97,7 @@ impl Room {
         match self.roster.add(nickname.clone()) {
             Ok(member) => {
                 self.transcript.append(Broadcast::Joined(nickname));
-                Outcome::Joined(member)
+                Outcome::Joined(Attachment { member, number: 0 })
             }
             Err(Taken) => Outcome::Refused(Refusal::NicknameTaken),
         }
@@ -81,24 +105,31 @@ impl Room {
 
     fn broadcast<'a, D: fmt::Display>(
         &'a mut self,
-        member: MemberId,
+        by: Origin,
         line: impl FnOnce(&'a Nickname) -> D,
     ) -> Outcome {
-        let Some(nickname) = self.roster.nickname(member) else { return Outcome::Unchanged };
+        let Some(nickname) = self.roster.nickname(by.attachment.member) else { return Outcome::Unchanged };
+        if !self.sessions.take(by) {
+            return Outcome::Unchanged;
+        }
         self.transcript.append(line(nickname));
         Outcome::Said(nickname.clone())
     }
 
-    fn whisper(&self, member: MemberId, to: MemberId) -> Outcome {
-        match (self.nickname(member), self.nickname(to)) {
+    fn whisper(&mut self, by: Origin, to: MemberId) -> Outcome {
+        if !self.sessions.take(by) {
+            return Outcome::Unchanged;
+        }
+        match (self.nickname(by.attachment.member), self.nickname(to)) {
             (Some(from), Some(to)) => Outcome::Whispered { from: from.clone(), to: to.clone() },
             (Some(_), None) => Outcome::Refused(Refusal::NobodyOfThatName),
             (None, _) => Outcome::Unchanged,
         }
     }
 
-    fn rename(&mut self, member: MemberId, new: &Nickname) -> Outcome {
-        if self.nickname(member) == Some(new) {
+    fn rename(&mut self, by: Origin, new: &Nickname) -> Outcome {
+        let member = by.attachment.member;
+        if !self.sessions.take(by) || self.nickname(member) == Some(new) {
             return Outcome::Unchanged;
         }
         match self.roster.rename(member, new) {
@@ -111,10 +142,44 @@ impl Room {
         }
     }
 
-    fn leave(&mut self, member: MemberId) -> Outcome {
+    fn begin(&mut self, attachment: Attachment, session: SessionId, secret: SecretHash) -> Outcome {
+        if !self.is_current(attachment) {
+            Outcome::Unchanged
+        } else if self.sessions.begin(attachment.member, session, secret) {
+            Outcome::Begun
+        } else {
+            Outcome::Refused(Refusal::HasSession)
+        }
+    }
+
+    fn detach(&mut self, attachment: Attachment, reason: DisconnectReason) -> Outcome {
+        match self.roster.nickname(attachment.member) {
+            Some(nickname) if self.sessions.detach(attachment, reason) => Outcome::Detached(nickname.clone()),
+            _ => Outcome::Unchanged,
+        }
+    }
+
+    fn resume(&mut self, session: SessionId) -> Outcome {
+        let resumed = self.sessions.resume(session).and_then(|(attachment, taken)| {
+            let nickname = self.roster.nickname(attachment.member)?.clone();
+            Some(Resumed { attachment, nickname, taken })
+        });
+        resumed.map_or(Outcome::Refused(Refusal::UnknownSession), Outcome::Resumed)
+    }
+
+    fn leave(&mut self, member: MemberId, reason: DisconnectReason) -> Outcome {
         let Some(nickname) = self.roster.remove(member) else { return Outcome::Unchanged };
         self.transcript.append(Broadcast::Left(&nickname));
-        Outcome::Left(nickname)
+        Outcome::Left { nickname, reason, session: self.sessions.end(member) }
+    }
+
+    fn close(&mut self) -> Outcome {
+        self.closed = true;
+        let members = self.roster.clear().into_iter();
+        let members =
+            members.map(|(member, nickname)| (self.sessions.attachment(member), nickname)).collect();
+        self.sessions = Sessions::default();
+        Outcome::Closed(members)
     }
 
     /// The lines that everyone is told.
@@ -129,10 +194,10 @@ impl Room {
         self.roster.nickname(member)
     }
 
-    /// The nicknames of all members, in the order of joining.
+    /// All members, in the order of joining.
     #[must_use]
-    pub fn nicknames(&self) -> impl ExactSizeIterator<Item = &Nickname> {
-        self.roster.nicknames()
+    pub fn members(&self) -> impl ExactSizeIterator<Item = (MemberId, &Nickname)> {
+        self.roster.members()
     }
 
     /// The member of this name, however it is written.
@@ -145,6 +210,44 @@ impl Room {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// The connection of a member, the present one or the last.
+    #[must_use]
+    pub fn attachment(&self, member: MemberId) -> Attachment {
+        self.sessions.attachment(member)
+    }
+
+    /// Whether this is the present or last connection of a member.
+    #[must_use]
+    pub fn is_current(&self, attachment: Attachment) -> bool {
+        self.nickname(attachment.member).is_some() && self.attachment(attachment.member) == attachment
+    }
+
+    /// Whether an entry from here would change the room: it comes over the present connection, and its number
+    /// is above those before it.
+    #[must_use]
+    pub fn is_news(&self, by: Origin) -> bool {
+        self.sessions.is_news(by)
+    }
+
+    /// How far a member's session is; `None` if it has none.
+    #[must_use]
+    pub fn progress(&self, member: MemberId) -> Option<Progress> {
+        let taken = self.sessions.taken(member)?;
+        Some(Progress { public_lines: self.transcript.lines(), taken })
+    }
+
+    /// Whether a member has lost its connection, and its session waits for another one.
+    #[must_use]
+    pub fn is_away(&self, member: MemberId) -> bool {
+        self.sessions.is_away(member)
+    }
+
+    /// What a token is good for. The secret is compared in constant time.
+    #[must_use]
+    pub fn claim(&self, token: &Token) -> Claim {
+        self.sessions.claim(token)
     }
 }
 
@@ -165,23 +268,32 @@ mod tests {
         room.apply(&Entry::Join { nickname: nickname(name), from: ([127, 0, 0, 1], 5).into() })
     }
 
-    fn joined(room: &mut Room, name: &str) -> MemberId {
+    fn joined(room: &mut Room, name: &str) -> Attachment {
         match join(room, name) {
-            Outcome::Joined(member) => member,
+            Outcome::Joined(attachment) => attachment,
             other => panic!("{other:?}"),
         }
     }
 
-    fn say(room: &mut Room, member: MemberId, text: &str) -> Outcome {
-        room.apply(&Entry::Say { member, text: Text::parse(text).expect("a valid text") })
+    fn from(attachment: Attachment) -> Origin {
+        Origin { attachment, number: None }
     }
 
-    fn rename(room: &mut Room, member: MemberId, name: &str) -> Outcome {
-        room.apply(&Entry::Rename { member, nickname: nickname(name) })
+    fn say(room: &mut Room, attachment: Attachment, text: &str) -> Outcome {
+        let text = Text::parse(text).expect("a valid text");
+        room.apply(&Entry::Say { by: from(attachment), text })
     }
 
-    fn leave(room: &mut Room, member: MemberId) -> Outcome {
-        room.apply(&Entry::Leave { member, reason: DisconnectReason::Quit })
+    fn rename(room: &mut Room, attachment: Attachment, name: &str) -> Outcome {
+        room.apply(&Entry::Rename { by: from(attachment), nickname: nickname(name) })
+    }
+
+    fn leave(room: &mut Room, attachment: Attachment) -> Outcome {
+        room.apply(&Entry::Leave { attachment, reason: DisconnectReason::Quit })
+    }
+
+    fn left(name: &str) -> Outcome {
+        Outcome::Left { nickname: nickname(name), reason: DisconnectReason::Quit, session: None }
     }
 
     fn lines(room: &Room) -> Vec<String> {
@@ -195,10 +307,10 @@ mod tests {
         let mut room = room();
         let dinesh = joined(&mut room, "Dinesh");
         assert_eq!(say(&mut room, dinesh, "anyone?"), Outcome::Said(nickname("Dinesh")));
-        let act = Entry::Act { member: dinesh, text: Text::parse("waves").unwrap() };
+        let act = Entry::Act { by: from(dinesh), text: Text::parse("waves").unwrap() };
         assert_eq!(room.apply(&act), Outcome::Said(nickname("Dinesh")));
         assert_eq!(rename(&mut room, dinesh, "Gilfoyle"), Outcome::Renamed(nickname("Dinesh")));
-        assert_eq!(leave(&mut room, dinesh), Outcome::Left(nickname("Gilfoyle")));
+        assert_eq!(leave(&mut room, dinesh), left("Gilfoyle"));
         assert_eq!(
             lines(&room),
             [
@@ -216,8 +328,9 @@ mod tests {
         let mut room = room();
         let dinesh = joined(&mut room, "Dinesh");
         let alex = joined(&mut room, "Alex");
-        assert_eq!(room.find("ALEX"), Some(alex));
-        let whisper = Entry::Whisper { member: dinesh, to: alex, text: Text::parse("psst").unwrap() };
+        assert_eq!(room.find("ALEX"), Some(alex.member));
+        let whisper =
+            Entry::Whisper { by: from(dinesh), to: alex.member, text: Text::parse("psst").unwrap() };
         let end = room.transcript().end();
         assert_eq!(
             room.apply(&whisper),
@@ -238,7 +351,7 @@ mod tests {
         }
         leave(&mut room, alex);
         joined(&mut room, "Alex");
-        assert_eq!(room.nicknames().len(), 1);
+        assert_eq!(room.members().len(), 1);
     }
 
     #[test]

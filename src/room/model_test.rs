@@ -56,6 +56,15 @@ fn pick(index: Index, from: &[&'static str]) -> &'static str {
     from[index.index(from.len())]
 }
 
+/// The one connection of a member without a session.
+fn at(member: MemberId) -> Attachment {
+    Attachment { member, number: 0 }
+}
+
+fn from(member: MemberId) -> Origin {
+    Origin { attachment: at(member), number: None }
+}
+
 /// The room as nobody would build it: everything is kept, and nothing is shared.
 #[derive(Default)]
 struct Model {
@@ -154,7 +163,7 @@ impl Pair {
         let nickname = Nickname::parse(name).unwrap();
         let joining = self.room.transcript().end();
         let outcome = self.room.apply(&Entry::Join { nickname, from: ([127, 0, 0, 1], 1).into() });
-        let Outcome::Joined(id) = outcome else {
+        let Outcome::Joined(Attachment { member: id, number: 0 }) = outcome else {
             let refusal = if self.model.closed { Refusal::Closed } else { Refusal::NicknameTaken };
             assert_eq!(outcome, Outcome::Refused(refusal));
             assert!(self.model.closed || self.model.is_taken(name, None));
@@ -162,7 +171,7 @@ impl Pair {
         };
         assert!(!self.model.closed && !self.model.is_taken(name, None));
         let cursor = self.room.transcript().lines_before(joining, history);
-        self.readers.add(id, cursor, ());
+        self.readers.add(at(id), cursor, ());
         let earlier = usize::try_from(joining - cursor).unwrap();
         let all = self.model.lines.concat();
         let shown = &all[all.len() - earlier..];
@@ -176,9 +185,9 @@ impl Pair {
     fn broadcast(&mut self, member: MemberId, text: &str, says: bool) {
         let parsed = Text::parse(text).unwrap();
         let outcome = self.room.apply(&if says {
-            Entry::Say { member, text: parsed }
+            Entry::Say { by: from(member), text: parsed }
         } else {
-            Entry::Act { member, text: parsed }
+            Entry::Act { by: from(member), text: parsed }
         });
         match self.model.members.get(&member).cloned() {
             None => assert_eq!(outcome, Outcome::Unchanged),
@@ -191,7 +200,7 @@ impl Pair {
 
     fn rename(&mut self, member: MemberId, name: &str) {
         let nickname = Nickname::parse(name).unwrap();
-        let outcome = self.room.apply(&Entry::Rename { member, nickname });
+        let outcome = self.room.apply(&Entry::Rename { by: from(member), nickname });
         match self.model.members.get(&member).cloned() {
             None => assert_eq!(outcome, Outcome::Unchanged),
             Some(old) if old == name => assert_eq!(outcome, Outcome::Unchanged),
@@ -208,12 +217,14 @@ impl Pair {
 
     fn leave(&mut self, member: MemberId) {
         let until = self.room.transcript().end();
-        let outcome = self.room.apply(&Entry::Leave { member, reason: DisconnectReason::Quit });
+        let reason = DisconnectReason::Quit;
+        let outcome = self.room.apply(&Entry::Leave { attachment: at(member), reason });
         match self.model.members.get(&member).cloned() {
             None => assert_eq!(outcome, Outcome::Unchanged),
             Some(name) => {
-                assert_eq!(outcome, Outcome::Left(Nickname::parse(&name).unwrap()));
-                self.readers.end(member, until);
+                let nickname = Nickname::parse(&name).unwrap();
+                assert_eq!(outcome, Outcome::Left { nickname, reason, session: None });
+                self.readers.end(at(member), until);
                 self.model.leave(member);
                 self.model.say(format!("{name} left the chat."));
             }
@@ -222,14 +233,14 @@ impl Pair {
 
     fn forget(&mut self, member: MemberId) {
         if !self.model.members.contains_key(&member) {
-            self.readers.remove(member);
+            self.readers.remove(at(member));
             self.model.readers.remove(&member);
         }
     }
 
     fn tell(&mut self, member: MemberId, text: &str) {
         let notice = Notice::Pong(Text::parse(text).unwrap(), None);
-        self.readers.tell(member, self.room.transcript().end(), &notice);
+        self.readers.tell(at(member), self.room.transcript().end(), &notice);
         if let Some(reader) = self.model.readers.get_mut(&member).filter(|reader| !reader.left) {
             let begin = reader.screen.len();
             writeln!(reader.screen, "-- pong {text}").unwrap();
@@ -239,11 +250,11 @@ impl Pair {
 
     fn read(&mut self, member: MemberId, at_most: usize, taken: usize) {
         let Some(expected) = self.model.readers.get_mut(&member) else {
-            assert!(self.readers.visit_one(member, |_| ()).is_none());
+            assert!(self.readers.visit_one(at(member), |_| ()).is_none());
             return;
         };
         let transcript = self.room.transcript();
-        self.readers.visit_one(member, |reader| match reader.read(transcript, at_most) {
+        self.readers.visit_one(at(member), |reader| match reader.read(transcript, at_most) {
             Ok(Read::Data { bytes, is_all }) => {
                 assert!(!bytes.is_empty());
                 if let Cow::Borrowed(_) = bytes {
@@ -266,11 +277,12 @@ impl Pair {
     fn close(&mut self) {
         let until = self.room.transcript().end();
         let Outcome::Closed(members) = self.room.apply(&Entry::Close) else { panic!("it closes") };
-        assert!(members.iter().map(|(id, name)| (*id, name.to_string())).eq(self.model.members.clone()));
+        let named = members.iter().map(|(attachment, name)| (attachment.member, name.to_string()));
+        assert!(named.eq(self.model.members.clone()));
         self.model.closed = true;
-        for (id, _) in members {
-            self.readers.end(id, until);
-            self.model.leave(id);
+        for (attachment, _) in members {
+            self.readers.end(attachment, until);
+            self.model.leave(attachment.member);
         }
     }
 
@@ -279,13 +291,13 @@ impl Pair {
         let (room, model) = (&self.room, &self.model);
         let end = room.transcript().end();
         assert_eq!(end, model.position());
-        assert!(room.nicknames().map(Nickname::as_str).eq(model.members.values().map(String::as_str)));
+        assert!(room.members().map(|(_, name)| name.as_str()).eq(model.members.values().map(String::as_str)));
         assert_eq!(room.is_closed(), model.closed);
         let here = |id: &MemberId| model.members.contains_key(id);
         let lags = || model.readers.iter().filter(|(id, _)| here(id)).map(|(&id, reader)| (id, reader.lag()));
         assert_eq!(self.readers.largest_lag_bytes(end), lags().map(|(_, lag)| lag).max().unwrap_or(0));
         for (id, reader) in &model.readers {
-            assert_eq!(self.readers.may_be_told_more(*id), reader.private_waiting() < PRIVATE_BYTES);
+            assert_eq!(self.readers.may_be_told_more(at(*id)), reader.private_waiting() < PRIVATE_BYTES);
         }
         for bytes in [0, 30, 200] {
             let wanted = lags().any(|(_, lag)| lag > bytes);
@@ -319,7 +331,7 @@ proptest! {
 fn a_reader_that_is_ignored_counts_again_as_soon_as_it_moves() {
     let mut readers = Readers::new(PRIVATE_BYTES);
     let mut transcript = Transcript::new(1 << 20);
-    let [slow, quick] = [MemberId(0), MemberId(1)];
+    let [slow, quick] = [at(MemberId(0)), at(MemberId(1))];
     readers.add(slow, 0, "stalled");
     readers.add(quick, 0, "well");
     while transcript.end() < 1_000 {
@@ -339,12 +351,12 @@ fn a_reader_that_is_ignored_counts_again_as_soon_as_it_moves() {
 fn a_visit_goes_on_where_the_last_one_stopped() {
     let mut readers = Readers::new(PRIVATE_BYTES);
     for id in 0..5 {
-        readers.add(MemberId(id), 0, ());
+        readers.add(at(MemberId(id)), 0, ());
     }
     let mut visited = Vec::new();
-    let next = readers.visit(MemberId::FIRST, 2, |id, _| visited.push(id.0));
-    assert_eq!(next, Some(MemberId(2)));
-    assert_eq!(readers.visit(MemberId(2), 3, |id, _| visited.push(id.0)), None);
+    let next = readers.visit(Attachment::FIRST, 2, |id, _| visited.push(id.member.0));
+    assert_eq!(next, Some(at(MemberId(2))));
+    assert_eq!(readers.visit(at(MemberId(2)), 3, |id, _| visited.push(id.member.0)), None);
     assert_eq!(visited, [0, 1, 2, 3, 4]);
 }
 
@@ -352,6 +364,6 @@ fn a_visit_goes_on_where_the_last_one_stopped() {
 fn a_newcomer_counts_when_the_slowest_is_looked_for() {
     let mut readers = Readers::new(PRIVATE_BYTES);
     assert!(!readers.somebody_is_behind_by(10, 100, |()| false));
-    readers.add(MemberId::FIRST, 50, ());
+    readers.add(Attachment::FIRST, 50, ());
     assert!(readers.somebody_is_behind_by(10, 100, |()| false));
 }

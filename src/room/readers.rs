@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use super::MemberId;
+use super::Attachment;
 use super::transcript::{FellBehind, Position, Transcript};
 
 /// The readers of the transcript, each with a cursor and an outlet `T` of the caller's.
@@ -15,7 +15,7 @@ use super::transcript::{FellBehind, Position, Transcript};
 /// that came before.
 #[derive(Debug)]
 pub struct Readers<T> {
-    by_member: BTreeMap<MemberId, Reader<T>>,
+    by_attachment: BTreeMap<Attachment, Reader<T>>,
     /// How many bytes of private lines may wait for one reader, apart from one more line.
     private_bytes: usize,
     /// No cursor lies before this; cursors only move forward, so it may lag.
@@ -67,31 +67,39 @@ impl<T> Readers<T> {
     /// No readers yet; each may have `private_bytes` of lines waiting for it alone.
     #[must_use]
     pub fn new(private_bytes: usize) -> Self {
-        Self { by_member: BTreeMap::new(), private_bytes, slowest: 0 }
+        Self { by_attachment: BTreeMap::new(), private_bytes, slowest: 0 }
     }
 
     /// Adds a reader whose view begins at `cursor`.
-    pub fn add(&mut self, id: MemberId, cursor: Position, outlet: T) {
+    pub fn add(&mut self, id: Attachment, cursor: Position, outlet: T) {
         let reader = Reader { outlet, cursor, until: NEVER, private: None };
         self.slowest = self.slowest.min(cursor);
-        self.by_member.insert(id, reader);
+        self.by_attachment.insert(id, reader);
     }
 
     /// Ends the view of a reader at `until`: nothing after that is for it.
-    pub fn end(&mut self, id: MemberId, until: Position) {
-        if let Some(reader) = self.by_member.get_mut(&id) {
+    pub fn end(&mut self, id: Attachment, until: Position) {
+        if let Some(reader) = self.by_attachment.get_mut(&id) {
             reader.until = until.min(reader.until);
         }
     }
 
+    /// Ends the view of a reader where the line ends that it is in, with a last line for it alone.
+    pub fn end_with(&mut self, id: Attachment, transcript: &Transcript, last_words: &impl fmt::Display) {
+        let Some(reader) = self.by_attachment.get(&id) else { return };
+        let until = transcript.next_line(reader.cursor);
+        self.tell(id, until, last_words);
+        self.end(id, until);
+    }
+
     /// Forgets a reader, and what it has not read.
-    pub fn remove(&mut self, id: MemberId) {
-        self.by_member.remove(&id);
+    pub fn remove(&mut self, id: Attachment) {
+        self.by_attachment.remove(&id);
     }
 
     /// Visits one reader, if it is there.
-    pub fn visit_one<R>(&mut self, id: MemberId, visit: impl FnOnce(&mut Reader<T>) -> R) -> Option<R> {
-        let reader = self.by_member.get_mut(&id)?;
+    pub fn visit_one<R>(&mut self, id: Attachment, visit: impl FnOnce(&mut Reader<T>) -> R) -> Option<R> {
+        let reader = self.by_attachment.get_mut(&id)?;
         Some(noting_the_slowest(&mut self.slowest, reader, visit))
     }
 
@@ -99,11 +107,11 @@ impl<T> Readers<T> {
     /// unless these were the last.
     pub fn visit(
         &mut self,
-        from: MemberId,
+        from: Attachment,
         at_most: usize,
-        mut visit: impl FnMut(MemberId, &mut Reader<T>),
-    ) -> Option<MemberId> {
-        let mut readers = self.by_member.range_mut(from..);
+        mut visit: impl FnMut(Attachment, &mut Reader<T>),
+    ) -> Option<Attachment> {
+        let mut readers = self.by_attachment.range_mut(from..);
         for (&id, reader) in readers.by_ref().take(at_most) {
             noting_the_slowest(&mut self.slowest, reader, |reader| visit(id, reader));
         }
@@ -111,8 +119,8 @@ impl<T> Readers<T> {
     }
 
     /// Tells one reader something, after everything that lies before `at`.
-    pub fn tell(&mut self, id: MemberId, at: Position, notice: &impl fmt::Display) {
-        if let Some(reader) = self.by_member.get_mut(&id).filter(|reader| !reader.has_left()) {
+    pub fn tell(&mut self, id: Attachment, at: Position, notice: &impl fmt::Display) {
+        if let Some(reader) = self.by_attachment.get_mut(&id).filter(|reader| !reader.has_left()) {
             reader.private.get_or_insert_default().push_back((at, format!("{notice}\n").into_bytes()));
         }
     }
@@ -120,8 +128,8 @@ impl<T> Readers<T> {
     /// Whether a reader has taken enough of its private lines to be told more. A member that asks for
     /// answers waits for this before its next question is handled, so that its private lines stay bounded.
     #[must_use]
-    pub fn may_be_told_more(&self, id: MemberId) -> bool {
-        self.by_member.get(&id).is_none_or(|reader| {
+    pub fn may_be_told_more(&self, id: Attachment) -> bool {
+        self.by_attachment.get(&id).is_none_or(|reader| {
             let waiting: usize =
                 reader.private.iter().flat_map(|lines| lines.iter()).map(|(_, line)| line.len()).sum();
             waiting < self.private_bytes
@@ -148,7 +156,7 @@ impl<T> Readers<T> {
 
     /// The readers that have not left.
     fn members(&self) -> impl Iterator<Item = &Reader<T>> {
-        self.by_member.values().filter(|reader| !reader.has_left())
+        self.by_attachment.values().filter(|reader| !reader.has_left())
     }
 }
 

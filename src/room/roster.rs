@@ -65,8 +65,8 @@ impl Roster {
         self.holders.get(&key).copied()
     }
 
-    pub(super) fn nicknames(&self) -> impl ExactSizeIterator<Item = &Nickname> {
-        self.members.values()
+    pub(super) fn members(&self) -> impl ExactSizeIterator<Item = (MemberId, &Nickname)> {
+        self.members.iter().map(|(&id, nickname)| (id, nickname))
     }
 
     fn hold(&mut self, id: MemberId, nickname: &Nickname) -> Result<(), Taken> {

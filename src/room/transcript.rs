@@ -19,6 +19,9 @@ const CHUNK_BYTES: usize = 1_024 * 1_024;
 /// more than half of it behind, so a newcomer must begin well within that.
 const HISTORY_IN_RETENTION: usize = 4;
 
+/// One line in so many is noted, so that a line is found without reading all before it.
+const LINES_PER_MARK: u64 = 64;
+
 /// Lines, each ended by a newline, in chunks. The oldest chunks are dropped as soon as the others hold
 /// the retention.
 ///
@@ -27,13 +30,19 @@ const HISTORY_IN_RETENTION: usize = 4;
 pub struct Transcript {
     chunks: VecDeque<Chunk>,
     end: Position,
+    /// How many lines there have been.
+    lines: u64,
     retention_bytes: usize,
 }
 
 #[derive(Debug)]
 struct Chunk {
     begin: Position,
+    /// How many lines there were before.
+    lines_before: u64,
     lines: Vec<u8>,
+    /// Where every [`LINES_PER_MARK`]th line begins, the first one included.
+    marks: Vec<usize>,
 }
 
 /// A cursor lies before all retained bytes: its reader was too slow.
@@ -44,7 +53,7 @@ impl Transcript {
     /// An empty transcript that keeps at least the last `retention_bytes`.
     #[must_use]
     pub fn new(retention_bytes: usize) -> Self {
-        Self { chunks: VecDeque::new(), end: 0, retention_bytes }
+        Self { chunks: VecDeque::new(), end: 0, lines: 0, retention_bytes }
     }
 
     /// The most bytes that a transcript with this retention ever holds, if no line is longer than
@@ -66,6 +75,12 @@ impl Transcript {
         self.chunks.front().map_or(self.end, |chunk| chunk.begin)
     }
 
+    /// How many lines there have been since the room began.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
     /// How many bytes are retained; see [`Transcript::bound_bytes`].
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
@@ -75,11 +90,16 @@ impl Transcript {
     /// Appends one line, and returns the position at which it begins.
     pub fn append(&mut self, line: impl fmt::Display) -> Position {
         let position = self.end;
-        let lines = &mut self.open_chunk().lines;
+        let number = self.lines;
+        let Chunk { lines_before, lines, marks, .. } = self.open_chunk();
         let before = lines.len();
+        if (number - *lines_before).is_multiple_of(LINES_PER_MARK) {
+            marks.push(before);
+        }
         writeln!(lines, "{line}").expect("writing into memory does not fail");
         let added = lines.len() - before;
         self.end += added as Position;
+        self.lines += 1;
         self.retire();
         position
     }
@@ -133,13 +153,44 @@ impl Transcript {
         if begin < farthest { nearer } else { begin }
     }
 
+    /// Where the line begins that `lines` lines come before, and how many lines are no longer retained between:
+    /// if there are any, where the first begins that is.
+    #[must_use]
+    pub fn position_after(&self, lines: u64) -> (Position, u64) {
+        let after = self.chunks.partition_point(|chunk| chunk.lines_before <= lines);
+        let Some(chunk) = after.checked_sub(1).and_then(|index| self.chunks.get(index)) else {
+            let retained = self.chunks.front().map_or(self.lines, |chunk| chunk.lines_before);
+            return (self.begin(), retained.saturating_sub(lines));
+        };
+        let within = lines - chunk.lines_before;
+        let mark = offset(within / LINES_PER_MARK);
+        let Some(&mark) = chunk.marks.get(mark) else { return (self.end, 0) };
+        let mut offset = mark;
+        for _ in 0..within % LINES_PER_MARK {
+            let Some(length) = line_length(&chunk.lines[offset..]) else { break };
+            offset += length;
+        }
+        (chunk.begin + offset as Position, 0)
+    }
+
+    /// Where the first line begins that does not begin before `cursor`.
+    #[must_use]
+    pub fn next_line(&self, cursor: Position) -> Position {
+        let Some(before) = cursor.checked_sub(1).filter(|before| *before >= self.begin()) else {
+            return cursor;
+        };
+        let rest = self.read(before, self.end, usize::MAX).unwrap_or_default();
+        before + line_length(rest).unwrap_or(rest.len()) as Position
+    }
+
     /// The chunk that takes the next line.
     fn open_chunk(&mut self) -> &mut Chunk {
         let chunk_bytes = (self.retention_bytes / CHUNKS_IN_RETENTION).min(CHUNK_BYTES);
         if self.chunks.back().is_none_or(|chunk| chunk.lines.len() >= chunk_bytes) {
             // The last line overshoots. Memory that is not written to costs nothing.
             let lines = Vec::with_capacity(chunk_bytes + chunk_bytes / CHUNKS_IN_RETENTION);
-            self.chunks.push_back(Chunk { begin: self.end, lines });
+            let (begin, lines_before) = (self.end, self.lines);
+            self.chunks.push_back(Chunk { begin, lines_before, lines, marks: Vec::new() });
         }
         self.chunks.back_mut().expect("a chunk was just seen or added")
     }
@@ -153,6 +204,11 @@ impl Transcript {
             self.chunks.pop_front();
         }
     }
+}
+
+/// The length of the first line, with its newline.
+fn line_length(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|&byte| byte == b'\n').map(|newline| newline + 1)
 }
 
 /// A distance within the retained bytes, which fit into memory by construction. Larger ones saturate.
@@ -233,6 +289,35 @@ mod tests {
         assert_eq!(log.end() - log.lines_before(log.end(), 99), 990);
         assert_eq!(log.end() - log.lines_before(log.end(), 1_000), 1_000);
         assert_eq!(log.end() - log.lines_before(log.end(), 101), 1_000);
+    }
+
+    #[test]
+    fn a_line_is_found_by_its_number_and_missing_ones_are_counted() {
+        let mut log = Transcript::new(4_000);
+        let mut begins = Vec::new();
+        for number in 0..2_000 {
+            begins.push(log.append(format!("line {number}")));
+        }
+        let retained = begins.partition_point(|&begin| begin < log.begin());
+        assert!(retained > 0);
+        for (lines, &begin) in begins.iter().enumerate() {
+            let expected =
+                if lines < retained { (log.begin(), (retained - lines) as u64) } else { (begin, 0) };
+            assert_eq!(log.position_after(lines as u64), expected, "{lines}");
+        }
+        assert_eq!(log.lines(), 2_000);
+        assert_eq!(log.position_after(2_000), (log.end(), 0));
+        assert_eq!(log.position_after(9_999), (log.end(), 0), "whatever a client says");
+        assert_eq!(Transcript::new(4_000).position_after(0), (0, 0));
+    }
+
+    #[test]
+    fn the_next_line_begins_at_the_cursor_or_after_the_line_that_it_is_in() {
+        let mut log = Transcript::new(1_024);
+        log.append("one");
+        log.append("two");
+        let next: Vec<_> = (0..=log.end()).map(|cursor| log.next_line(cursor)).collect();
+        assert_eq!(next, [0, 4, 4, 4, 4, 8, 8, 8, 8]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A connection until it belongs to a member: nickname, password, or the reason why not.
+//! A connection until it belongs to a member: nickname, password, session, or the reason why not.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,22 +8,43 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, warn};
 
-use super::admission::{Attempt, Place, RateLimiter};
+use super::admission::{Attempt, Place};
 use super::connection::{Connection, Ending};
 use super::hub::Hub;
 use super::limits::{NICKNAME_ATTEMPTS, PASSWORD_WAIT_LONGEST};
 use super::member::Member;
+use super::resume::NotResumed;
+use super::session::{Session, close};
 use crate::net::{Peer, Stream};
 use crate::protocol::{
-    Framing, LINE_BYTES, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Password, Refusal,
+    Framing, LINE_BYTES, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Password, Refusal, Resume,
 };
-use crate::room::MemberId;
+use crate::room::Attachment;
 
-/// Makes the connection a member, or tells it why not.
-pub(super) async fn admit<S: Stream>(
+/// Makes a connection the session of a member, or tells it why not, and closes it.
+pub(super) async fn admit<S: Stream>(stream: S, peer: SocketAddr, hub: Arc<Hub<S>>) -> Option<Session<S>> {
+    let mut connection = Connection::new(stream, peer);
+    debug!(%peer, "accepted");
+    // Counted here and not where it was accepted: by now every session that was started before has
+    // noticed whether its peer is gone already.
+    let (mut place, refusal) = hub.places.enter(peer.ip(), hub.limits());
+    let admitted = match refusal {
+        Some(refusal) => Err(turn_away(&mut connection, &hub, &place, refusal).await),
+        None => shake_hands(&mut connection, &hub, &mut place).await,
+    };
+    match admitted {
+        Ok(member) => return Some(Session { connection, member, hub, place }),
+        Err(Ending::InOrder) => close(&mut connection, &place).await,
+        Err(Ending::Broken) => {}
+    }
+    debug!(%peer, "closed");
+    None
+}
+
+async fn shake_hands<S: Stream>(
     connection: &mut Connection<S>,
     hub: &Hub<S>,
-    place: &mut Place<'_>,
+    place: &mut Place,
 ) -> Result<Member, Ending> {
     let deadline = Instant::now() + hub.limits().registration_timeout;
     let gives_way = place.gives_way();
@@ -43,17 +64,17 @@ pub(super) async fn admit<S: Stream>(
             Err(tokio::select! {
                 biased;
                 () = place.gives_way() => Ending::Broken,
-                ending = Box::pin(part(connection, hub, unregistered, awaited, refused)) => ending,
+                ending = part(connection, hub, unregistered, awaited, refused) => ending,
             })
         }
     }
 }
 
 /// Tells somebody why there is no place for it.
-pub(super) async fn turn_away<S: Stream>(
+async fn turn_away<S: Stream>(
     connection: &mut Connection<S>,
     hub: &Hub<S>,
-    place: &Place<'_>,
+    place: &Place,
     refusal: Refusal,
 ) -> Ending {
     log_refusal(hub, connection.peer, "", refusal);
@@ -65,10 +86,10 @@ pub(super) async fn turn_away<S: Stream>(
     }
 }
 
-struct Handshake<'a, 'hub, S> {
+struct Handshake<'a, S> {
     connection: &'a mut Connection<S>,
     hub: &'a Hub<S>,
-    place: &'a mut Place<'hub>,
+    place: &'a mut Place,
     /// The answer that it is waiting for.
     awaited: Awaited,
     /// The client must have answered by then. It is extended while the client waits for the server.
@@ -77,18 +98,26 @@ struct Handshake<'a, 'hub, S> {
     refused: bool,
 }
 
-impl<S: Stream> Handshake<'_, '_, S> {
+impl<S: Stream> Handshake<'_, S> {
     /// Asks for a nickname until one is accepted, which also decides the framing, and after the first valid
-    /// one for the password of the room.
+    /// one for the password of the room. A client that has a session may ask to go on with that instead.
     async fn register(&mut self) -> Result<Member, Unregistered> {
         self.send(NICKNAME_REQUEST).await?;
         let mut password = self.hub.password();
         let mut attempts_left = NICKNAME_ATTEMPTS;
+        let mut has_tried = false;
         loop {
-            attempts_left -= 1;
             let answer = self.answer(Awaited::Nickname).await?;
-            let considered = Box::pin(self.consider(answer, &mut password, attempts_left > 0)).await;
-            if let Some(member) = considered? {
+            // Only once: a token that was refused is no better the second time.
+            let resumes = !has_tried && self.asks_to_resume(&answer);
+            has_tried |= resumes;
+            let member = if resumes {
+                self.resume(&answer.unwrap_or_default()).await?
+            } else {
+                attempts_left -= 1;
+                self.consider(answer, &mut password, attempts_left > 0).await?
+            };
+            if let Some(member) = member {
                 return Ok(member);
             }
         }
@@ -112,7 +141,7 @@ impl<S: Stream> Handshake<'_, '_, S> {
             self.ask_password(&wanted, password).await?;
         }
         match chosen.and_then(|nickname| Ok((self.join(&nickname)?, nickname))) {
-            Ok((id, nickname)) => {
+            Ok((attachment, nickname)) => {
                 debug!(peer = %self.connection.peer, ?framing, "registered");
                 if framing == Framing::Report {
                     self.connection.decoder.set_report_prefix(&format!("{wanted}: "));
@@ -120,7 +149,7 @@ impl<S: Stream> Handshake<'_, '_, S> {
                 // Usually they are the same, and then the text is shared.
                 let chosen = Arc::from(nickname);
                 let chosen = if *wanted == *chosen { chosen } else { wanted.into() };
-                Ok(Some(Member { id, chosen, pings: false, rate_limiter: RateLimiter::full(Instant::now()) }))
+                Ok(Some(Member::new(attachment, chosen)))
             }
             Err(Refusal::Full) => Err(self.refuse("", Refusal::Full)),
             Err(refusal) => {
@@ -136,9 +165,61 @@ impl<S: Stream> Handshake<'_, '_, S> {
     }
 
     /// Joins the room, if there is a place in it.
-    fn join(&mut self, nickname: &Nickname) -> Result<MemberId, Refusal> {
+    fn join(&mut self, nickname: &Nickname) -> Result<Attachment, Refusal> {
         let Self { connection, hub, place, .. } = self;
-        place.become_member(hub.limits(), || hub.join(nickname, connection.peer, connection.outlet()))
+        let away = hub.away();
+        place.become_member(hub.limits(), away, || hub.join(nickname, connection.peer, connection.outlet()))
+    }
+
+    /// Whether the client does not answer with a nickname, but asks to go on with its session.
+    fn asks_to_resume(&self, answer: &Result<String, Refusal>) -> bool {
+        self.connection.decoder.framing() == Some(Framing::Lines)
+            && answer.as_ref().is_ok_and(|line| line.starts_with(Resume::COMMAND))
+    }
+
+    /// Goes on with a session. Otherwise says why not, and asks for a nickname.
+    async fn resume(&mut self, request: &str) -> Result<Option<Member>, Unregistered> {
+        self.connection.framing = Framing::Lines;
+        let not_resumed = match self.claim(request).await? {
+            Ok(request) => {
+                let Self { connection, hub, place, .. } = self;
+                match hub.resume(&request, connection.peer, connection.outlet()) {
+                    Ok((attachment, nickname)) => {
+                        place.come_back();
+                        return Ok(Some(Member::new(attachment, nickname.into())));
+                    }
+                    Err(not_resumed) => not_resumed,
+                }
+            }
+            Err(not_resumed) => not_resumed,
+        };
+        if let NotResumed::Refused(refusal) = not_resumed {
+            self.refuse(" a session", refusal);
+        }
+        self.send(&format!("{}\n{NICKNAME_REQUEST}\n", not_resumed.notice())).await?;
+        Ok(None)
+    }
+
+    /// Checks that a token is of a session. Guesses are slowed down like those of a password; a client that
+    /// counts in another log does not guess.
+    async fn claim(&mut self, request: &str) -> Result<Result<Resume, NotResumed>, Unregistered> {
+        let hub = self.hub;
+        if let Err(refusal) = hub.grants.offered_to(self.connection.peer) {
+            return Ok(Err(NotResumed::Refused(refusal)));
+        }
+        let Some(request) = Resume::parse(request) else {
+            return Ok(Err(NotResumed::Refused(Refusal::UnknownSession)));
+        };
+        if request.epoch != hub.grants.epoch() {
+            return Ok(Err(NotResumed::OtherLog));
+        }
+        Ok(match self.look_at(|| hub.knows(&request.token)).await? {
+            None => Ok(request),
+            Some(pause) => {
+                sleep(pause).await;
+                Err(NotResumed::Refused(Refusal::UnknownSession))
+            }
+        })
     }
 
     /// Asks for the password of the room, once. Before it is right, nothing is said about who is
@@ -152,26 +233,34 @@ impl<S: Stream> Handshake<'_, '_, S> {
         // The report's client knows no passwords: it sends the typed text as a message.
         let typed = answer.strip_prefix(&format!("{chosen}: ")).filter(|_| framing == Framing::Report);
         let given = typed.unwrap_or(&answer);
-        let came = Instant::now();
-        self.look_at(given, password).await?;
-        self.deadline += came.elapsed();
-        Ok(())
+        match self.look_at(|| password.is(given)).await? {
+            None => Ok(()),
+            Some(pause) => {
+                let refusal = Refusal::WrongPassword;
+                self.refuse("", refusal);
+                Err(Unregistered::Refused { refusal, told_after: pause })
+            }
+        }
     }
 
-    /// Checks a password, at once unless many from that address were wrong.
-    async fn look_at(&mut self, given: &str, password: &Password) -> Result<(), Unregistered> {
+    /// Checks a password or a token, at once unless many from that address were wrong. Returns the pause
+    /// before the answer if it is wrong. The wait for this is not the client's.
+    async fn look_at(&mut self, is_right: impl Fn() -> bool) -> Result<Option<Duration>, Unregistered> {
+        let came = Instant::now();
         let address = self.connection.peer.ip();
         let seconds = PASSWORD_WAIT_LONGEST.as_secs();
         let Some(turn) = self.hub.guesses.line_up(address, Instant::now()) else {
             return Err(self.refuse("", Refusal::TooManyWrongPasswords { seconds }));
         };
         loop {
-            match turn.attempt(Instant::now(), || password.is(given)) {
-                Attempt::Right => return Ok(()),
+            match turn.attempt(Instant::now(), &is_right) {
+                Attempt::Right => {
+                    self.deadline += came.elapsed();
+                    return Ok(None);
+                }
                 Attempt::Wrong(pause) => {
-                    let refusal = Refusal::WrongPassword;
-                    self.refuse("", refusal);
-                    return Err(Unregistered::Refused { refusal, told_after: pause });
+                    self.deadline += came.elapsed() + pause;
+                    return Ok(Some(pause));
                 }
                 Attempt::NotYet(wait) if self.stays(wait).await? => {}
                 Attempt::NotYet(_) => {

@@ -3,63 +3,70 @@
 //! A change of the room and the line of `server.log` that tells it happen in one critical section,
 //! so the order of the log is the order of the room. The lock is never held across an await.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Context;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use super::Config;
 use super::admission::{LoginThrottle, Places};
-use super::connection::{Connection, Delivered, Outlet, Status, write};
+use super::connection::{Connection, Outlet, Status};
 use super::decide::{Decision, decide};
+use super::grace::{Grants, Timers};
 use super::limits::{
-    ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, DELIVERIES_AT_ONCE, HANDLED_IN_RETENTION,
+    ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, HANDLED_IN_RETENTION, KEPT_PRIVATE_BYTES,
     Limits, PRIVATE_BYTES, STALLED_PATIENCE,
 };
 use super::member::Member;
 use super::report::{report, report_refusal};
 use super::stats::{Counters, Observed, Statistics};
 use crate::net::Stream;
-use crate::protocol::{Nickname, Notice, Password, Refusal};
-use crate::room::{DisconnectReason, Entry, MemberId, Outcome, Position, Reader, Readers, Room};
+use crate::protocol::{Nickname, Notice, Numbered, Password, Refusal};
+use crate::room::{Attachment, Entry, Kept, MemberId, Origin, Outcome, Position, Readers, Room};
 
 /// Everything that the sessions of a server share.
 pub(super) struct Hub<S> {
     state: Mutex<State<S>>,
     /// Somebody has something to read.
-    written: Notify,
+    pub(super) written: Notify,
     /// The room has ended.
     closing: Notify,
+    /// The timers of the sessions have changed.
+    pub(super) timed: Notify,
+    /// The sessions that it gives.
+    pub(super) grants: Grants,
     /// The places of the connections.
-    pub(super) places: Places,
+    pub(super) places: Arc<Places>,
     /// Slows down addresses that guess the password.
     pub(super) guesses: LoginThrottle,
     config: Config,
 }
 
-struct State<S> {
-    room: Room,
-    readers: Readers<Outlet<S>>,
-    walk: Walk,
+pub(super) struct State<S> {
+    pub(super) room: Room,
+    pub(super) readers: Readers<Outlet<S>>,
+    /// The private lines of sessions that have any.
+    pub(super) kept: BTreeMap<MemberId, Kept>,
+    pub(super) timers: Timers,
+    pub(super) walk: Walk,
     /// Readers to be served apart from the walk.
-    due: Vec<MemberId>,
-    counters: Counters,
-    history_lines: usize,
+    pub(super) due: Vec<Attachment>,
+    pub(super) counters: Counters,
 }
 
 /// The walk over all readers that follows each change of the transcript.
 #[derive(Default)]
-struct Walk {
+pub(super) struct Walk {
     /// Every reader was offered the transcript up to here.
-    offered: Position,
+    pub(super) offered: Position,
     /// The end of the walk that is under way, and the member whose turn is next.
-    under_way: Option<(Position, MemberId)>,
+    pub(super) under_way: Option<(Position, Attachment)>,
 }
 
 /// The result of handling the messages of one read.
@@ -76,20 +83,24 @@ pub(super) enum Handled {
 }
 
 impl<S: Stream> Hub<S> {
-    pub(super) fn new(config: Config) -> Self {
+    /// `encrypted`: so are all connections.
+    pub(super) fn new(config: Config, encrypted: bool) -> Self {
         let state = State {
             room: Room::new(config.limits.retention_bytes),
             readers: Readers::new(PRIVATE_BYTES),
+            kept: BTreeMap::new(),
+            timers: Timers::default(),
             walk: Walk::default(),
             due: Vec::new(),
             counters: Counters::default(),
-            history_lines: config.history_lines,
         };
         Self {
             state: Mutex::new(state),
             written: Notify::new(),
             closing: Notify::new(),
-            places: Places::default(),
+            timed: Notify::new(),
+            grants: Grants::new(config.sessions.clone(), encrypted),
+            places: Arc::default(),
             guesses: LoginThrottle::default(),
             config,
         }
@@ -109,16 +120,16 @@ impl<S: Stream> Hub<S> {
         nickname: &Nickname,
         peer: SocketAddr,
         outlet: Outlet<S>,
-    ) -> Result<MemberId, Refusal> {
+    ) -> Result<Attachment, Refusal> {
         let entry = Entry::Join { nickname: nickname.clone(), from: peer };
         self.change(|state| {
             let joining = state.room.transcript().end();
             match state.apply(&entry) {
-                Outcome::Joined(id) => {
-                    let cursor = state.room.transcript().lines_before(joining, state.history_lines);
-                    state.readers.add(id, cursor, outlet);
-                    state.tell(id, &Notice::Connected);
-                    Ok(id)
+                Outcome::Joined(attachment) => {
+                    let cursor = state.room.transcript().lines_before(joining, self.config.history_lines);
+                    state.readers.add(attachment, cursor, outlet);
+                    state.tell_connection(attachment, &Notice::Connected);
+                    Ok(attachment)
                 }
                 Outcome::Refused(refusal) => Err(refusal),
                 other => unreachable!("a joining comes to {other:?}"),
@@ -135,7 +146,7 @@ impl<S: Stream> Hub<S> {
         self.change(|state| {
             let end = state.room.transcript().end();
             let handled = loop {
-                if !state.readers.may_be_told_more(member.id) {
+                if !state.readers.may_be_told_more(member.attachment) {
                     break Handled::Slowed(ANSWERS_PAUSE);
                 }
                 let wait = member.rate_limiter.wait(rate, now);
@@ -147,7 +158,7 @@ impl<S: Stream> Hub<S> {
                 }
                 let Some(message) = decoder.next_message() else { break Handled::All };
                 member.rate_limiter.take(rate, now);
-                if state.handle(member, *peer, message).is_break() {
+                if state.handle(member, *peer, message, &self.grants).is_break() {
                     break Handled::Quit;
                 }
             };
@@ -157,21 +168,9 @@ impl<S: Stream> Hub<S> {
         })
     }
 
-    /// Tells everyone that a member is gone. It is still sent everything that came before.
-    pub(super) fn leave(&self, member: MemberId, reason: DisconnectReason) {
-        self.change(|state| {
-            let until = state.room.transcript().end();
-            if let Outcome::Left(_) = state.apply(&Entry::Leave { member, reason }) {
-                state.counters.count_eviction(reason);
-                state.readers.end(member, until);
-                state.due.push(member);
-            }
-        });
-    }
-
     /// Drops the lines that a member that has left could still read.
-    pub(super) fn forget(&self, member: MemberId) {
-        self.lock().readers.remove(member);
+    pub(super) fn forget(&self, attachment: Attachment) {
+        self.lock().readers.remove(attachment);
     }
 
     /// Ends the room: every member is told, and is sent everything that came before.
@@ -179,9 +178,9 @@ impl<S: Stream> Hub<S> {
         self.change(|state| {
             let until = state.room.transcript().end();
             let Outcome::Closed(members) = state.apply(&Entry::Close) else { return };
-            for (member, _) in members {
-                state.tell(member, &Notice::ShuttingDown);
-                state.readers.end(member, until);
+            for (attachment, _) in members {
+                state.tell_connection(attachment, &Notice::ShuttingDown);
+                state.readers.end(attachment, until);
             }
         });
         self.closing.notify_waiters();
@@ -194,36 +193,6 @@ impl<S: Stream> Hub<S> {
         if !self.lock().room.is_closed() {
             closing.await;
         }
-    }
-
-    /// Writes the members' lines to their sockets, for ever.
-    ///
-    /// One task does it for all, with one write for each member that is behind. A socket that takes
-    /// nothing is left to its session, which waits for it ([`Hub::poll_deliveries`]).
-    pub(super) async fn deliver(self: Arc<Self>) {
-        loop {
-            self.written.notified().await;
-            while self.lock().deliver() {
-                yield_now().await;
-            }
-        }
-    }
-
-    /// How the deliveries to a member are going: `Ready` while it takes what there is. A socket that
-    /// took nothing is offered the rest again, and wakes this task when it takes more.
-    pub(super) fn poll_deliveries(&self, id: MemberId, context: &Context<'_>) -> Status {
-        let State { room, readers, due, counters, .. } = &mut *self.lock();
-        let status = readers.visit_one(id, |reader| {
-            reader.outlet.session.clone_from(context.waker());
-            if let Status::Blocked(_) = reader.outlet.status
-                && let Delivered::Part = write(reader, room.transcript(), &mut counters.taken_bytes)
-            {
-                due.push(id);
-                self.written.notify_one();
-            }
-            reader.outlet.status
-        });
-        status.unwrap_or(Status::Ended(Ok(())))
     }
 
     /// Whether somebody who reads is more than half of the retention behind.
@@ -256,7 +225,7 @@ impl<S: Stream> Hub<S> {
     }
 
     /// Changes the room, and wakes the deliveries if there is something to write.
-    fn change<T>(&self, change: impl FnOnce(&mut State<S>) -> T) -> T {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State<S>) -> T) -> T {
         let mut state = self.lock();
         let begin = state.room.transcript().begin();
         let changed = change(&mut state);
@@ -269,7 +238,7 @@ impl<S: Stream> Hub<S> {
         changed
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<S>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<S>> {
         // A session that panics while it holds the lock leaves the room consistent: each change of it is
         // complete before the next begins.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -278,11 +247,12 @@ impl<S: Stream> Hub<S> {
 
 impl<S: Stream> Observed for Hub<S> {
     fn statistics(&self, connections: usize) -> Statistics {
-        let State { room, readers, counters, .. } = &*self.lock();
+        let State { room, readers, timers, counters, .. } = &*self.lock();
         let position_bytes = room.transcript().end();
         Statistics {
             connections,
-            members: room.nicknames().len(),
+            members: room.members().len(),
+            away: timers.away(),
             counters: counters.clone(),
             position_bytes,
             largest_lag_bytes: readers.largest_lag_bytes(position_bytes),
@@ -297,102 +267,88 @@ impl<S: Stream> State<S> {
         member: &mut Member,
         peer: SocketAddr,
         message: Result<&str, Refusal>,
+        grants: &Grants,
     ) -> ControlFlow<()> {
-        let may_be_told_more = |id| self.readers.may_be_told_more(id);
-        match decide(&self.room, may_be_told_more, member.id, &member.chosen, message) {
+        let Member { attachment, chosen, .. } = &*member;
+        let (number, line) = match message.and_then(Numbered::parse) {
+            Ok(Numbered { number, line }) => (number, Ok(line)),
+            Err(refusal) => (None, Err(refusal)),
+        };
+        let by = Origin { attachment: *attachment, number };
+        let may_be_told_more = |id| self.readers.may_be_told_more(self.room.attachment(id));
+        match decide(&self.room, may_be_told_more, by, chosen, line) {
+            Decision::Commit(entry) => {
+                match self.apply(&entry) {
+                    Outcome::Refused(refusal) => self.refuse(by.attachment, peer, refusal),
+                    Outcome::Whispered { from, to } => self.deliver_whisper(&entry, &from, &to),
+                    _ => {}
+                }
+                return ControlFlow::Continue(());
+            }
             Decision::Ignore => {}
             Decision::Answer(notice) => {
+                let is_heartbeat = matches!(notice, Notice::Pong(..)) && number.is_none();
                 member.pings |= matches!(notice, Notice::Pong(..));
-                let at = self.room.transcript().end();
-                self.readers.tell(member.id, at, &notice);
-                self.counters.count_deliveries(1);
-                self.due.push(member.id);
+                let notice = notice.to_string();
+                if is_heartbeat {
+                    self.tell_connection(by.attachment, &notice);
+                } else {
+                    self.tell(by.attachment.member, &notice);
+                }
             }
-            Decision::Refuse(refusal) => self.refuse(member.id, peer, refusal),
-            Decision::Commit(entry) => match self.apply(&entry) {
-                Outcome::Refused(refusal) => self.refuse(member.id, peer, refusal),
-                Outcome::Whispered { from, to } => self.deliver_whisper(&entry, &from, &to),
-                _ => {}
-            },
-            Decision::Quit => return ControlFlow::Break(()),
+            Decision::Refuse(refusal) => self.refuse(by.attachment, peer, refusal),
+            Decision::Begin => self.begin_session(by.attachment, peer, grants),
+            Decision::Quit => {
+                self.room.apply(&Entry::Note { by });
+                return ControlFlow::Break(());
+            }
+        }
+        if number.is_some() {
+            self.room.apply(&Entry::Note { by });
         }
         ControlFlow::Continue(())
     }
 
     /// Applies an entry to the room, and reports the outcome.
-    fn apply(&mut self, entry: &Entry<'_>) -> Outcome {
+    pub(super) fn apply(&mut self, entry: &Entry<'_>) -> Outcome {
         let end = self.room.transcript().end();
         let outcome = self.room.apply(entry);
         report(entry, &outcome);
         if self.room.transcript().end() != end {
             self.counters.lines += 1;
-            self.counters.count_deliveries(self.room.nicknames().len());
+            self.counters.count_deliveries(self.room.members().len());
         }
         outcome
     }
 
     fn deliver_whisper(&mut self, entry: &Entry<'_>, from: &Nickname, addressee: &Nickname) {
-        let Entry::Whisper { member, to, text } = entry else { return };
+        let Entry::Whisper { by, to, text } = entry else { return };
         self.tell(*to, &Notice::WhisperFrom(from, *text));
-        self.tell(*member, &Notice::WhisperTo(addressee, *text));
+        self.tell(by.attachment.member, &Notice::WhisperTo(addressee, *text));
     }
 
-    fn refuse(&mut self, member: MemberId, peer: SocketAddr, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, attachment: Attachment, peer: SocketAddr, refusal: Refusal) {
         self.counters.count_refusal(refusal.cause());
-        self.tell(member, &Notice::NotSent(refusal));
-        if let Some(nickname) = self.room.nickname(member) {
+        self.tell(attachment.member, &Notice::NotSent(refusal));
+        if let Some(nickname) = self.room.nickname(attachment.member) {
             report_refusal(nickname, peer, refusal);
         }
     }
 
-    /// Tells one member something, after everything that has been said so far.
-    fn tell(&mut self, id: MemberId, notice: &Notice<'_>) {
-        self.readers.tell(id, self.room.transcript().end(), notice);
+    /// Tells one member something, after everything that has been said so far. It is kept for a session.
+    fn tell(&mut self, member: MemberId, notice: &impl fmt::Display) {
+        if self.room.progress(member).is_some() {
+            let kept = self.kept.entry(member).or_default();
+            let at = self.room.transcript().end();
+            notice.to_string().lines().for_each(|line| kept.push(at, line, KEPT_PRIVATE_BYTES));
+        }
+        self.tell_connection(self.room.attachment(member), notice);
+    }
+
+    /// The same for something that is of no use in another connection.
+    pub(super) fn tell_connection(&mut self, attachment: Attachment, notice: &impl fmt::Display) {
+        self.readers.tell(attachment, self.room.transcript().end(), notice);
         self.counters.count_deliveries(1);
-        self.due.push(id);
-    }
-
-    fn has_something_to_deliver(&self) -> bool {
-        !self.due.is_empty()
-            || self.walk.under_way.is_some()
-            || self.walk.offered != self.room.transcript().end()
-    }
-
-    /// Serves the readers that are due, and up to [`DELIVERIES_AT_ONCE`] members of the walk. Returns whether
-    /// there is more to do.
-    fn deliver(&mut self) -> bool {
-        let State { room, readers, walk, due, counters, .. } = self;
-        let transcript = room.transcript();
-        let mut serve = |id, reader: &mut Reader<Outlet<S>>, due: &mut Vec<_>| {
-            if reader.outlet.status == Status::Ready
-                && write(reader, transcript, &mut counters.taken_bytes) == Delivered::Part
-            {
-                due.push(id);
-            }
-        };
-        let served = due.len();
-        for index in 0..served {
-            let id = due[index];
-            readers.visit_one(id, |reader| serve(id, reader, due));
-        }
-        due.drain(..served);
-        let (goal, next) = walk.under_way.unwrap_or((transcript.end(), MemberId::FIRST));
-        if goal != walk.offered {
-            match readers.visit(next, DELIVERIES_AT_ONCE, |id, reader| serve(id, reader, due)) {
-                Some(next) => walk.under_way = Some((goal, next)),
-                None => *walk = Walk { offered: goal, under_way: None },
-            }
-        }
-        self.has_something_to_deliver()
-    }
-
-    /// Blocked readers are not served, so nobody else would notice that the transcript has passed them.
-    fn drop_the_blocked_that_fell_behind(&mut self) {
-        let transcript = self.room.transcript();
-        self.readers.visit(MemberId::FIRST, usize::MAX, |_, reader| {
-            if matches!(reader.outlet.status, Status::Blocked(_)) && reader.has_fallen_behind(transcript) {
-                reader.outlet.end(Err(DisconnectReason::TooSlow));
-            }
-        });
+        self.due.push(attachment);
     }
 }

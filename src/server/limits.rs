@@ -62,6 +62,16 @@ pub const RETENTION_BYTES: usize = 8 * 1_024 * 1_024;
 /// How many bytes of private lines may wait for one member, apart from one more answer.
 pub const PRIVATE_BYTES: usize = 16 * 1_024;
 
+/// How many bytes of private lines are kept for a session: as many as may wait, and one more answer.
+pub const KEPT_PRIVATE_BYTES: usize = 2 * PRIVATE_BYTES;
+
+/// How long a session waits for another connection.
+pub const RESUME_GRACE: Duration = Duration::from_secs(120);
+
+/// How long a session that has ended is remembered, besides the bound of
+/// [`ENDED_SESSIONS`](crate::room::ENDED_SESSIONS): a client that comes late learns what was taken.
+pub const ENDED_SESSIONS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How often a member that does not take its answers is checked again before its next messages are handled.
 pub const ANSWERS_PAUSE: Duration = Duration::from_millis(5);
 

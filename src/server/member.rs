@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::admission::RateLimiter;
-use crate::room::MemberId;
+use crate::room::Attachment;
 
 /// The part of a member that its session keeps. The room has the rest.
 pub(super) struct Member {
-    pub(super) id: MemberId,
+    /// Its connection.
+    pub(super) attachment: Attachment,
     /// The nickname that it joined with, as it was typed: the report's client puts this in front of its
     /// messages for ever, whatever normalisation and `/nick` have made of it.
     pub(super) chosen: Arc<str>,
@@ -15,4 +18,10 @@ pub(super) struct Member {
     pub(super) pings: bool,
     /// How fast it may send.
     pub(super) rate_limiter: RateLimiter,
+}
+
+impl Member {
+    pub(super) fn new(attachment: Attachment, chosen: Arc<str>) -> Self {
+        Self { attachment, chosen, pings: false, rate_limiter: RateLimiter::full(Instant::now()) }
+    }
 }

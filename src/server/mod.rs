@@ -7,14 +7,18 @@
 mod admission;
 mod connection;
 mod decide;
+mod deliver;
+mod grace;
 mod handshake;
 mod hub;
 pub mod limits;
 mod member;
 mod report;
+mod resume;
 mod session;
 mod stats;
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use tokio::task::coop::unconstrained;
@@ -23,13 +27,15 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 pub use admission::Rate;
+pub use grace::{Randomness, Sessions};
 pub use limits::Limits;
-pub use stats::{Counters, Observer, Statistics};
+pub use stats::{Counters, Observer, SessionCounters, Statistics};
 
-use crate::net::{Listener, explain, is_of_one_connection};
+use crate::net::{Listener, Stream, explain, is_of_one_connection};
 use crate::protocol::Password;
 use hub::Hub;
 use limits::{ACCEPT_ERRORS_WITHOUT_PAUSE, ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST};
+use session::Session;
 use stats::Observed;
 
 /// The configuration of a server, apart from the address it listens on.
@@ -39,6 +45,8 @@ pub struct Config {
     pub history_lines: usize,
     /// The password that newcomers are asked for, if any.
     pub password: Option<Password>,
+    /// The sessions that it gives, if any.
+    pub sessions: Option<Sessions>,
     /// The bounds that it keeps.
     pub limits: Limits,
 }
@@ -71,61 +79,90 @@ impl Server {
     pub async fn run<L: Listener>(self, listener: L, shutdown: impl Future<Output = ()>) {
         let Self { config, observer } = self;
         let grace = config.limits.shutdown_grace;
-        let hub = Arc::new(Hub::<L::Stream>::new(config));
+        let hub = Arc::new(Hub::<L::Stream>::new(config, listener.is_encrypted()));
         observer.observe(Arc::downgrade(&hub) as Weak<dyn Observed>);
-        let (mut deliveries, mut sessions) = (JoinSet::new(), JoinSet::new());
+        let mut connections = Connections { hub, handshakes: JoinSet::new(), sessions: JoinSet::new() };
+        let mut services = JoinSet::new();
         // Deliveries bound their own turns. With tokio's budget used up, a ready socket would look full.
-        deliveries.spawn(unconstrained(Arc::clone(&hub).deliver()));
+        services.spawn(unconstrained(Arc::clone(&connections.hub).deliver()));
+        services.spawn(Arc::clone(&connections.hub).expire_sessions());
         info!(event = "start", "Server started");
 
         tokio::select! {
             biased;
             () = shutdown => {}
-            () = accept_connections(listener, &hub, &mut sessions) => {}
-            ended = deliveries.join_next() => pass_on_panic(ended),
+            () = accept_connections(listener, &mut connections) => {}
+            ended = services.join_next() => pass_on_panic(ended),
         }
 
-        hub.close();
-        let drained = async {
-            while let Some(ended) = sessions.join_next().await {
-                report_panic(&ended);
-            }
-        };
+        connections.hub.close();
+        let drained = async { while connections.next_change().await {} };
         let ended_in_time = tokio::select! {
             biased;
             drained = timeout(grace, drained) => drained.is_ok(),
-            ended = deliveries.join_next() => { pass_on_panic(ended); false },
+            ended = services.join_next() => { pass_on_panic(ended); false },
         };
         if !ended_in_time {
-            debug!("{} connections were still open at the end of the grace", sessions.len());
-            sessions.shutdown().await;
+            debug!("{} connections were still open at the end of the grace", connections.len());
+            connections.shutdown().await;
         }
         info!(event = "stop", "Server stopped");
     }
 }
 
-/// Accepts connections for ever, and only starts their sessions.
-async fn accept_connections<L: Listener>(
-    mut listener: L,
-    hub: &Arc<Hub<L::Stream>>,
-    sessions: &mut JoinSet<()>,
-) {
+/// The tasks of all connections. The memory of a handshake is free again when its session begins.
+struct Connections<S: Stream> {
+    hub: Arc<Hub<S>>,
+    handshakes: JoinSet<Option<Session<S>>>,
+    sessions: JoinSet<()>,
+}
+
+impl<S: Stream> Connections<S> {
+    /// Begins to shake hands with a client.
+    fn begin(&mut self, stream: S, peer: SocketAddr) {
+        self.handshakes.spawn(handshake::admit(stream, peer, Arc::clone(&self.hub)));
+    }
+
+    /// Waits until a connection ends or becomes a session. Returns false if there are none.
+    async fn next_change(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            Some(admitted) = self.handshakes.join_next() => match admitted {
+                Ok(Some(session)) => drop(self.sessions.spawn(session.run())),
+                Ok(None) => {}
+                Err(error) => report_panic(&error),
+            },
+            Some(ended) = self.sessions.join_next() => ended.unwrap_or_else(|error| report_panic(&error)),
+            else => return false,
+        }
+        true
+    }
+
+    fn len(&self) -> usize {
+        self.handshakes.len() + self.sessions.len()
+    }
+
+    async fn shutdown(&mut self) {
+        self.handshakes.shutdown().await;
+        self.sessions.shutdown().await;
+    }
+}
+
+/// Accepts connections for ever, and only starts their handshakes.
+async fn accept_connections<L: Listener>(mut listener: L, connections: &mut Connections<L::Stream>) {
     let mut pause = ACCEPT_PAUSE;
     let mut errors_without_pause = 0;
     loop {
         let accepted = tokio::select! {
             biased;
-            Some(ended) = sessions.join_next() => {
-                report_panic(&ended);
-                continue;
-            }
+            true = connections.next_change() => continue,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 (pause, errors_without_pause) = (ACCEPT_PAUSE, 0);
-                // The session checks whether there is a place for it.
-                sessions.spawn(session::run(stream, peer, Arc::clone(hub)));
+                // The handshake checks whether there is a place for it.
+                connections.begin(stream, peer);
             }
             // A connection that is already gone must not keep the next one waiting.
             Err(error)
@@ -156,10 +193,8 @@ fn pass_on_panic(ended: Option<Result<(), JoinError>>) {
 }
 
 /// A session that panicked has left the room by itself; here it is only logged.
-fn report_panic(ended: &Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
+fn report_panic(error: &JoinError) {
+    if error.is_panic() {
         error!(event = "panic", "A session ended by an internal error; the others go on");
     }
 }

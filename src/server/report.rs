@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use crate::net::Peer;
 use crate::protocol::{Broadcast, Nickname, Refusal};
-use crate::room::{DisconnectReason, Entry, Outcome};
+use crate::room::{DisconnectReason, Entry, Outcome, Resumed};
 
 /// Reports the outcome of an entry. Private messages are never logged.
 pub(super) fn report(entry: &Entry<'_>, outcome: &Outcome) {
@@ -25,7 +25,13 @@ pub(super) fn report(entry: &Entry<'_>, outcome: &Outcome) {
         (Entry::Rename { nickname, .. }, Outcome::Renamed(old)) => {
             info!(event = "rename", %nickname, formerly = %old, "{old} is now known as {nickname}");
         }
-        (Entry::Leave { reason, .. }, Outcome::Left(nickname)) => report_leave(nickname, *reason),
+        (Entry::Detach { reason, .. }, Outcome::Detached(nickname)) => {
+            info!(event = "detach", %nickname, reason = reason.cause(), "{nickname} lost connection{reason}");
+        }
+        (Entry::Resume { from, .. }, Outcome::Resumed(Resumed { nickname, .. })) => {
+            info!(event = "resume", %nickname, peer = %from, "{nickname} reconnected from {}", Peer(*from));
+        }
+        (_, Outcome::Left { nickname, reason, .. }) => report_leave(nickname, *reason),
         (Entry::Close, Outcome::Closed(members)) => {
             for (_, nickname) in members {
                 report_leave(nickname, DisconnectReason::ServerStopped);

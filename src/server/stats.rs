@@ -19,6 +19,8 @@ pub struct Statistics {
     pub connections: usize,
     /// The members of the room.
     pub members: usize,
+    /// Those of them whose sessions wait for a connection.
+    pub away: usize,
     /// Totals since the start.
     pub counters: Counters,
     /// How many bytes have ever been appended to the transcript.
@@ -37,10 +39,26 @@ pub struct Counters {
     pub deliveries: u64,
     /// Bytes that members' sockets have taken.
     pub taken_bytes: u64,
+    /// What has become of sessions.
+    pub sessions: SessionCounters,
     /// Members that were dropped, by cause.
     pub evictions: BTreeMap<&'static str, u64>,
     /// Nicknames, messages and connections that were refused, by cause.
     pub refusals: BTreeMap<&'static str, u64>,
+}
+
+/// What has become of sessions that lost their connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionCounters {
+    /// Lost connections.
+    pub detached: u64,
+    /// Sessions that went on in another connection.
+    pub resumed: u64,
+    /// Sessions that did not in time.
+    pub expired: u64,
+    /// Lines that were sent again because a client had missed them.
+    pub replayed_lines: u64,
 }
 
 /// The reasons that are the server's doing, not the member's or the network's.
@@ -62,8 +80,8 @@ impl Observer {
     pub fn statistics(&self) -> Statistics {
         let observed = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(server) = observed else { return Statistics::default() };
-        // Every session holds the server; so do the accept loop and the deliveries.
-        let connections = server.strong_count().saturating_sub(2);
+        // Every connection holds the server; so do the accept loop, the deliveries and the timers.
+        let connections = server.strong_count().saturating_sub(3);
         server.upgrade().map_or_else(Statistics::default, |server| server.statistics(connections))
     }
 
@@ -95,6 +113,7 @@ impl Default for Counters {
             lines: 0,
             deliveries: 0,
             taken_bytes: 0,
+            sessions: SessionCounters::default(),
             evictions: EVICTIONS.iter().map(|reason| (reason.cause(), 0)).collect(),
             refusals: BTreeMap::new(),
         }

@@ -38,8 +38,8 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "skips the drain",
         mistakes: &[Mistake {
-            right: "state.readers.end(member, until);\n                state.due.push(member);",
-            wrong: "state.readers.remove(member);",
+            right: "state.readers.end(attachment, until);\n            state.due.push(attachment);",
+            wrong: "state.readers.remove(attachment);",
         }],
         caught_by: CaughtBy {
             test: SWEEP,
@@ -49,10 +49,7 @@ pub const BROKEN: &[Broken] = &[
     },
     Broken {
         name: "lets chance choose between hearing and sending",
-        mistakes: &[Mistake {
-            right: "biased;\n            reason = self.listen(",
-            wrong: "reason = self.listen(",
-        }],
+        mistakes: &[Mistake { right: "biased;\n            reason = listen(", wrong: "reason = listen(" }],
         caught_by: CaughtBy {
             test: "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
             seeds: 100,
@@ -86,7 +83,7 @@ pub const BROKEN: &[Broken] = &[
         mistakes: &[
             Mistake {
                 right: "Handled::All => {}",
-                wrong: "Handled::All => Box::pin(self.hub.wait_for_the_slowest()).await,",
+                wrong: "Handled::All => Box::pin(hub.wait_for_the_slowest()).await,",
             },
             Mistake {
                 right: "/// Slows a sender down",
@@ -126,11 +123,11 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "says the unfinished last line of a connection that broke",
         mistakes: &[Mistake {
-            right: "Ok(Ok(false)) => return DisconnectReason::Quit,",
+            right: "Ok(Ok(false)) => return DisconnectReason::Closed,",
             wrong: "Ok(Ok(false)) => {
-                self.connection.decoder.push(b\"\\n\");
-                self.hub.handle_messages(self.member, self.connection);
-                return DisconnectReason::Quit;
+                connection.decoder.push(b\"\\n\");
+                hub.handle_messages(member, connection);
+                return DisconnectReason::Closed;
             }",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "nothing is said that nobody said" },
@@ -138,12 +135,11 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps a member whose connection was reset",
         mistakes: &[Mistake {
-            right: "membership.hub.leave(membership.id, reason);",
+            right: "hub.part(attachment, reason);",
             wrong: "if reason == DisconnectReason::Reset {
-        std::mem::forget(membership);
-        return Ending::Broken;
-    }
-        membership.hub.leave(membership.id, reason);",
+            return Ending::Broken;
+        }
+        hub.part(attachment, reason);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "the roster equals the live members" },
     },
@@ -158,8 +154,8 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "never drops a member that takes nothing",
         mistakes: &[Mistake {
-            right: "membership.hub.limits().write_timeout",
-            wrong: "membership.hub.limits().write_timeout * 100",
+            right: "hub.limits().write_timeout, writable",
+            wrong: "hub.limits().write_timeout * 100, writable",
         }],
         caught_by: CaughtBy {
             test: SWEEP,

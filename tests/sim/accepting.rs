@@ -72,4 +72,8 @@ impl Listener for VanishingListener {
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.listener.local_address()
     }
+
+    fn is_encrypted(&self) -> bool {
+        self.listener.is_encrypted()
+    }
 }

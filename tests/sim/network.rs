@@ -125,6 +125,10 @@ impl Listener for SimulatedListener {
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
+
+    fn is_encrypted(&self) -> bool {
+        false
+    }
 }
 
 pub struct SimulatedStream {

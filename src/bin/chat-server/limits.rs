@@ -6,9 +6,9 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use commonroom::server::limits::{
     BURST_MESSAGES, CONNECTIONS, CONNECTIONS_PER_ADDRESS, MESSAGES_PER_SECOND, PING_TIMEOUT,
-    REGISTRATION_TIMEOUT, RETENTION_BYTES, SHUTDOWN_GRACE, WRITE_TIMEOUT,
+    REGISTRATION_TIMEOUT, RESUME_GRACE, RETENTION_BYTES, SHUTDOWN_GRACE, WRITE_TIMEOUT,
 };
-use commonroom::server::{Limits, Rate};
+use commonroom::server::{Limits, Randomness, Rate, Sessions};
 
 /// The longest timeout: a day.
 const SECONDS: std::ops::RangeInclusive<u64> = 1..=24 * 60 * 60;
@@ -49,6 +49,15 @@ pub struct LimitArguments {
     #[arg(long, env = "CHAT_PING_TIMEOUT", value_name = "SECONDS", default_value_t = PING_TIMEOUT.as_secs(), value_parser = seconds())]
     ping_timeout: u64,
 
+    /// How long a member whose connection is lost stays in the room, to come back without a word; 0 is not at all
+    #[arg(long, env = "CHAT_RESUME_GRACE", value_name = "SECONDS", default_value_t = RESUME_GRACE.as_secs(), value_parser = RangedU64ValueParser::<u64>::new().range(0..=*SECONDS.end()))]
+    resume_grace: u64,
+
+    /// Let members come back over connections that are neither encrypted nor on this machine, too: whoever can
+    /// read those can speak in their names
+    #[arg(long, env = "CHAT_RESUME_PLAINTEXT")]
+    resume_plaintext: bool,
+
     /// How much of what was said is kept for those who are behind
     #[arg(long, env = "CHAT_RETENTION", value_name = "MIB", default_value_t = RETENTION_BYTES / BYTES_IN_MEBIBYTE, value_parser = mebibytes())]
     retention: usize,
@@ -59,6 +68,14 @@ pub struct LimitArguments {
 }
 
 impl LimitArguments {
+    pub fn sessions(&self) -> Sessions {
+        // The source was tried when the server began, and does not fail after that.
+        let randomness =
+            Randomness::new(|bytes| getrandom::fill(bytes).expect("the system has random bytes"));
+        let grace = Duration::from_secs(self.resume_grace);
+        Sessions { grace, plaintext: self.resume_plaintext, randomness }
+    }
+
     pub fn limits(&self) -> Limits {
         Limits {
             connections: self.max_clients,

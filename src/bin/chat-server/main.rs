@@ -128,6 +128,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         .build()
         .map_err(|error| format!("cannot start: {}", explain(&error)))?;
     let password = password_file::load(arguments.password_file.as_deref())?;
+    getrandom::u32().map_err(|error| format!("cannot get random bytes from the system: {error}"))?;
     match (&arguments.tls_cert, &arguments.tls_key) {
         (Some(certificate), Some(key)) => {
             let identity = Identity::load(certificate, key).map_err(|error| error.to_string())?;
@@ -164,8 +165,12 @@ async fn serve_until_signalled<N: Bind>(
         say(&stderr.handle(), &too_few_descriptors(arguments.limits.max_clients, maximum));
     }
     print_line(&stdout.handle(), &format!("Server running on {address}"));
-    let server =
-        Server::new(Config { history_lines: arguments.history, password, limits: arguments.limits.limits() });
+    let server = Server::new(Config {
+        history_lines: arguments.history,
+        password,
+        sessions: Some(arguments.limits.sessions()),
+        limits: arguments.limits.limits(),
+    });
     if let Some((listener, address)) = scraped {
         say(&stderr.handle(), &format!("metrics on http://{address}/metrics"));
         tokio::spawn(metrics::serve(listener, server.observer()));
@@ -278,6 +283,10 @@ impl<L: Listener> Listener for Announcing<L> {
 
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.listener.local_address()
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.listener.is_encrypted()
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use commonroom::net::{Listener, Stream};
-use commonroom::server::Observer;
+use commonroom::server::{Observer, SessionCounters};
 
 /// How many connections may request metrics at the same time. Beyond that the oldest is closed, so that
 /// unfinished requests keep nobody out.
@@ -131,9 +131,11 @@ impl Collector for Observed {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut metrics = Encoder(encoder);
         let now = self.0.statistics();
-        let (connections, members) = (now.connections as u64, now.members as u64);
+        let (connections, members, away) = (now.connections as u64, now.members as u64, now.away as u64);
         metrics.gauge("connections", "Connections that are open, members or not", None, connections)?;
         metrics.gauge("members", "Members in the room", None, members)?;
+        metrics.gauge("away", "Members without a connection, who may come back", None, away)?;
+        metrics.sessions(now.counters.sessions)?;
         metrics.counter("lines", "Lines that were for everyone", None, now.counters.lines)?;
         let deliveries = now.counters.deliveries;
         metrics.counter(
@@ -168,6 +170,14 @@ impl Encoder<'_> {
     fn counter(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> fmt::Result {
         let counter = ConstCounter::new(value);
         counter.encode(self.0.encode_descriptor(name, help, unit, MetricType::Counter)?)
+    }
+
+    fn sessions(&mut self, sessions: SessionCounters) -> fmt::Result {
+        self.counter("sessions_detached", "Connections that sessions have lost", None, sessions.detached)?;
+        self.counter("sessions_resumed", "Sessions that went on in another one", None, sessions.resumed)?;
+        self.counter("sessions_expired", "Sessions that did not in time", None, sessions.expired)?;
+        let replayed = sessions.replayed_lines;
+        self.counter("lines_replayed", "Lines that were sent again, since they were missed", None, replayed)
     }
 
     fn causes(&mut self, name: &str, help: &str, causes: &BTreeMap<&'static str, u64>) -> fmt::Result {

@@ -64,6 +64,10 @@ impl<L: Listener> Listener for TlsListener<L> {
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.listener.local_address()
     }
+
+    fn is_encrypted(&self) -> bool {
+        true
+    }
 }
 
 /// How a server proves its identity: a certificate and its private key.

@@ -37,8 +37,8 @@ struct Queue {
 }
 
 /// One connection's place. It is free again when this is dropped.
-pub(in crate::server) struct Place<'a> {
-    places: &'a Places,
+pub(in crate::server) struct Place {
+    places: Arc<Places>,
     address: Ipv6Addr,
     kind: Kind,
 }
@@ -59,7 +59,11 @@ impl Places {
     /// Gives a connection a place as a newcomer, or turns it away, and says why.
     ///
     /// A limit of 0 means no limit.
-    pub(in crate::server) fn enter(&self, address: IpAddr, limits: &Limits) -> (Place<'_>, Option<Refusal>) {
+    pub(in crate::server) fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        limits: &Limits,
+    ) -> (Place, Option<Refusal>) {
         // A dual-stack socket reports IPv4 addresses as IPv4-mapped IPv6 addresses.
         let address = match address.to_canonical() {
             IpAddr::V4(address) => address.to_ipv6_mapped(),
@@ -81,7 +85,7 @@ impl Places {
             *state.addresses.entry(address).or_default() += 1;
             Kind::Newcomer(state.newcomers.enter(free.saturating_add(NEWCOMERS)))
         };
-        (Place { places: self, address, kind }, refusal)
+        (Place { places: Arc::clone(self), address, kind }, refusal)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -90,24 +94,27 @@ impl Places {
     }
 }
 
-impl Place<'_> {
-    /// Makes a member of a newcomer if there is a place for one, and if `join` lets it in.
+impl Place {
+    /// Makes a member of a newcomer if there is a place for one, and if `join` lets it in. Members that are
+    /// `away` have no connection, but keep their places.
     pub(in crate::server) fn become_member<T>(
         &mut self,
         limits: &Limits,
+        away: usize,
         join: impl FnOnce() -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let mut state = self.places.lock();
-        if is_reached(limits.connections, state.members) {
+        if is_reached(limits.connections, state.members + away) {
             return Err(Refusal::Full);
         }
         let joined = join()?;
-        if let Kind::Newcomer(ticket) = &self.kind {
-            state.newcomers.leave(ticket);
-            state.members += 1;
-            self.kind = Kind::Member;
-        }
+        state.let_in(&mut self.kind);
         Ok(joined)
+    }
+
+    /// Gives a newcomer the place of a member that it already is.
+    pub(in crate::server) fn come_back(&mut self) {
+        self.places.lock().let_in(&mut self.kind);
     }
 
     /// Gives the place up: from here on this connection is only told why.
@@ -133,13 +140,21 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.places.lock().leave(&self.kind, self.address);
     }
 }
 
 impl State {
+    fn let_in(&mut self, kind: &mut Kind) {
+        if let Kind::Newcomer(ticket) = kind {
+            self.newcomers.leave(ticket);
+            self.members += 1;
+            *kind = Kind::Member;
+        }
+    }
+
     fn leave(&mut self, kind: &Kind, address: Ipv6Addr) {
         match kind {
             Kind::Member => self.members -= 1,
@@ -196,7 +211,7 @@ mod tests {
         Limits { connections, connections_per_address, ..Limits::default() }
     }
 
-    fn gives_way(place: &Place<'_>) -> bool {
+    fn gives_way(place: &Place) -> bool {
         pin!(place.gives_way()).poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
     }
 
@@ -205,13 +220,13 @@ mod tests {
         (*members, newcomers.waiting.len(), turned_away.waiting.len(), addresses.values().sum())
     }
 
-    fn join(place: &mut Place<'_>, limits: &Limits) -> Result<(), Refusal> {
-        place.become_member(limits, || Ok(()))
+    fn join(place: &mut Place, limits: &Limits) -> Result<(), Refusal> {
+        place.become_member(limits, 0, || Ok(()))
     }
 
     #[test]
     fn an_address_has_a_bounded_number_of_places_and_each_is_free_again_when_it_is_left() {
-        let (places, limits) = (Places::default(), limits(10, 2));
+        let (places, limits) = (Arc::<Places>::default(), limits(10, 2));
         let (first, refused) = places.enter(address("10.0.0.1"), &limits);
         assert_eq!(refused, None);
         let (_second, refused) = places.enter(address("::ffff:10.0.0.1"), &limits);
@@ -226,7 +241,7 @@ mod tests {
 
     #[test]
     fn newcomers_take_no_places_of_members_and_the_oldest_gives_way() {
-        let (places, limits) = (Places::default(), limits(2, 0));
+        let (places, limits) = (Arc::<Places>::default(), limits(2, 0));
         let enter = || places.enter(address("::1"), &limits);
         let mut newcomers: Vec<_> = (0..2 + NEWCOMERS).map(|_| enter().0).collect();
         assert!(!newcomers.iter().any(gives_way));
@@ -237,7 +252,7 @@ mod tests {
         let [third, second, first] = [(); 3].map(|()| newcomers.pop().unwrap());
         let [mut first, mut second, mut third] = [first, second, third];
         assert_eq!(join(&mut first, &limits), Ok(()));
-        let taken = second.become_member::<()>(&limits, || Err(Refusal::NicknameTaken));
+        let taken = second.become_member::<()>(&limits, 0, || Err(Refusal::NicknameTaken));
         assert_eq!(taken, Err(Refusal::NicknameTaken));
         assert_eq!(join(&mut third, &limits), Ok(()), "a newcomer that was refused has taken no place");
         assert_eq!(join(&mut second, &limits), Err(Refusal::Full));
@@ -251,8 +266,18 @@ mod tests {
     }
 
     #[test]
+    fn members_that_are_away_keep_their_places_and_come_back_to_them() {
+        let (places, limits) = (Arc::<Places>::default(), limits(2, 0));
+        let [mut member, mut newcomer, mut back] = [(); 3].map(|()| places.enter(address("::1"), &limits).0);
+        join(&mut member, &limits).unwrap();
+        assert_eq!(newcomer.become_member(&limits, 1, || Ok(())), Err(Refusal::Full));
+        back.come_back();
+        assert_eq!(counts(&places), (2, 1, 0, 3));
+    }
+
+    #[test]
     fn the_oldest_that_is_turned_away_gives_way_to_the_next() {
-        let (places, limits) = (Places::default(), limits(1, 0));
+        let (places, limits) = (Arc::<Places>::default(), limits(1, 0));
         let (mut member, _) = places.enter(address("::1"), &limits);
         join(&mut member, &limits).unwrap();
         let turned_away: Vec<_> =
@@ -269,7 +294,7 @@ mod tests {
 
     #[test]
     fn without_a_limit_there_is_always_a_place() {
-        let (places, limits) = (Places::default(), limits(0, 0));
+        let (places, limits) = (Arc::<Places>::default(), limits(0, 0));
         let mut open: Vec<_> = (0..200).map(|_| places.enter(address("::1"), &limits)).collect();
         for (place, refused) in &mut open {
             assert_eq!(*refused, None);
@@ -287,15 +312,15 @@ mod tests {
             per_address in 1..4_usize,
             steps in proptest::collection::vec((0..6_u8, any::<prop::sample::Index>()), 0..200),
         ) {
-            let (places, limits) = (Places::default(), limits(connections, per_address));
-            let mut open: Vec<Place<'_>> = Vec::new();
+            let (places, limits) = (Arc::<Places>::default(), limits(connections, per_address));
+            let mut open: Vec<Place> = Vec::new();
             for (what, index) in steps {
                 let index = if open.is_empty() { 0 } else { index.index(open.len()) };
                 match (what, open.get_mut(index)) {
                     (0, Some(_)) => drop(open.swap_remove(index)),
                     (1, Some(place)) => drop(join(place, &limits)),
                     (2, Some(place)) => {
-                        let refused = place.become_member::<()>(&limits, || Err(Refusal::NicknameTaken));
+                        let refused = place.become_member::<()>(&limits, 0, || Err(Refusal::NicknameTaken));
                         prop_assert!(refused.is_err());
                     }
                     (3, Some(place)) => place.turn_away(),

@@ -51,6 +51,10 @@ impl<L: Listener> Listener for Panicking<L> {
     fn local_address(&self) -> io::Result<SocketAddr> {
         self.0.local_address()
     }
+
+    fn is_encrypted(&self) -> bool {
+        self.0.is_encrypted()
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Panicking<S> {

@@ -1,0 +1,165 @@
+//! Sessions: the members that outlive their connections, and what was taken of their lines.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{Attachment, DisconnectReason, MemberId, Origin};
+use crate::protocol::{SecretHash, SessionId, Token};
+
+/// How many sessions that have ended are remembered, so that a client that comes too late learns how many of
+/// its lines were taken.
+pub const ENDED_SESSIONS: usize = 10_000;
+
+/// The sessions of a room. A member without one takes no memory here.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    by_member: BTreeMap<MemberId, Session>,
+    members: BTreeMap<SessionId, MemberId>,
+    ended: BTreeMap<SessionId, Ended>,
+    /// In the order of their ends.
+    in_order: VecDeque<SessionId>,
+}
+
+#[derive(Debug)]
+struct Session {
+    id: SessionId,
+    secret: SecretHash,
+    /// The number of its connection, the present one or the last.
+    attachment: u32,
+    taken: u64,
+    /// Why it has no connection, while it has none.
+    away: Option<DisconnectReason>,
+}
+
+#[derive(Debug)]
+struct Ended {
+    secret: SecretHash,
+    taken: u64,
+}
+
+/// What a token is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is of a session that goes on over this connection, or has lost it.
+    Of(Attachment),
+    /// It is of a session that has ended, of which this many lines were taken.
+    Ended {
+        /// The number of the last line that was taken.
+        taken: u64,
+    },
+    /// It is of no session that is known.
+    Unknown,
+}
+
+impl Sessions {
+    /// Gives a member a session. Returns false if it has one, or if there is one of this number.
+    pub(super) fn begin(&mut self, member: MemberId, id: SessionId, secret: SecretHash) -> bool {
+        if self.by_member.contains_key(&member) || self.members.contains_key(&id) {
+            return false;
+        }
+        self.members.insert(id, member);
+        self.by_member.insert(member, Session { id, secret, attachment: 0, taken: 0, away: None });
+        true
+    }
+
+    /// The connection of a member, the present one or the last.
+    pub(super) fn attachment(&self, member: MemberId) -> Attachment {
+        let number = self.by_member.get(&member).map_or(0, |session| session.attachment);
+        Attachment { member, number }
+    }
+
+    /// Whether nothing that was taken has come from here with that number or a later one.
+    pub(super) fn is_news(&self, by: Origin) -> bool {
+        match (self.by_member.get(&by.attachment.member), by.number) {
+            (None, number) => by.attachment.number == 0 && number.is_none(),
+            (Some(session), number) => {
+                session.attachment == by.attachment.number
+                    && number.is_none_or(|number| number > session.taken)
+            }
+        }
+    }
+
+    /// Takes note of a number, if it [`is_news`](Self::is_news).
+    pub(super) fn take(&mut self, by: Origin) -> bool {
+        let is_news = self.is_news(by);
+        if is_news
+            && let Some(number) = by.number
+            && let Some(session) = self.by_member.get_mut(&by.attachment.member)
+        {
+            session.taken = number;
+        }
+        is_news
+    }
+
+    /// The number of the last line that was taken from a member, if it has a session.
+    pub(super) fn taken(&self, member: MemberId) -> Option<u64> {
+        self.by_member.get(&member).map(|session| session.taken)
+    }
+
+    /// Whether a member has lost its connection.
+    pub(super) fn is_away(&self, member: MemberId) -> bool {
+        self.by_member.get(&member).is_some_and(|session| session.away.is_some())
+    }
+
+    /// The session of this connection has lost it. Returns false if there is none, or it goes on in another.
+    pub(super) fn detach(&mut self, attachment: Attachment, reason: DisconnectReason) -> bool {
+        let session = self.by_member.get_mut(&attachment.member);
+        let Some(session) = session.filter(|session| session.attachment == attachment.number) else {
+            return false;
+        };
+        session.away.is_none() && session.away.replace(reason).is_none()
+    }
+
+    /// A session goes on in another connection, from which on nothing is taken from those before. Returns that
+    /// connection, and the number of the last line that was taken.
+    pub(super) fn resume(&mut self, id: SessionId) -> Option<(Attachment, u64)> {
+        let &member = self.members.get(&id)?;
+        let session = self.by_member.get_mut(&member)?;
+        session.attachment += 1;
+        session.away = None;
+        Some((Attachment { member, number: session.attachment }, session.taken))
+    }
+
+    /// The reason why this connection was lost, if the session still waits for another one.
+    pub(super) fn lost(&self, attachment: Attachment) -> Option<DisconnectReason> {
+        let session = self.by_member.get(&attachment.member)?;
+        session.away.filter(|_| session.attachment == attachment.number)
+    }
+
+    /// Ends the session of a member, if it has one, and remembers what was taken.
+    pub(super) fn end(&mut self, member: MemberId) -> Option<SessionId> {
+        let Session { id, secret, taken, .. } = self.by_member.remove(&member)?;
+        self.members.remove(&id);
+        self.ended.insert(id, Ended { secret, taken });
+        self.in_order.push_back(id);
+        if self.in_order.len() > ENDED_SESSIONS
+            && let Some(oldest) = self.in_order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+        Some(id)
+    }
+
+    /// Forgets a session that has ended. They are forgotten in the order in which they ended.
+    pub(super) fn forget(&mut self, id: SessionId) {
+        if self.in_order.front() == Some(&id) {
+            self.in_order.pop_front();
+            self.ended.remove(&id);
+        }
+    }
+
+    /// What a token is good for. The secret is compared in constant time.
+    pub(super) fn claim(&self, token: &Token) -> Claim {
+        if let Some((&member, session)) =
+            self.members.get(&token.id()).and_then(|member| self.by_member.get_key_value(member))
+        {
+            if session.secret.is_of(token) {
+                return Claim::Of(Attachment { member, number: session.attachment });
+            }
+        } else if let Some(ended) = self.ended.get(&token.id())
+            && ended.secret.is_of(token)
+        {
+            return Claim::Ended { taken: ended.taken };
+        }
+        Claim::Unknown
+    }
+}

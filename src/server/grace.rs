@@ -1,0 +1,201 @@
+//! The sessions that a server gives: under what conditions, and for how long they wait for a connection.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::protocol::{LogEpoch, Refusal, SECRET_BYTES, SessionId, Token};
+use crate::room::{Attachment, MemberId};
+
+/// The source of a server's tokens. Whoever can guess its bytes can speak as any member.
+#[derive(Clone)]
+pub struct Randomness(Arc<Fill>);
+
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
+
+/// How a server gives sessions.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    /// How long a session waits for a connection: usually [`RESUME_GRACE`](super::limits::RESUME_GRACE).
+    pub grace: Duration,
+    /// Gives sessions over connections that are neither encrypted nor local, too: anybody on the way can
+    /// read the token.
+    pub plaintext: bool,
+    /// Where tokens come from.
+    pub randomness: Randomness,
+}
+
+impl Randomness {
+    /// `fill` fills a buffer with random bytes: those of the operating system in production, of a seed in a
+    /// simulation.
+    pub fn new(fill: impl Fn(&mut [u8]) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(fill))
+    }
+
+    fn bytes<const COUNT: usize>(&self) -> [u8; COUNT] {
+        let mut bytes = [0; COUNT];
+        (self.0)(&mut bytes);
+        bytes
+    }
+}
+
+impl fmt::Debug for Randomness {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Randomness")
+    }
+}
+
+/// The sessions of one server.
+#[derive(Debug)]
+pub(super) struct Grants {
+    sessions: Option<Sessions>,
+    encrypted: bool,
+    epoch: LogEpoch,
+}
+
+impl Grants {
+    /// `encrypted`: so are all connections.
+    pub(super) fn new(sessions: Option<Sessions>, encrypted: bool) -> Self {
+        let sessions = sessions.filter(|sessions| !sessions.grace.is_zero());
+        let epoch = sessions.as_ref().map_or(0, |sessions| u64::from_be_bytes(sessions.randomness.bytes()));
+        Self { sessions, encrypted, epoch: LogEpoch(epoch) }
+    }
+
+    /// The log that lines are counted in.
+    pub(super) fn epoch(&self) -> LogEpoch {
+        self.epoch
+    }
+
+    /// The conditions for a client that connects from here.
+    pub(super) fn offered_to(&self, peer: SocketAddr) -> Result<&Sessions, Refusal> {
+        let sessions = self.sessions.as_ref().ok_or(Refusal::NoSessionsHere)?;
+        let is_private = self.encrypted || sessions.plaintext || peer.ip().to_canonical().is_loopback();
+        if is_private { Ok(sessions) } else { Err(Refusal::NotEncrypted) }
+    }
+
+    /// How long a session waits for a connection.
+    pub(super) fn grace(&self) -> Duration {
+        self.sessions.as_ref().map_or(Duration::ZERO, |sessions| sessions.grace)
+    }
+}
+
+impl Sessions {
+    /// A new token.
+    pub(super) fn token(&self) -> Token {
+        let id = u128::from_be_bytes(self.randomness.bytes());
+        Token::new(SessionId(id), self.randomness.bytes::<SECRET_BYTES>())
+    }
+}
+
+/// What is to be done at some time, unless the session goes on before.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    due: BTreeMap<(Instant, u64), Due>,
+    /// The members that are away, and the keys of their timers.
+    away: BTreeMap<MemberId, (Instant, u64)>,
+    so_far: u64,
+}
+
+/// Something that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The session has been without a connection for the grace.
+    Expire(Attachment),
+    /// The session has ended long ago.
+    Forget(SessionId),
+}
+
+impl Timers {
+    /// A member has lost its connection, and may be away until then.
+    pub(super) fn lost(&mut self, attachment: Attachment, until: Instant) {
+        self.is_back(attachment.member);
+        let key = self.add(until, Due::Expire(attachment));
+        self.away.insert(attachment.member, key);
+    }
+
+    /// A member is not away any more.
+    pub(super) fn is_back(&mut self, member: MemberId) {
+        if let Some(key) = self.away.remove(&member) {
+            self.due.remove(&key);
+        }
+    }
+
+    /// A session has ended, and is remembered until then.
+    pub(super) fn ended(&mut self, session: SessionId, until: Instant) {
+        self.add(until, Due::Forget(session));
+    }
+
+    /// How many members are away.
+    pub(super) fn away(&self) -> usize {
+        self.away.len()
+    }
+
+    /// When the next thing is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.due.first_key_value().map(|(&(at, _), _)| at)
+    }
+
+    /// Takes the next thing that is due by now.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Due> {
+        let next = self.due.first_entry().filter(|next| next.key().0 <= now)?;
+        let due = next.remove();
+        if let Due::Expire(Attachment { member, .. }) = due {
+            self.away.remove(&member);
+        }
+        Some(due)
+    }
+
+    fn add(&mut self, at: Instant, due: Due) -> (Instant, u64) {
+        let key = (at, self.so_far);
+        self.so_far += 1;
+        self.due.insert(key, due);
+        key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions(plaintext: bool, grace_seconds: u64) -> Sessions {
+        let randomness = Randomness::new(|bytes| bytes.fill(7));
+        Sessions { grace: Duration::from_secs(grace_seconds), plaintext, randomness }
+    }
+
+    #[test]
+    fn a_token_is_sent_only_where_nobody_can_read_it_unless_the_operator_allows_it() {
+        let refusal = |sessions: Option<Sessions>, encrypted, peer: &str| {
+            Grants::new(sessions, encrypted).offered_to(peer.parse().unwrap()).err()
+        };
+        assert_eq!(refusal(Some(sessions(false, 1)), false, "10.0.0.1:5"), Some(Refusal::NotEncrypted));
+        assert_eq!(refusal(Some(sessions(false, 1)), true, "10.0.0.1:5"), None);
+        assert_eq!(refusal(Some(sessions(true, 1)), false, "10.0.0.1:5"), None);
+        assert_eq!(refusal(Some(sessions(false, 1)), false, "127.0.0.1:5"), None);
+        assert_eq!(refusal(Some(sessions(false, 1)), false, "[::ffff:127.0.0.1]:5"), None);
+        assert_eq!(refusal(Some(sessions(true, 0)), true, "127.0.0.1:5"), Some(Refusal::NoSessionsHere));
+        assert_eq!(refusal(None, true, "127.0.0.1:5"), Some(Refusal::NoSessionsHere));
+    }
+
+    #[test]
+    fn a_member_that_comes_back_is_not_expired_and_others_are_in_order() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let first = Attachment::FIRST;
+        let again = Attachment { number: 1, ..first };
+        let mut timers = Timers::default();
+        timers.lost(first, at(3));
+        timers.ended(SessionId(1), at(4));
+        assert_eq!((timers.away(), timers.next()), (1, Some(at(3))));
+        assert_eq!(timers.take(at(2)), None);
+        timers.is_back(first.member);
+        assert_eq!((timers.away(), timers.take(at(3))), (0, None));
+        timers.lost(again, at(4));
+        assert_eq!(timers.take(at(9)), Some(Due::Forget(SessionId(1))));
+        assert_eq!(timers.take(at(9)), Some(Due::Expire(again)));
+        assert_eq!((timers.away(), timers.take(at(9)), timers.next()), (0, None, None));
+    }
+}

@@ -1,0 +1,203 @@
+//! Sessions in the hub: a lost connection, another one, and the end of the wait for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::connection::Outlet;
+use super::grace::{Due, Grants};
+use super::hub::{Hub, State};
+use super::limits::ENDED_SESSIONS_KEPT;
+use crate::net::Stream;
+use crate::protocol::{Nickname, Notice, Refusal, Resume, SessionId, SessionNotice, Token};
+use crate::room::{Attachment, Claim, DisconnectReason, Entry, MemberId, Outcome, Resumed};
+
+/// Why a session is not resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotResumed {
+    /// The client counts in another log: that of another server, or from before a restart.
+    OtherLog,
+    /// The session has ended, and this many of its lines were taken.
+    Ended { taken: u64 },
+    /// For the reason of a refusal.
+    Refused(Refusal),
+}
+
+impl NotResumed {
+    /// The sentence for the client.
+    pub(super) fn notice(self) -> Notice<'static> {
+        let (reason, taken) = match self {
+            Self::OtherLog => ("the log has begun anew since then".to_owned(), None),
+            Self::Ended { taken } => ("the session has ended".to_owned(), Some(taken)),
+            Self::Refused(refusal) => (refusal.to_string(), None),
+        };
+        Notice::Session(SessionNotice::NotResumed { reason, taken })
+    }
+}
+
+impl<S: Stream> Hub<S> {
+    /// Resumes a session in another connection, if the token is the right one. The lines go to `outlet`.
+    pub(super) fn resume(
+        &self,
+        request: &Resume,
+        peer: SocketAddr,
+        outlet: Outlet<S>,
+    ) -> Result<(Attachment, Nickname), NotResumed> {
+        self.change(|state| {
+            let before = match state.room.claim(&request.token) {
+                Claim::Of(attachment) => attachment,
+                Claim::Ended { taken } => return Err(NotResumed::Ended { taken }),
+                Claim::Unknown => return Err(NotResumed::Refused(Refusal::UnknownSession)),
+            };
+            match state.apply(&Entry::Resume { session: request.token.id(), from: peer }) {
+                Outcome::Resumed(resumed) => {
+                    state.take_over(before);
+                    state.replay(&resumed, request, outlet);
+                    Ok((resumed.attachment, resumed.nickname))
+                }
+                _ => Err(NotResumed::Refused(Refusal::UnknownSession)),
+            }
+        })
+    }
+
+    /// Whether a token is of a session, be it one that has ended.
+    pub(super) fn knows(&self, token: &Token) -> bool {
+        self.lock().room.claim(token) != Claim::Unknown
+    }
+
+    /// How many members have no connection at the moment.
+    pub(super) fn away(&self) -> usize {
+        self.lock().timers.away()
+    }
+
+    /// A connection has ended. A member with a session stays, unless it wished to leave; everyone else leaves,
+    /// and is still sent everything that came before.
+    pub(super) fn part(&self, attachment: Attachment, reason: DisconnectReason) {
+        let grace = self.grants.grace();
+        let now = Instant::now();
+        self.change(|state| {
+            let until = state.room.transcript().end();
+            let has_session = state.room.progress(attachment.member).is_some();
+            let entry = match reason {
+                DisconnectReason::Quit
+                | DisconnectReason::ServerStopped
+                | DisconnectReason::InternalError => Entry::Leave { attachment, reason },
+                _ if has_session => Entry::Detach { attachment, reason },
+                DisconnectReason::Closed => Entry::Leave { attachment, reason: DisconnectReason::Quit },
+                _ => Entry::Leave { attachment, reason },
+            };
+            match state.apply(&entry) {
+                Outcome::Detached(_) => {
+                    state.timers.lost(attachment, now + grace);
+                    state.counters.sessions.detached += 1;
+                }
+                Outcome::Left { session, .. } => state.has_left(attachment.member, session),
+                _ => return,
+            }
+            state.counters.count_eviction(reason);
+            state.readers.end(attachment, until);
+            state.due.push(attachment);
+        });
+        self.timed.notify_one();
+    }
+
+    /// Ends the sessions that have been without a connection for too long, for ever.
+    pub(super) async fn expire_sessions(self: Arc<Self>) {
+        loop {
+            let next = self.lock().timers.next();
+            tokio::select! {
+                biased;
+                () = self.timed.notified() => {}
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                    self.change(|state| state.expire(Instant::now()));
+                }
+            }
+        }
+    }
+}
+
+impl<S: Stream> State<S> {
+    /// Gives a member a session, if the server gives any.
+    pub(super) fn begin_session(&mut self, attachment: Attachment, peer: SocketAddr, grants: &Grants) {
+        let sessions = match grants.offered_to(peer) {
+            Ok(sessions) => sessions,
+            Err(refusal) => return self.refuse(attachment, peer, refusal),
+        };
+        let token = sessions.token();
+        let entry = Entry::Begin { attachment, session: token.id(), secret: token.hash() };
+        match self.apply(&entry) {
+            Outcome::Begun => {
+                let (epoch, public_lines) = (grants.epoch(), self.room.transcript().lines());
+                for notice in
+                    [SessionNotice::Begun { token, epoch, public_lines }, SessionNotice::Kept(sessions.grace)]
+                {
+                    self.tell_connection(attachment, &Notice::Session(notice));
+                }
+            }
+            Outcome::Refused(refusal) => self.refuse(attachment, peer, refusal),
+            _ => {}
+        }
+    }
+
+    /// The session of a connection, which may not have ended yet, goes on in another one.
+    fn take_over(&mut self, before: Attachment) {
+        let notice = Notice::Session(SessionNotice::TakenOver);
+        self.readers.end_with(before, self.room.transcript(), &notice);
+        self.due.push(before);
+        self.timers.is_back(before.member);
+    }
+
+    /// Begins to send a connection what its client has missed.
+    fn replay(&mut self, resumed: &Resumed, request: &Resume, outlet: Outlet<S>) {
+        let &Resumed { attachment, ref nickname, taken } = resumed;
+        let transcript = self.room.transcript();
+        let public_lines = transcript.lines();
+        let (cursor, missing) = transcript.position_after(request.public_lines);
+        self.readers.add(attachment, cursor, outlet);
+        self.counters.sessions.resumed += 1;
+        self.counters.sessions.replayed_lines += public_lines.saturating_sub(request.public_lines + missing);
+        let nickname = nickname.to_string();
+        let mut tell = |notice| self.readers.tell(attachment, cursor, &Notice::Session(notice));
+        tell(SessionNotice::Resumed { nickname, public_lines, taken });
+        if missing > 0 {
+            tell(SessionNotice::PublicMissing(missing));
+        }
+        if let Some(kept) = self.kept.get_mut(&attachment.member) {
+            match kept.count(request.private_lines) {
+                0 => {}
+                missing => tell(SessionNotice::PrivateMissing(missing)),
+            }
+            self.counters.sessions.replayed_lines += kept.lines().len() as u64;
+            for (at, line) in kept.lines() {
+                self.readers.tell(attachment, at, &line);
+            }
+        }
+        self.due.push(attachment);
+    }
+
+    /// Does what is due by now.
+    fn expire(&mut self, now: Instant) {
+        while let Some(due) = self.timers.take(now) {
+            match due {
+                Due::Expire(attachment) => {
+                    self.counters.sessions.expired += 1;
+                    if let Outcome::Left { session, .. } = self.apply(&Entry::Expire { attachment }) {
+                        self.has_left(attachment.member, session);
+                    }
+                }
+                Due::Forget(session) => {
+                    self.apply(&Entry::Forget { session });
+                }
+            }
+        }
+    }
+
+    /// A member has left: what was kept for it goes, and its session is remembered for a while.
+    fn has_left(&mut self, member: MemberId, session: Option<SessionId>) {
+        let Some(session) = session else { return };
+        self.kept.remove(&member);
+        self.timers.is_back(member);
+        self.timers.ended(session, Instant::now() + ENDED_SESSIONS_KEPT);
+    }
+}
