@@ -8,6 +8,8 @@ use super::support::proxy::{Direction, FOR_EVER, Fault, Planned, Proxy, draw};
 use super::support::random::SplitMix64;
 use super::support::{DEADLINE, wait_for};
 
+const MORE_THAN_SOCKETS_HOLD: usize = 32 << 20;
+
 /// The two ends of a connection through a proxy.
 struct Ends {
     proxy: Proxy,
@@ -23,6 +25,7 @@ impl Ends {
         let server = listener.accept().unwrap().0;
         for stream in [&client, &server] {
             stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            stream.set_write_timeout(Some(DEADLINE)).unwrap();
         }
         Self { proxy, client, server }
     }
@@ -76,6 +79,15 @@ fn without_faults_bytes_and_both_ends_go_through_unchanged() {
 }
 
 #[test]
+fn a_side_that_sends_nothing_more_is_still_sent_what_the_other_says() {
+    let Ends { proxy: _proxy, mut client, mut server } = Ends::connect();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(read_all(&mut server), (vec![], true));
+    server.write_all(b"goodbye").unwrap();
+    expect(&mut client, "goodbye");
+}
+
+#[test]
 fn a_side_that_resets_its_connection_resets_the_other() {
     let Ends { proxy: _proxy, client, mut server } = Ends::connect();
     socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
@@ -94,7 +106,7 @@ fn a_connection_that_is_closed_at_a_byte_ends_in_order_for_both_after_that_byte(
             let (bytes, in_order) = read_all(stream);
             assert_eq!((String::from_utf8(bytes).unwrap().as_str(), in_order), (seen, true), "{direction:?}");
             // What is sent after the end of the other side is lost, and no cause for a reset.
-            stream.write_all(b"lost\n").unwrap();
+            stream.write_all(&vec![b'x'; MORE_THAN_SOCKETS_HOLD]).unwrap();
             stream.shutdown(Shutdown::Write).unwrap();
         }
         let happened = ends.proxy.happened();

@@ -166,7 +166,7 @@ impl Way {
     const NEW: Self = Self { planned: VecDeque::new(), happened: Vec::new(), passed_bytes: 0, holding: 0 };
 
     /// How many of `bytes` pass before the next fault, and that fault if it is among them.
-    fn pass(&mut self, bytes: &[u8]) -> (usize, Option<Fault>) {
+    fn pass(&mut self, bytes: &[u8]) -> (usize, Option<Happened>) {
         let before = self.planned.front().map(|next| next.after_bytes.saturating_sub(self.passed_bytes));
         let length =
             before.and_then(|before| usize::try_from(before).ok()).filter(|length| *length <= bytes.len());
@@ -176,8 +176,7 @@ impl Way {
             return (passing, None);
         };
         let inside_line = bytes[..passing].last().is_some_and(|last| *last != b'\n');
-        self.happened.push(Happened { fault, direction, inside_line });
-        (passing, Some(fault))
+        (passing, Some(Happened { fault, direction, inside_line }))
     }
 }
 
@@ -241,12 +240,9 @@ impl Shared {
             if to.write_all(passing).is_err() {
                 return link.reset();
             }
-            match fault {
-                None => {}
-                Some(Fault::Close) => link.close(),
-                Some(Fault::Reset) => link.reset(),
-                Some(Fault::Stall(time)) => link.stall(&[direction], time),
-                Some(Fault::StallBoth(time)) => link.stall(&[Direction::Up, Direction::Down], time),
+            if let Some(happened) = fault {
+                link.suffer(happened.fault, direction);
+                self.way(direction).happened.push(happened);
             }
         }
     }
@@ -309,6 +305,15 @@ impl Link {
 
     fn condition(&self) -> Condition {
         self.state().condition
+    }
+
+    fn suffer(&self, fault: Fault, direction: Direction) {
+        match fault {
+            Fault::Close => self.close(),
+            Fault::Reset => self.reset(),
+            Fault::Stall(time) => self.stall(&[direction], time),
+            Fault::StallBoth(time) => self.stall(&[Direction::Up, Direction::Down], time),
+        }
     }
 
     fn close(&self) {
