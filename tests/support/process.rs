@@ -16,6 +16,8 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("CHAT_")) {
         command.env_remove(variable);
     }
+    // Where a client that was killed has left its session.
+    command.env_remove("XDG_RUNTIME_DIR");
     command.env("TZ", "UTC");
     command
 }
