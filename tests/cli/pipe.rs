@@ -204,7 +204,7 @@ fn an_output_that_nobody_reads_any_more_is_no_failure() {
 #[test]
 fn a_server_that_goes_away_is_a_lost_connection() {
     let mut server = Server::start();
-    let mut bot = server.client(&["--nickname", "bot"]);
+    let mut bot = server.client(&["--nickname", "bot", "--no-reconnect"]);
     bot.stdout.expect("bot joined the chat!");
     server.running.kill();
     bot.stderr.expect("chat-client: Connection lost!");

@@ -16,7 +16,7 @@ pub fn plans() -> impl Strategy<Value = Plan> {
     (subsequence(FAULT_KINDS.to_vec(), 0..=3), subsequence(ACT_KINDS.to_vec(), 1..=ACT_KINDS.len()))
         .prop_flat_map(|(fault_kinds, act_kinds)| {
             let members = proptest::collection::vec(member_plans(act_kinds), 1..=5);
-            let how_many = if fault_kinds.is_empty() { 0..=0 } else { 0..=4 };
+            let how_many = if fault_kinds.is_empty() { 0..=0 } else { 0..=6 };
             let faults = proptest::collection::vec(faults(fault_kinds), how_many);
             let segments = prop_oneof![Just(many_segments()), Just(16)];
             (world_plans(), members, faults, rates(), segments, graces())
@@ -67,7 +67,8 @@ fn graces() -> impl Strategy<Value = u64> {
 
 fn member_plans(act_kinds: Vec<usize>) -> impl Strategy<Value = MemberPlan> {
     let acts = proptest::collection::vec((1_000..19_000_u64, acts(act_kinds)), 0..8);
-    let framings = prop_oneof![3 => Just((true, false)), 7 => Just((false, false)), 10 => Just((false, true))];
+    let framings =
+        prop_oneof![3 => Just((true, false)), 7 => Just((false, false)), 10 => Just((false, true))];
     (framings, proptest::bool::weighted(0.3), 0..3_000_u64, acts).prop_map(
         |((report_framed, keeps), races, connects_milliseconds, acts)| MemberPlan {
             report_framed,
@@ -112,7 +113,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-const FAULT_KINDS: [fn(usize, Cut) -> Fault; 10] = [
+const FAULT_KINDS: [fn(usize, Cut) -> Fault; 12] = [
     |index, _| Fault::Hold(index),
     |index, _| Fault::Partition(index),
     |index, _| Fault::PartitionToServer(index),
@@ -121,7 +122,9 @@ const FAULT_KINDS: [fn(usize, Cut) -> Fault; 10] = [
     |index, _| Fault::KillMember(index),
     |_, _| Fault::CrashServer,
     |_, _| Fault::NoDescriptors,
-    // Twice, since it is many kinds in one, and soon over.
+    // Several times, since it is many kinds in one, and soon over.
+    Fault::Cut,
+    Fault::Cut,
     Fault::Cut,
     Fault::Cut,
 ];
@@ -144,6 +147,9 @@ fn cuts() -> impl Strategy<Value = Cut> {
         1 => Just((Direction::FromServer, How::Orderly)),
         1 => Just((Direction::FromServer, How::Reset)),
     ];
-    (how, prop_oneof![3 => 0..100_usize, 1 => 0..5_000_usize])
-        .prop_map(|((direction, how), bytes)| Cut { direction, how, bytes })
+    (how, prop_oneof![3 => 0..100_usize, 1 => 0..5_000_usize]).prop_map(|((direction, how), bytes)| Cut {
+        direction,
+        how,
+        bytes,
+    })
 }

@@ -63,6 +63,23 @@ fn heal(plan: &Plan, sim: &mut turmoil::Sim<'static>) {
 }
 
 impl Fault {
+    /// What all of them are called.
+    pub const NAMES: [&str; 13] = [
+        "hold",
+        "partition",
+        "partition to the server",
+        "partition from the server",
+        "latency spike",
+        "killed member",
+        "crash of the server",
+        "no descriptors",
+        "cut to the server, in order",
+        "cut to the server, reset",
+        "cut to the server, the rest late",
+        "cut from the server, in order",
+        "cut from the server, reset",
+    ];
+
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {
@@ -124,4 +141,3 @@ impl Fault {
         }
     }
 }
-

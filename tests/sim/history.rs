@@ -20,6 +20,8 @@ pub struct History {
     pub healed: Option<Duration>,
     /// How long it has lasted.
     pub now: Duration,
+    /// The server is there, and has been for a second.
+    pub is_running: bool,
 }
 
 /// The properties of a plan that the oracles need to know.
@@ -66,14 +68,8 @@ pub enum LogEvent {
 }
 
 impl History {
-    pub fn new(
-        server_log: &str,
-        retained_bytes: Option<usize>,
-        memberships: Vec<Membership>,
-        terms: Terms,
-        healed: Option<Duration>,
-        now: Duration,
-    ) -> Self {
+    /// The epochs of a log.
+    pub fn epochs(server_log: &str) -> Vec<Epoch> {
         let mut epochs = Vec::new();
         for line in server_log.lines() {
             let (time, event) = line.split_once(" - ").expect("a time and an event");
@@ -85,7 +81,7 @@ impl History {
                 epoch.times.push(since_the_beginning(time));
             }
         }
-        Self { retained_bytes, epochs, memberships, terms, healed, now }
+        epochs
     }
 
     /// Where in the log a membership begins: in which epoch, and with which of its events.
@@ -202,7 +198,9 @@ impl LogEvent {
             Self::Said { nickname, text } => Some(format!("{nickname}: {text}")),
             Self::Left { nickname, .. } => Some(format!("{nickname} left the chat.")),
             Self::Renamed { old, new } => Some(format!("{old} is now known as {new}.")),
-            Self::LostConnection { .. } | Self::Reconnected { .. } | Self::Warning(_) | Self::Error(_) => None,
+            Self::LostConnection { .. } | Self::Reconnected { .. } | Self::Warning(_) | Self::Error(_) => {
+                None
+            }
         }
     }
 }

@@ -13,8 +13,11 @@ use tokio::time::Instant;
 use super::actor::{Actor, DEAD_AFTER};
 use super::witness::{Dialled, Ending, Membership, Session};
 
-/// How long a client that goes on with the session of an earlier one tries.
+/// How long a client that goes on with the session of an earlier one waits until it is a member.
 const RESUMED_WITHIN: Duration = Duration::from_secs(30);
+
+/// For how long such a client looks for another connection.
+const HEIR_TRIES: Duration = Duration::from_secs(10);
 
 /// The pause between the lines of a client while another one goes on with its session.
 const BETWEEN_LINES: Duration = Duration::from_millis(20);
@@ -33,7 +36,9 @@ impl Actor {
         let resume = self.inheritance.as_ref().map(|inheritance| inheritance.resume.clone());
         // Each client of one member draws other pauses.
         let seed = self.member.keeps? ^ ((self.witness.memberships().len() as u64) << 32);
-        Some(Reconnect { resume, ..Reconnect::new(seed) })
+        // An heir is not told how long the server keeps the session.
+        let for_at_most = resume.as_ref().map(|_| HEIR_TRIES);
+        Some(Reconnect { resume, for_at_most, ..Reconnect::new(seed) })
     }
 
     /// How long it waits until it is a member.
@@ -101,11 +106,7 @@ impl Actor {
     }
 
     /// Leaves its session to the next client, but goes on.
-    pub fn duplicate<S: Stream>(
-        &mut self,
-        mut connection: Connection<S>,
-        lines: usize,
-    ) -> Option<Ending> {
+    pub fn duplicate<S: Stream>(&mut self, mut connection: Connection<S>, lines: usize) -> Option<Ending> {
         self.bequeath(&mut connection);
         let membership = self.membership.unwrap_or_default();
         let mut former = self.clone();
@@ -155,7 +156,10 @@ impl Actor {
             let at = self.elapsed();
             match connection.send_line(line) {
                 Ok(()) => {
-                    self.note_session(|session| session.open.push((at, line.to_owned())));
+                    self.note_session(|session| {
+                        session.typed.push((at, line.to_owned()));
+                        session.open.push((at, line.to_owned()));
+                    });
                     return Ok(at);
                 }
                 // It is joining again.

@@ -3,17 +3,37 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
+use super::fault::Fault;
 use super::history::{History, LogEvent};
+use super::member::Act;
 use super::oracles;
+use super::oracles::private::{Whisper, text_of_whisper};
+use super::plan::Plan;
+use super::witness::{Ending, Membership, Session};
 
 /// How often each of them has happened.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(BTreeMap<&'static str, usize>);
+pub struct Ledger {
+    things: BTreeMap<&'static str, usize>,
+    /// Acts of a member at the time of a fault.
+    pairs: BTreeMap<(&'static str, &'static str), usize>,
+}
+
+/// A fault and an act that are not further apart than this belong together.
+const TOGETHER: Duration = Duration::from_secs(1);
 
 impl Ledger {
     /// Counts what happened in one run. `events` come from inside the server and the network.
-    pub fn note(&mut self, history: &History, events: &str) {
+    pub fn note(&mut self, plan: &Plan, history: &History, events: &str) {
+        self.note_log(history, events);
+        self.note_cuts(events);
+        history.memberships.iter().for_each(|membership| self.note_session(history, membership));
+        self.note_pairs(plan, history);
+    }
+
+    fn note_log(&mut self, history: &History, events: &str) {
         let log: Vec<&LogEvent> = history.epochs.iter().flat_map(|epoch| &epoch.events).collect();
         let left = |wanted: &str| {
             log.iter()
@@ -51,27 +71,158 @@ impl Ledger {
             ("the server crashed and restarted", history.epochs.len() - 1),
             ("a crash in the middle of a broadcast", crashes_in_a_broadcast(history)),
             ("a message lost in flight", oracles::lost_in_flight(history)),
+            ("a session resumed while its old connection looked alive", resumed_without_a_loss(history)),
         ] {
-            *self.0.entry(name).or_default() += times;
+            self.count(name, times);
         }
     }
 
+    fn note_cuts(&mut self, events: &str) {
+        for (name, direction, how) in [
+            ("a connection cut to the server, in order", "ToServer", "Orderly"),
+            ("a connection cut to the server, reset", "ToServer", "Reset"),
+            ("a connection cut to the server, the rest late", "ToServer", "Late"),
+            ("a connection cut from the server, in order", "FromServer", "Orderly"),
+            ("a connection cut from the server, reset", "FromServer", "Reset"),
+        ] {
+            self.count(name, events.matches(&format!("direction={direction} how={how}")).count());
+        }
+    }
+
+    fn note_session(&mut self, history: &History, membership: &Membership) {
+        let none = Session::default();
+        let session = membership.session.as_ref().unwrap_or(&none);
+        let mut away = session.lost.iter().zip(&session.resumed);
+        let flies = |is: fn(&str) -> bool| {
+            away.clone().filter(|(lost, resumed)| session.was_open(is, **lost, **resumed)).count()
+        };
+        let renames = flies(|line| line.starts_with("/nick "));
+        let whispers = flies(|line| text_of_whisper(line).is_some());
+        let whispered_to =
+            away.any(|(lost, resumed)| was_whispered_to(history, membership, (*lost, *resumed)));
+        let refused = session.not_resumed.as_ref().map_or("", |(_, reason)| reason);
+        let cut_off = session.quits.is_some() && membership.ended.is_some_and(|(_, how)| how == Ending::Lost);
+        let taken_over = session.taken_over.is_some();
+        let missing =
+            |wanted: fn(&(usize, u64, u64)) -> bool| session.missing.iter().filter(|gap| wanted(gap)).count();
+        for (name, times) in [
+            ("a session kept", usize::from(session.kept.is_some() && session.inherited == 0)),
+            ("a session resumed", session.resumed.len()),
+            (
+                "a session resumed by another client",
+                usize::from(session.inherited > 0 && !session.resumed.is_empty()),
+            ),
+            ("a session refused after the grace", usize::from(refused.contains("has ended"))),
+            ("a session refused after a crash", usize::from(refused.contains("begun anew"))),
+            ("a line reported as unconfirmed", session.unconfirmed.len()),
+            ("two clients of one session", usize::from(taken_over)),
+            ("two connections writing at once", usize::from(writes_after_takeover(history, membership))),
+            ("the retention passed while away", missing(|(_, public_lines, _)| *public_lines > 0)),
+            ("a rename in flight", renames),
+            ("a private line in flight", whispers),
+            ("a private line to a member without a connection", usize::from(whispered_to)),
+            ("a /quit in flight", usize::from(cut_off)),
+        ] {
+            self.count(name, times);
+        }
+    }
+
+    fn note_pairs(&mut self, plan: &Plan, history: &History) {
+        for &(begin, length, fault) in &plan.faults {
+            let begin = Duration::from_millis(begin);
+            let end = begin + Duration::from_millis(length) + TOGETHER;
+            let host = fault.member().map(|index| plan.host(index));
+            let whose = |membership: &&Membership| host.as_ref().is_none_or(|host| *host == membership.host);
+            for (at, act) in history.memberships.iter().filter(whose).flat_map(|membership| &membership.acts)
+            {
+                if (begin.saturating_sub(TOGETHER)..end).contains(at) {
+                    *self.pairs.entry((fault.name(), act)).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, name: &'static str, times: usize) {
+        *self.things.entry(name).or_default() += times;
+    }
+
     pub fn add(&mut self, other: &Self) {
-        for (name, times) in &other.0 {
-            *self.0.entry(name).or_default() += times;
+        for (name, times) in &other.things {
+            self.count(name, *times);
+        }
+        for (pair, times) in &other.pairs {
+            *self.pairs.entry(*pair).or_default() += times;
         }
     }
 
     /// The things that have never happened.
     pub fn missing(&self) -> Vec<&'static str> {
-        self.0.iter().filter(|(_, times)| **times == 0).map(|(name, _)| *name).collect()
+        self.things.iter().filter(|(_, times)| **times == 0).map(|(name, _)| *name).collect()
+    }
+
+    /// The pairs of a fault and an act that have never happened.
+    pub fn missing_pairs(&self) -> Vec<String> {
+        let pairs = Fault::NAMES.iter().flat_map(|fault| Act::NAMES.map(|act| (*fault, act)));
+        pairs
+            .filter(|pair| !self.pairs.contains_key(pair))
+            .map(|(fault, act)| format!("{fault} + {act}"))
+            .collect()
     }
 }
 
 impl fmt::Display for Ledger {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(name, times)| writeln!(formatter, "{times:>9}  {name}"))
+        self.things.iter().try_for_each(|(name, times)| writeln!(formatter, "{times:>9}  {name}"))?;
+        let pairs: usize = self.pairs.values().sum();
+        writeln!(formatter, "{pairs:>9}  an act at the time of a fault, in {} pairs", self.pairs.len())
     }
+}
+
+impl Session {
+    /// Whether a line of a kind was typed before a connection was lost, and taken after the next one was there.
+    fn was_open(&self, is: fn(&str) -> bool, lost: Duration, resumed: Duration) -> bool {
+        let mut typed = self.typed.iter().filter(|(typed, line)| *typed <= lost && is(line));
+        typed.any(|(_, line)| self.confirmed.iter().any(|(at, taken)| taken == line && *at >= resumed))
+    }
+}
+
+/// Whether a private line to a member was typed and taken while it was away.
+fn was_whispered_to(
+    history: &History,
+    membership: &Membership,
+    (lost, resumed): (Duration, Duration),
+) -> bool {
+    let heard = membership.heard.iter().filter(|(at, _)| *at >= resumed);
+    let mut whispers =
+        heard.filter_map(|(_, line)| Whisper::parse(line)).filter(|whisper| !whisper.is_receipt);
+    let taken_meanwhile = |text: &str| {
+        let sessions = history.memberships.iter().filter_map(|membership| membership.session.as_ref());
+        let mut confirmed = sessions.flat_map(|session| &session.confirmed);
+        confirmed.any(|(at, line)| (lost..resumed).contains(at) && text_of_whisper(line) == Some(text))
+    };
+    whispers.any(|whisper| taken_meanwhile(whisper.text))
+}
+
+/// Whether a client has still said something when another one had gone on with its session.
+fn writes_after_takeover(history: &History, membership: &Membership) -> bool {
+    let last = membership.said.iter().map(|(at, _)| *at).max().unwrap_or_default();
+    history.memberships.iter().filter(|other| other.from == membership.from).any(|other| {
+        other.since > membership.since
+            && other.session.iter().flat_map(|session| &session.resumed).any(|resumed| *resumed < last)
+    })
+}
+
+/// Counts the sessions that were resumed before the server had noticed the loss of the connection before.
+fn resumed_without_a_loss(history: &History) -> usize {
+    let mut times = 0;
+    for epoch in &history.epochs {
+        for (index, event) in epoch.events.iter().enumerate() {
+            let LogEvent::Reconnected { nickname, .. } = event else { continue };
+            let before = epoch.events[..index].iter().rev().find(|event| event.is_of(nickname));
+            times += usize::from(!matches!(before, Some(LogEvent::LostConnection { .. })));
+        }
+    }
+    times
 }
 
 /// Counts the servers that crashed after some members had been told the last line of the log, and before

@@ -38,6 +38,21 @@ pub enum Act {
 }
 
 impl Act {
+    /// What all of them are called that a plan can have.
+    pub const NAMES: [&str; 11] = [
+        "talk",
+        "talk and leave",
+        "ignore",
+        "probe",
+        "ignore and leave",
+        "leave",
+        "vanish",
+        "whisper",
+        "rename",
+        "restart",
+        "duplicate",
+    ];
+
     /// What it is called.
     pub fn name(&self) -> &'static str {
         match self {

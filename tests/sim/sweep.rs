@@ -13,10 +13,13 @@ use super::oracles::{ALWAYS, AT_THE_END, check};
 use super::plan::{HEALED, LIVENESS, Plan};
 use super::regressions;
 use super::support::progress::Progress;
-use super::world::{World, seconds};
+use super::world::{SERVER, World, seconds};
 
 /// How many seeds are run, unless `SIM_SEEDS` is set.
 const SEEDS: u64 = 1_000;
+
+/// How many seeds should be enough for each fault to meet each act.
+const MANY_SEEDS: u64 = 10_000;
 
 /// How many smaller plans are tried when one fails, unless `SIM_SHRINKS` is set.
 const SHRINKS: u64 = 2_000;
@@ -38,7 +41,7 @@ pub fn run(plan: &Plan, traced: bool) -> Result<Outcome, String> {
 pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
     let mut changes = plan.changes().into_iter().peekable();
     let mut now = Duration::ZERO;
-    let (mut events_read, mut retained_bytes) = (0, None);
+    let (mut events_read, mut retained_bytes, mut runs) = (0, None, true);
     loop {
         now += seconds(1);
         while let Some((at, change)) = changes.next_if(|&(at, _)| at <= now) {
@@ -46,13 +49,19 @@ pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
             change.apply(plan, &mut world);
         }
         world.run_until(now);
-        let healed = (now > HEALED).then_some(HEALED);
         // A traced run has megabytes of events: only the new ones are read.
         let events = world.events_from(events_read);
         events_read += events.len();
         retained_bytes = retained_bytes.max(most_retained_bytes(&events));
-        let history =
-            History::new(&world.server_log(), retained_bytes, world.memberships(), plan.terms(), healed, now);
+        let history = History {
+            retained_bytes,
+            epochs: History::epochs(&world.server_log()),
+            memberships: world.memberships(),
+            terms: plan.terms(),
+            healed: (now > HEALED).then_some(HEALED),
+            now,
+            is_running: std::mem::replace(&mut runs, world.within(|sim| sim.is_host_running(SERVER))) && runs,
+        };
         check(&ALWAYS, &history)?;
         if now <= HEALED {
             continue;
@@ -93,7 +102,7 @@ fn run_seed(seed: u64, ledger: &mut Ledger) -> Result<Duration, String> {
     let result = runner(seed).run_one(tree_of(seed), |plan| {
         let outcome = run(&plan, false).map_err(TestCaseError::fail)?;
         let mut noted = noted.borrow_mut();
-        noted.0.note(&outcome.history, &outcome.events);
+        noted.0.note(&plan, &outcome.history, &outcome.events);
         noted.1 = outcome.simulated;
         Ok(())
     });
@@ -128,6 +137,9 @@ fn every_promise_holds_for_every_seed() {
         simulated.as_secs_f64() / 3_600.0,
         simulated.as_secs_f64() / real.as_secs_f64(),
     );
+    if seeds >= MANY_SEEDS {
+        println!("pairs of a fault and an act that never happened: {:#?}", ledger.missing_pairs());
+    }
     if seeds >= SEEDS {
         assert_eq!(ledger.missing(), [""; 0], "this never happened in {seeds} seeds");
     }

@@ -55,7 +55,9 @@ pub struct Session {
     pub refused: Vec<String>,
     /// The lines that it has reported as unconfirmed.
     pub unconfirmed: Vec<String>,
-    /// The lines that it has typed, and knows nothing of yet.
+    /// The lines that it has typed.
+    pub typed: Vec<(Duration, String)>,
+    /// Those of them of which it knows nothing yet.
     pub open: Vec<(Duration, String)>,
     /// After how many lines that it heard so many public and so many private ones are missing.
     pub missing: Vec<(usize, u64, u64)>,

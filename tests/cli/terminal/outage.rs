@@ -1,6 +1,7 @@
 //! The messages to a person when the server is silent or gone.
 
-use super::screen::{Window, joined, scripted_and_joined};
+use super::screen::{Window, scripted_and_joined};
+use super::terminal;
 use crate::support::Server;
 
 const SILENT: &str = "Nothing has been heard from the server for";
@@ -90,7 +91,8 @@ fn a_server_that_owes_nothing_may_be_silent() {
 #[test]
 fn a_lost_connection_is_reported_and_is_a_failure() {
     let mut server = Server::start();
-    let mut screen = joined(&server, Window::default());
+    let mut screen = terminal(&server, &["--nickname", "Dinesh", "--no-reconnect"]);
+    screen.expect("Connected to server!");
     server.running.kill();
     screen.expect("chat-client: Connection lost!");
     screen.expect_exit_code(1);

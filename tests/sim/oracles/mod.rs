@@ -7,7 +7,10 @@ mod accepted;
 mod liveness;
 mod membership;
 mod one_order;
+pub mod private;
 mod prompt;
+mod real_time;
+mod sessions;
 
 pub use accepted::lost_in_flight;
 
@@ -21,7 +24,7 @@ use super::history::{History, LogEvent};
 /// A promise, with the name under which a broken one is reported.
 pub type Oracle = (&'static str, fn(&History) -> Result<(), String>);
 
-pub const ALWAYS: [Oracle; 8] = [
+pub const ALWAYS: [Oracle; 13] = [
     (
         "join and leave alternate, and a nickname belongs to one member at a time",
         membership::join_and_leave_alternate,
@@ -33,14 +36,22 @@ pub const ALWAYS: [Oracle; 8] = [
         "members who leave in order are sent everything that was said before",
         one_order::members_who_leave_hear_the_rest,
     ),
+    ("what was taken is in server.log", sessions::what_was_taken_is_in_the_log),
+    ("nobody leaves or joins within a grace, or stays after it", sessions::nobody_leaves_within_the_grace),
+    ("nothing from a replaced connection is taken", sessions::a_replaced_connection_is_silent),
+    ("each speaker is heard in its order, and nothing twice", private::each_speaker_is_heard_in_its_order),
+    ("a private line is heard by one member alone", private::nobody_else_hears_it),
     ("nobody's slowness delays another", prompt::attentive_members_hear_at_once),
     ("the log is kept within its bound", the_log_is_bounded),
     ("no internal error", no_internal_error),
 ];
 
-pub const AT_THE_END: [Oracle; 2] = [
+pub const AT_THE_END: [Oracle; 5] = [
     ("the roster equals the live members", membership::the_roster_equals_the_live_members),
     ("every live member receives something fresh from every other", liveness::everyone_hears_everyone),
+    ("every line comes to something", sessions::every_line_comes_to_something),
+    ("nobody misses a private line", private::nobody_misses_it),
+    ("one room explains what everybody saw, in real time", real_time::one_room_explains_everything),
 ];
 
 /// Returns the first broken promise. `SIM_ORACLE` restricts the check to promises whose names contain it.
