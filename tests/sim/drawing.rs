@@ -67,7 +67,8 @@ fn graces() -> impl Strategy<Value = u64> {
 
 fn member_plans(act_kinds: Vec<usize>) -> impl Strategy<Value = MemberPlan> {
     let acts = proptest::collection::vec((1_000..19_000_u64, acts(act_kinds)), 0..8);
-    let framings = prop_oneof![3 => Just((true, false)), 7 => Just((false, false)), 10 => Just((false, true))];
+    let framings =
+        prop_oneof![3 => Just((true, false)), 7 => Just((false, false)), 10 => Just((false, true))];
     (framings, proptest::bool::weighted(0.3), 0..3_000_u64, acts).prop_map(
         |((report_framed, keeps), races, connects_milliseconds, acts)| MemberPlan {
             report_framed,
@@ -144,6 +145,9 @@ fn cuts() -> impl Strategy<Value = Cut> {
         1 => Just((Direction::FromServer, How::Orderly)),
         1 => Just((Direction::FromServer, How::Reset)),
     ];
-    (how, prop_oneof![3 => 0..100_usize, 1 => 0..5_000_usize])
-        .prop_map(|((direction, how), bytes)| Cut { direction, how, bytes })
+    (how, prop_oneof![3 => 0..100_usize, 1 => 0..5_000_usize]).prop_map(|((direction, how), bytes)| Cut {
+        direction,
+        how,
+        bytes,
+    })
 }

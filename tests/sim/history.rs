@@ -202,7 +202,9 @@ impl LogEvent {
             Self::Said { nickname, text } => Some(format!("{nickname}: {text}")),
             Self::Left { nickname, .. } => Some(format!("{nickname} left the chat.")),
             Self::Renamed { old, new } => Some(format!("{old} is now known as {new}.")),
-            Self::LostConnection { .. } | Self::Reconnected { .. } | Self::Warning(_) | Self::Error(_) => None,
+            Self::LostConnection { .. } | Self::Reconnected { .. } | Self::Warning(_) | Self::Error(_) => {
+                None
+            }
         }
     }
 }

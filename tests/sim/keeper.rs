@@ -101,11 +101,7 @@ impl Actor {
     }
 
     /// Leaves its session to the next client, but goes on.
-    pub fn duplicate<S: Stream>(
-        &mut self,
-        mut connection: Connection<S>,
-        lines: usize,
-    ) -> Option<Ending> {
+    pub fn duplicate<S: Stream>(&mut self, mut connection: Connection<S>, lines: usize) -> Option<Ending> {
         self.bequeath(&mut connection);
         let membership = self.membership.unwrap_or_default();
         let mut former = self.clone();

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 
-use super::witness::Membership;
 use super::history::LogEvent;
 use super::recording::Recording;
 use super::timeline::{Mark, MarkKind, Shade, Timeline};
+use super::witness::Membership;
 use super::world::SERVER;
 
 /// Draws the picture; `host` looks up the host of an address.

@@ -126,7 +126,9 @@ impl Plan {
         let source = Mutex::new(SplitMix64::seeded(!self.seed));
         let fill = move |bytes: &mut [u8]| {
             let mut source = source.lock().unwrap();
-            bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&source.draw().to_le_bytes()[..chunk.len()]));
+            bytes
+                .chunks_mut(8)
+                .for_each(|chunk| chunk.copy_from_slice(&source.draw().to_le_bytes()[..chunk.len()]));
         };
         Some(Sessions { grace: self.grace(), plaintext: true, randomness: Randomness::new(fill) })
     }
@@ -191,7 +193,12 @@ impl Plan {
             pieces: self.pieces().map(|pieces| Pieces { seed: pieces.seed ^ (index as u64 + 1), ..pieces }),
             returns: true,
             keeps: plan.keeps.then_some(self.seed ^ (index as u64 + 1)),
-            contacts: self.members.iter().enumerate().map(|(index, member)| nickname(index, member)).collect(),
+            contacts: self
+                .members
+                .iter()
+                .enumerate()
+                .map(|(index, member)| nickname(index, member))
+                .collect(),
             fresh: Some(Fresh { begin: HEALED, every: FRESH_EVERY }),
             acts,
             ..Member::new(&host)

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::witness::Membership;
 use crate::history::{History, LogEvent};
 use crate::plan::PROBER;
+use crate::witness::Membership;
 
 /// Each message in the log was said by the member with that nickname, word for word, and is in the log at
 /// most as often as it was said: once, since all texts of a plan differ.

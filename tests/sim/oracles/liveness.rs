@@ -17,7 +17,8 @@ pub fn everyone_hears_everyone(history: &History) -> Result<(), String> {
     for listener in history.live() {
         for speaker in history.live() {
             let is_fresh = |(_, text): &&(Duration, String)| text.starts_with("fresh ");
-            let fresh: BTreeSet<&str> = speaker.said.iter().filter(is_fresh).map(|(_, text)| text.as_str()).collect();
+            let fresh: BTreeSet<&str> =
+                speaker.said.iter().filter(is_fresh).map(|(_, text)| text.as_str()).collect();
             let hears = |line: &str| match listener.framing {
                 Framing::Lines => line.split_once(": ").is_some_and(|(_, text)| fresh.contains(text)),
                 Framing::Report => fresh.iter().any(|text| line.contains(text)),

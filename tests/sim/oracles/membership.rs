@@ -37,7 +37,9 @@ fn roster(epoch: &Epoch) -> Result<BTreeSet<String>, String> {
             }
             LogEvent::Renamed { old, new } => {
                 if !here.remove(&old.to_lowercase()) || !here.insert(new.to_lowercase()) {
-                    return Err(format!("{old} is known as {new}, but is not here, or somebody has that nickname"));
+                    return Err(format!(
+                        "{old} is known as {new}, but is not here, or somebody has that nickname"
+                    ));
                 }
             }
             _ => {}

@@ -2,8 +2,8 @@
 
 use commonroom::protocol::{Framing, Heard};
 
-use crate::witness::{Ending, Membership};
 use crate::history::{History, LogEvent, Terms};
+use crate::witness::{Ending, Membership};
 
 /// The lines for everyone that a member heard must be one unbroken range of those in the log, from its own
 /// joining on. That implies one order for all, nothing invented, nothing twice, and no gap.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use commonroom::protocol::Framing;
 
-use crate::witness::{Ending, Membership};
 use crate::history::History;
+use crate::witness::{Ending, Membership};
 
 /// How long an echo may take in a calm run: the latencies both ways, and the time for which a sender may be
 /// slowed down.
