@@ -51,7 +51,8 @@ pub(super) fn status(next_attempt: Option<Duration>, waiting: &[&str]) -> Vec<St
 
 /// How long the rows stay as they are, if nothing happens.
 pub(super) fn status_holds_for(next_attempt: Duration) -> Duration {
-    next_attempt.saturating_sub(SECOND * u32::try_from(seconds(next_attempt).saturating_sub(1)).unwrap_or(u32::MAX))
+    next_attempt
+        .saturating_sub(SECOND * u32::try_from(seconds(next_attempt).saturating_sub(1)).unwrap_or(u32::MAX))
 }
 
 /// In whole seconds, rounded up: a countdown ends at 0.
@@ -103,10 +104,7 @@ mod tests {
                 resumed(None, 2),
                 "Your earlier session goes on, but what it had not sent is gone; 2 lines were missed.",
             ),
-            (
-                Event::Missing { public_lines: 12, private_lines: 0 },
-                "12 missed lines are no longer kept.",
-            ),
+            (Event::Missing { public_lines: 12, private_lines: 0 }, "12 missed lines are no longer kept."),
             (
                 Event::Missing { public_lines: 0, private_lines: 1 },
                 "1 missed private line is no longer kept.",
