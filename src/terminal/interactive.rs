@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::token_file::TokenFile;
 use super::view::{Typed, View};
 use super::{Failure, Shortfall};
-use crate::client::{Connection, Disconnected, Event, LEAVE_TIMEOUT, SayError};
+use crate::client::{Connection, Disconnected, Event, LEAVE_TIMEOUT, SESSION_WAIT, SayError};
 use crate::net::{Connect, Stream};
 use crate::protocol::{Heard, Nickname, Password, Sanitized};
 
@@ -188,15 +188,20 @@ impl<S: Stream> Chat<S> {
 
     /// Says how long a server that owes an answer has been silent.
     fn show_silence(&self, view: &mut View) -> Option<Instant> {
-        let since = self.connection.silent_since();
-        let silence = since.map(|since| since.elapsed()).unwrap_or_default();
+        let Some(since) = self.connection.silent_since() else {
+            view.set_status(&[]);
+            // Lines that are held after joining go out without an event.
+            let is_holding = self.connection.session().waiting() > 0;
+            return is_holding.then(|| Instant::now() + SESSION_WAIT);
+        };
+        let silence = since.elapsed();
         if silence < SILENCE_NOTICE {
             view.set_status(&[]);
-            return since.map(|since| since + SILENCE_NOTICE);
+            return Some(since + SILENCE_NOTICE);
         }
         let seconds = silence.as_secs();
         view.set_status(&[format!("Nothing has been heard from the server for {seconds} s…")]);
-        since.map(|since| since + Duration::from_secs(seconds + 1))
+        Some(since + Duration::from_secs(seconds + 1))
     }
 
     fn is_silent(&self) -> bool {

@@ -79,7 +79,11 @@ impl fmt::Display for Failure {
             Self::NotAnswered(shortfall) => write!(formatter, "The server does not answer; {shortfall}."),
             Self::TakenOver(shortfall) => {
                 write!(formatter, "Your session goes on in another client")?;
-                if shortfall.is_none() { formatter.write_str(".") } else { write!(formatter, "; {shortfall}.") }
+                if shortfall.is_none() {
+                    formatter.write_str(".")
+                } else {
+                    write!(formatter, "; {shortfall}.")
+                }
             }
             Self::Interrupted(shortfall) => write!(formatter, "Interrupted; {shortfall}."),
             Self::Unconfirmed(shortfall) => write!(formatter, "{shortfall}."),

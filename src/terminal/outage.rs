@@ -22,7 +22,7 @@ pub(super) fn news(event: &Event) -> Option<String> {
         }
         Event::Resumed { away: None, missed_lines } => {
             let missed = missed(*missed_lines);
-            format!("Your earlier session goes on, but what it had not sent is gone{missed}.")
+            format!("Your earlier session goes on, without what it had not sent{missed}.")
         }
         Event::Missing { public_lines, private_lines: 0 } => no_longer_kept(*public_lines, "line"),
         Event::Missing { private_lines, .. } => no_longer_kept(*private_lines, "private line"),
@@ -51,7 +51,8 @@ pub(super) fn status(next_attempt: Option<Duration>, waiting: &[&str]) -> Vec<St
 
 /// How long the rows stay as they are, if nothing happens.
 pub(super) fn status_holds_for(next_attempt: Duration) -> Duration {
-    next_attempt.saturating_sub(SECOND * u32::try_from(seconds(next_attempt).saturating_sub(1)).unwrap_or(u32::MAX))
+    next_attempt
+        .saturating_sub(SECOND * u32::try_from(seconds(next_attempt).saturating_sub(1)).unwrap_or(u32::MAX))
 }
 
 /// In whole seconds, rounded up: a countdown ends at 0.
@@ -98,15 +99,12 @@ mod tests {
             (resumed(Some(12_999), 1), "Connected again after 12 s; 1 line was missed."),
             (resumed(Some(119_999), 0), "Connected again after 119 s."),
             (resumed(Some(150_000), 34), "Connected again after 2 min; 34 lines were missed."),
-            (resumed(None, 0), "Your earlier session goes on, but what it had not sent is gone."),
+            (resumed(None, 0), "Your earlier session goes on, without what it had not sent."),
             (
                 resumed(None, 2),
-                "Your earlier session goes on, but what it had not sent is gone; 2 lines were missed.",
+                "Your earlier session goes on, without what it had not sent; 2 lines were missed.",
             ),
-            (
-                Event::Missing { public_lines: 12, private_lines: 0 },
-                "12 missed lines are no longer kept.",
-            ),
+            (Event::Missing { public_lines: 12, private_lines: 0 }, "12 missed lines are no longer kept."),
             (
                 Event::Missing { public_lines: 0, private_lines: 1 },
                 "1 missed private line is no longer kept.",

@@ -190,7 +190,9 @@ mod platform {
     /// have made.
     pub(super) fn user_directory() -> Option<PathBuf> {
         match std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty()) {
-            Some(runtime) => Some(PathBuf::from(runtime).join("commonroom")).filter(|path| path.is_absolute()),
+            Some(runtime) => {
+                Some(PathBuf::from(runtime).join("commonroom")).filter(|path| path.is_absolute())
+            }
             None => Some(std::env::temp_dir().join(format!("commonroom-{}", geteuid().as_raw()))),
         }
     }

@@ -169,7 +169,7 @@ fn a_client_that_is_killed_and_started_anew_goes_on_and_nobody_is_told() {
     for wanted in ["bot joined the chat!", "bot: one", "bot: two", "bot left the chat."] {
         alex.expect_next(wanted);
     }
-    assert!(server.log().contains("bot reconnected from ('127.0.0.1', "), "{}", server.log());
+    server.wait_for_log("bot reconnected from ('127.0.0.1', ");
     assert!(!has_files(runtime.path()), "a client that leaves takes its token with it");
 }
 

@@ -40,7 +40,8 @@ Examples:
 Exit codes: 0 done; 1 a line was refused or not confirmed, or the connection failed; 2 usage.
 In a pipe a line that begins with a slash is no command, but said as it stands; only with
 --framing report a server that knows commands takes it for one.
-Without --password-file the variable CHAT_PASSWORD is the password, if there is one."
+Without --password-file the variable CHAT_PASSWORD is the password, if there is one.
+A client that was killed goes on where it was, if it is started soon with the same nickname."
 )]
 struct Arguments {
     /// The server; without a port it is 5555
@@ -67,12 +68,12 @@ struct Arguments {
     #[arg(long, env = "CHAT_TLS_CA", value_name = "FILE")]
     tls_ca: Option<PathBuf>,
 
-    /// How long to look for another connection when one is lost; if not given, for as long as the server
-    /// keeps the place in the room
+    /// How long to try to connect again when the connection is lost; as long as the server keeps the
+    /// member's place when not given
     #[arg(long, env = "CHAT_RECONNECT_FOR", value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(0..=MAX_RECONNECT_SECONDS))]
     reconnect_for: Option<u64>,
 
-    /// End when the connection is lost
+    /// End when the connection is lost, and keep no file to come back with
     #[arg(long, env = "CHAT_NO_RECONNECT")]
     no_reconnect: bool,
 }

@@ -1,3 +1,7 @@
+//! A client in a pipe, in virtual time.
+
+mod reconnect;
+
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::sleep;
 
@@ -39,7 +43,8 @@ async fn say(
     let streams = Streams { input, output: Vec::new(), errors: Vec::new(), leave_when_unheard: false };
     let connection = Connection::new(stream, Config::new(Nickname::parse("bot").unwrap()));
     let begin = Instant::now();
-    let ended = timeout(FOR_EVER, run((connection, TokenFile::none()), streams, sleep(interrupt_after))).await;
+    let ended =
+        timeout(FOR_EVER, run((connection, TokenFile::none()), streams, sleep(interrupt_after))).await;
     (ended.expect("it ends"), begin.elapsed())
 }
 
