@@ -121,8 +121,7 @@ where
         let mut buffer = vec![0; READ_BYTES];
         let mut answer_due = Instant::now();
         loop {
-            // What is not sent is not owed.
-            if self.owed() == 0 || self.presence == Presence::Away {
+            if self.owed() == 0 {
                 answer_due = Instant::now() + ANSWER_TIMEOUT;
             }
             self.say_lines();
