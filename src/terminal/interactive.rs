@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::line::Purpose;
-use super::outage;
+use super::outage::{self, Presence};
 use super::outbox::{Outbox, WAITING_BYTES};
 use super::settings::Settings;
 use super::token_file::TokenFile;
@@ -58,8 +58,7 @@ pub async fn run<N: Connect>(network: &N, settings: Settings) -> Result<(), Fail
         outbox: Outbox::default(),
         asking: Asking::Nothing,
         refused: None,
-        away: false,
-        taken_over: false,
+        presence: Presence::default(),
     };
     let ended = chat.talk(&mut view).await;
     chat.say_what_is_not_sent(&mut view, ended.is_err());
@@ -109,10 +108,7 @@ struct Chat<S> {
     /// Why the server has not let the client in. Shown when the server asks again, or else with the
     /// reason for the end of the client.
     refused: Option<String>,
-    /// The connection is lost, and another one is looked for.
-    away: bool,
-    /// Another client goes on with the session.
-    taken_over: bool,
+    presence: Presence,
 }
 
 /// The question that the next line answers.
@@ -175,7 +171,7 @@ impl<S: Stream> Chat<S> {
 
     /// Shows above the prompt what the person waits for. Returns when to look at it again.
     fn show_status(&self, view: &mut View) -> Option<Instant> {
-        if self.away { self.show_outage(view) } else { self.show_silence(view) }
+        if self.is_away() { self.show_outage(view) } else { self.show_silence(view) }
     }
 
     /// Says when the client tries again to connect, and what is to be sent then.
@@ -204,6 +200,10 @@ impl<S: Stream> Chat<S> {
         Some(since + Duration::from_secs(seconds + 1))
     }
 
+    fn is_away(&self) -> bool {
+        self.presence == Presence::Away
+    }
+
     fn is_silent(&self) -> bool {
         self.connection.silent_since().is_some_and(|since| since.elapsed() >= SILENCE_NOTICE)
     }
@@ -227,7 +227,7 @@ impl<S: Stream> Chat<S> {
             },
             Asking::Nothing if is_quit(&line) => return Next::Leave,
             Asking::Nothing if is_blank(&line) => {}
-            Asking::Nothing if !self.connection.session().is_joined() && !self.away => {
+            Asking::Nothing if !self.connection.session().is_joined() && !self.is_away() => {
                 view.warn(NOT_JOINED_YET);
             }
             Asking::Nothing => {
@@ -249,6 +249,7 @@ impl<S: Stream> Chat<S> {
     }
 
     fn hear(&mut self, event: Event, view: &mut View) -> Result<(), Failure> {
+        self.presence = self.presence.after(&event);
         if let Some(news) = outage::news(&event) {
             view.remark(&news);
         }
@@ -260,7 +261,6 @@ impl<S: Stream> Chat<S> {
             Event::NotJoined(reason) => self.refused = Some(reason),
             Event::NicknameWanted => self.ask_again(Asking::Nickname, view),
             Event::PasswordWanted => self.ask_again(Asking::Password, view),
-            Event::TryingAgain(_) => self.away = true,
             Event::Joined => self.is_in(view),
             // An earlier client may have been called differently.
             Event::Resumed { .. } => {
@@ -271,7 +271,6 @@ impl<S: Stream> Chat<S> {
                 name_lines(lines.iter().map(|line| format!("Not confirmed: {line}")), view);
             }
             Event::Renamed(_) => self.ask(Asking::Nothing, view),
-            Event::TakenOver => self.taken_over = true,
             // The line that comes with a refusal says so, and the server's silence is watched elsewhere.
             Event::Disconnected(how) => return Err(self.ended(how)),
             _ => {}
@@ -281,7 +280,6 @@ impl<S: Stream> Chat<S> {
 
     /// The client is in the room.
     fn is_in(&mut self, view: &mut View) {
-        self.away = false;
         self.refused = None;
         if self.asking != Asking::Nothing {
             self.ask(Asking::Nothing, view);
@@ -300,7 +298,6 @@ impl<S: Stream> Chat<S> {
         if let Some(reason) = self.refused.take() {
             view.show(&format!("-- Not joined: {reason}"));
         }
-        self.away = false;
         self.ask(asking, view);
     }
 
@@ -314,9 +311,10 @@ impl<S: Stream> Chat<S> {
             let unsent = self.waiting().into_iter().map(|line| format!("Not sent: {line}"));
             return name_lines(unconfirmed.chain(unsent), view);
         }
-        let shortfall = match self.away {
-            true => shortfall,
-            false => Shortfall { unconfirmed: 0, unsent: self.outbox.waiting().len(), ..shortfall },
+        let shortfall = if self.is_away() {
+            shortfall
+        } else {
+            Shortfall { unconfirmed: 0, unsent: self.outbox.waiting().len(), ..shortfall }
         };
         if !shortfall.is_none() {
             view.remark(&format!("{shortfall}."));
@@ -327,7 +325,7 @@ impl<S: Stream> Chat<S> {
     fn ended(&mut self, how: Disconnected) -> Failure {
         match self.refused.take() {
             Some(reason) => Failure::NotJoined(Sanitized(&reason).to_string()),
-            None if self.taken_over => Failure::TakenOver(self.shortfall()),
+            None if self.presence == Presence::Elsewhere => Failure::TakenOver(self.shortfall()),
             None if how == Disconnected::NotAnswered => Failure::NotAnswered(self.shortfall()),
             None => Failure::ConnectionLost(self.shortfall()),
         }
@@ -350,7 +348,7 @@ impl<S: Stream> Chat<S> {
     /// back soon goes on with it.
     async fn leave(mut self) {
         // A server that does not answer does not close the connection either.
-        if self.away || self.is_silent() {
+        if self.is_away() || self.is_silent() {
             return;
         }
         self.connection.begin_leaving(LEAVE_TIMEOUT);

@@ -13,6 +13,33 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How long an absence is told in seconds rather than in minutes.
 const LONG_ABSENCE: Duration = Duration::from_secs(120);
 
+/// Where a client is, as far as its connections go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// It has a connection, and speaks to the server.
+    #[default]
+    Here,
+    /// It has lost its connection, and looks for another one.
+    Away,
+    /// Another client goes on with its session.
+    Elsewhere,
+}
+
+impl Presence {
+    /// Where it is after this has happened.
+    pub(super) fn after(self, event: &Event) -> Self {
+        match event {
+            // Some people have to answer first.
+            Event::NicknameWanted | Event::PasswordWanted | Event::Joined | Event::Resumed { .. } => {
+                Self::Here
+            }
+            Event::TryingAgain(_) => Self::Away,
+            Event::TakenOver => Self::Elsewhere,
+            _ => self,
+        }
+    }
+}
+
 /// The sentence about something that has happened to a connection or a session, if it is to be told.
 pub(super) fn news(event: &Event) -> Option<String> {
     Some(match event {
@@ -117,6 +144,20 @@ mod tests {
             assert_eq!(news(&event).as_deref(), Some(sentence));
         }
         assert_eq!(news(&Event::TryingAgain(SECOND)), None, "there would be one for each attempt");
+    }
+
+    #[test]
+    fn a_client_is_away_from_the_first_attempt_until_it_speaks_to_the_server_again() {
+        let again = Event::TryingAgain(Duration::ZERO);
+        let is_here = |event| Presence::Away.after(&event) == Presence::Here;
+        assert_eq!(Presence::Here.after(&again), Presence::Away);
+        assert!(!is_here(again));
+        assert!(!is_here(Event::NotResumed(String::new())), "it has to join first");
+        let resumed = Event::Resumed { away: None, missed_lines: 0 };
+        for event in [Event::Joined, resumed, Event::NicknameWanted, Event::PasswordWanted] {
+            assert!(is_here(event));
+        }
+        assert_eq!(Presence::Here.after(&Event::TakenOver), Presence::Elsewhere);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::outage::{self, Presence};
 use super::token_file::TokenFile;
-use super::{Failure, Shortfall, outage};
+use super::{Failure, Shortfall};
 use crate::client::{Connection, Disconnected, Event, LEAVE_TIMEOUT, READ_BYTES};
 use crate::net::Stream;
 use crate::protocol::{Framing, Heard, Sanitized, Text};
@@ -62,8 +63,7 @@ where
         streams,
         input: Input::default(),
         joined: false,
-        away: false,
-        taken_over: false,
+        presence: Presence::default(),
         unknown: 0,
         unheard: false,
         unwritten: None,
@@ -87,10 +87,7 @@ struct Pipe<S, I, O, E> {
     streams: Streams<I, O, E>,
     input: Input,
     joined: bool,
-    /// The connection is lost, and another one is looked for.
-    away: bool,
-    /// Another client goes on with the session.
-    taken_over: bool,
+    presence: Presence,
     /// How many lines may have been taken or not, of which nothing more will be heard.
     unknown: usize,
     /// Nobody reads the output any more.
@@ -124,8 +121,7 @@ where
         let mut buffer = vec![0; READ_BYTES];
         let mut answer_due = Instant::now();
         loop {
-            // What is not sent is not owed.
-            if self.owed() == 0 || self.away {
+            if self.owed() == 0 {
                 answer_due = Instant::now() + ANSWER_TIMEOUT;
             }
             self.say_lines();
@@ -159,7 +155,7 @@ where
                         return Ended::Failed(failure);
                     }
                 }
-                () = sleep_until(answer_due), if owed > 0 && !self.away => return Ended::NotAnswered,
+                () = sleep_until(answer_due), if owed > 0 && self.presence != Presence::Away => return Ended::NotAnswered,
                 () = sleep_until(keep_again.unwrap_or(answer_due)), if keep_again.is_some() => {}
             }
         }
@@ -172,7 +168,9 @@ where
         }
         match ended {
             Ended::Failed(failure) => return Err(failure),
-            Ended::Lost if self.taken_over => return Err(Failure::TakenOver(self.shortfall().await)),
+            Ended::Lost if self.presence == Presence::Elsewhere => {
+                return Err(Failure::TakenOver(self.shortfall().await));
+            }
             Ended::Lost => return Err(Failure::ConnectionLost(self.shortfall().await)),
             Ended::NotAnswered => return Err(Failure::NotAnswered(self.shortfall().await)),
             Ended::Done if self.unknown > 0 => return Err(Failure::Unconfirmed(self.shortfall().await)),
@@ -190,7 +188,7 @@ where
     /// A server that cannot be told keeps the session, and so does the file: whoever comes back soon goes on
     /// with it.
     async fn leave(&mut self) {
-        let can_be_told = !self.away;
+        let can_be_told = self.presence == Presence::Here;
         self.connection.begin_leaving(LEAVE_TIMEOUT);
         // The lines on their way may still be answered.
         while let Some(event) = self.connection.next().await {
@@ -230,14 +228,13 @@ where
     }
 
     fn hear(&mut self, event: Event) -> Option<Ended> {
+        self.presence = self.presence.after(&event);
         if let Some(news) = outage::news(&event) {
             self.complain(&news);
         }
         match event {
-            Event::Joined | Event::Resumed { .. } => (self.joined, self.away) = (true, false),
-            Event::TryingAgain(_) => self.away = true,
+            Event::Joined | Event::Resumed { .. } => self.joined = true,
             Event::NotJoined(_) | Event::PasswordWanted => return Some(self.not_let_in(&event)),
-            Event::TakenOver => self.taken_over = true,
             Event::Unconfirmed(lines) => self.unknown += lines.len(),
             Event::Disconnected(Disconnected::NotAnswered) => return Some(Ended::NotAnswered),
             Event::Disconnected(_) => return Some(Ended::Lost),

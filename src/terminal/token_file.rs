@@ -152,10 +152,9 @@ impl Claimed {
     }
 
     fn store(&mut self, session: Resume) -> io::Result<()> {
-        let line = format!("{session}\n");
         self.file.rewind()?;
-        self.file.write_all(line.as_bytes())?;
-        self.file.set_len(line.len() as u64)?;
+        // In one write. What an earlier one may have left after the end of the line is not read.
+        self.file.write_all(format!("{session}\n").as_bytes())?;
         self.stored = Some(session);
         self.stored_at = Instant::now();
         Ok(())
