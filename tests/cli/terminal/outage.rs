@@ -1,6 +1,6 @@
 //! The messages to a person when the server is silent or gone.
 
-use super::screen::{Window, scripted_and_joined};
+use super::screen::{Window, scripted, scripted_and_joined};
 use super::terminal;
 use crate::support::Server;
 
@@ -70,6 +70,22 @@ fn silence_is_reported_after_a_few_seconds_and_the_report_is_taken_back() {
     screen.wait_for("what is heard", |screen| {
         screen.rows() == ["Connected to server!", "Dinesh: hello?", "Dinesh: half a se"]
     });
+}
+
+#[test]
+fn silence_is_reported_after_a_line_that_had_to_wait_too() {
+    let (mut server, mut screen) = scripted(&[], Window::default());
+    server.send("NICK");
+    server.expect_next("Dinesh");
+    server.send("Connected to server!\n-- pong chat-client-1\n");
+    server.expect_next("Dinesh: /ping chat-client-1");
+    server.expect_next("Dinesh: /session");
+    screen.types("hello?\rhalf a se");
+    screen.expect("Dinesh: half a se");
+    // The line waits for this.
+    server.send("-- Not sent: no such command; /help lists them.\n");
+    server.expect_next("Dinesh: hello?");
+    screen.expect(SILENT);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A connection that is lost and comes back, and a client that is killed and started anew.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
@@ -24,17 +25,17 @@ impl Runtime {
     }
 
     /// Dinesh on a terminal, with a session in this directory.
-    fn dinesh(&self, server: &Server) -> Screen {
-        let mut screen = self.start(server);
+    fn dinesh(&self, address: SocketAddr) -> Screen {
+        let mut screen = self.start(address);
         screen.expect("Connected to server!");
         self.wait_for_files(1);
         screen
     }
 
-    fn start(&self, server: &Server) -> Screen {
+    fn start(&self, address: SocketAddr) -> Screen {
         let shell = format!("export XDG_RUNTIME_DIR={}; exec \"$@\"", self.0.path().display());
         let window = Window { shell: &shell, ..Window::default() };
-        Screen::of_client(server.address, &["--nickname", "Dinesh"], window)
+        Screen::of_client(address, &["--nickname", "Dinesh"], window)
     }
 
     fn wait_for_files(&self, count: usize) {
@@ -43,9 +44,9 @@ impl Runtime {
         });
     }
 
-    /// What a client needs to go on with the only session.
-    fn request(&self) -> String {
-        std::fs::read_to_string(&files(self.0.path())[0]).unwrap()
+    /// The only file.
+    fn file(&self) -> PathBuf {
+        files(self.0.path()).remove(0)
     }
 }
 
@@ -143,7 +144,7 @@ fn lines_that_are_not_sent_in_time_are_named() {
 fn after_a_restart_of_the_server_the_client_is_there_as_a_newcomer() {
     let server = Server::start();
     let runtime = Runtime::new();
-    let mut screen = runtime.dinesh(&server);
+    let mut screen = runtime.dinesh(server.address);
     let server = server.restart(Signal::TERM);
     screen.expect(LOST);
     screen.expect("Your session is over, and you join as a newcomer: ");
@@ -159,14 +160,14 @@ fn a_client_that_is_killed_and_started_anew_goes_on_with_its_session_and_nobody_
     let server = Server::start();
     let mut alex = server.join("Alex");
     let runtime = Runtime::new();
-    let screen = runtime.dinesh(&server);
+    let screen = runtime.dinesh(server.address);
     alex.expect_next("Dinesh joined the chat!");
     screen.signal(Signal::KILL);
     server.wait_for_log("Dinesh lost connection");
     drop(screen);
     alex.send("are you there?\n");
     alex.expect_next("Alex: are you there?");
-    let mut screen = runtime.start(&server);
+    let mut screen = runtime.start(server.address);
     screen.expect(&format!("{EARLIER_SESSION}; 1 line was missed."));
     screen.expect("Alex: are you there?");
     screen.type_line("yes");
@@ -181,8 +182,8 @@ fn a_client_that_is_killed_and_started_anew_goes_on_with_its_session_and_nobody_
 fn a_second_client_of_the_nickname_does_not_take_the_session() {
     let server = Server::start();
     let runtime = Runtime::new();
-    let mut screen = runtime.dinesh(&server);
-    let mut second = runtime.start(&server);
+    let mut screen = runtime.dinesh(server.address);
+    let mut second = runtime.start(server.address);
     second.expect("-- Not joined: somebody here has that nickname, or one like it.");
     second.type_line("Bo");
     second.expect("Connected to server!");
@@ -195,7 +196,7 @@ fn a_second_client_of_the_nickname_does_not_take_the_session() {
 fn a_client_is_found_by_the_nickname_that_it_has_taken() {
     let server = Server::start();
     let runtime = Runtime::new();
-    let mut screen = runtime.dinesh(&server);
+    let mut screen = runtime.dinesh(server.address);
     let by_dinesh = files(runtime.0.path());
     screen.type_line("/nick Bo");
     screen.expect_last_row("Bo:");
@@ -209,10 +210,10 @@ fn a_client_is_found_by_the_nickname_that_it_has_taken() {
 fn a_client_whose_session_goes_on_elsewhere_says_so_and_ends() {
     let server = Server::start();
     let runtime = Runtime::new();
-    let mut screen = runtime.dinesh(&server);
+    let mut screen = runtime.dinesh(server.address);
     let mut elsewhere = server.connect();
     elsewhere.expect_bytes("NICK");
-    elsewhere.send(&runtime.request());
+    elsewhere.send(&std::fs::read_to_string(runtime.file()).unwrap());
     screen.expect("chat-client: Your session goes on in another client.");
     screen.expect_exit_code(1);
     assert_eq!(files(runtime.0.path()).len(), 0, "it would take the session back");
@@ -224,7 +225,7 @@ fn a_client_that_is_told_to_end_leaves_and_takes_its_session_with_it() {
     let mut alex = server.join("Alex");
     for signal in [Signal::TERM, Signal::HUP] {
         let runtime = Runtime::new();
-        let mut screen = runtime.dinesh(&server);
+        let mut screen = runtime.dinesh(server.address);
         alex.expect_next("Dinesh joined the chat!");
         screen.signal(signal);
         screen.expect_exit_code(0);
@@ -236,8 +237,9 @@ fn a_client_that_is_told_to_end_leaves_and_takes_its_session_with_it() {
 #[test]
 fn a_client_that_could_not_say_that_it_leaves_is_found_when_it_comes_back() {
     let server = Server::start();
+    let forwarder = Forwarder::start(server.address);
     let runtime = Runtime::new();
-    let mut screen = runtime.dinesh(&server);
+    let mut screen = runtime.dinesh(forwarder.address);
     // Nothing answers any more, and nothing is refused.
     server.running.signal(Signal::STOP);
     screen.type_line("hello?");
@@ -245,6 +247,30 @@ fn a_client_that_could_not_say_that_it_leaves_is_found_when_it_comes_back() {
     screen.types("\u{3}");
     screen.expect_exit_code(0);
     server.running.signal(Signal::CONT);
-    let mut screen = runtime.start(&server);
+
+    let mut screen = runtime.start(forwarder.address);
     screen.expect(EARLIER_SESSION);
+    forwarder.cut();
+    screen.expect(LOST);
+    screen.types("\u{3}");
+    screen.expect_exit_code(0);
+    forwarder.mend();
+
+    let mut screen = runtime.start(forwarder.address);
+    screen.expect(EARLIER_SESSION);
+}
+
+#[test]
+fn the_nickname_is_that_of_the_session() {
+    let server = Server::start();
+    let runtime = Runtime::new();
+    runtime.dinesh(server.address).signal(Signal::KILL);
+    let mut bo = server.join("Bo");
+    bo.send("/session\n");
+    let begun = bo.line().unwrap();
+    let (token, epoch) = begun.strip_prefix("-- Session ").unwrap().split_once(", log ").unwrap();
+    let epoch = epoch.split_once(' ').unwrap().0;
+    std::fs::write(runtime.file(), format!("/resume {token} {epoch} 0 0\n")).unwrap();
+    let mut screen = runtime.start(server.address);
+    screen.expect_last_row("Bo:");
 }
