@@ -197,6 +197,109 @@ pub const BROKEN: &[Broken] = &[
         },
     },
     Broken {
+        name: "listens to a connection that was replaced",
+        mistakes: &[Mistake {
+            right: "session.attachment == by.attachment.number\n                    && number.is_none_or",
+            wrong: "number.is_none_or",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "nothing from a replaced connection is taken" },
+    },
+    Broken {
+        name: "counts lines before it decides whether to take them",
+        mistakes: &[Mistake {
+            right: "if is_news\n            && let Some(number) = by.number",
+            wrong: "if let Some(number) = by.number",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "what was taken is in server.log" },
+    },
+    Broken {
+        name: "says that it has taken one more line",
+        mistakes: &[Mistake {
+            right: "number: session.attachment }, session.taken))",
+            wrong: "number: session.attachment }, session.taken + 1))",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "what was taken is in server.log" },
+    },
+    Broken {
+        name: "leaves out the first line that was missed",
+        mistakes: &[Mistake {
+            right: "transcript.position_after(request.public_lines)",
+            wrong: "transcript.position_after(request.public_lines + 1)",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "everyone sees one order" },
+    },
+    Broken {
+        name: "forgets private lines when a session goes on",
+        mistakes: &[Mistake {
+            right: "for (at, line) in kept.lines() {",
+            wrong: "for (at, line) in kept.lines().skip(1_000_000) {",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 1_000, says: "nobody misses a private line" },
+    },
+    Broken {
+        name: "tells private lines again that were counted",
+        mistakes: &[Mistake { right: "kept.count(request.private_lines)", wrong: "kept.count(0)" }],
+        caught_by: CaughtBy {
+            test: SWEEP,
+            seeds: 300,
+            says: "each speaker is heard in its order, and nothing twice",
+        },
+    },
+    Broken {
+        name: "tells private lines that were missed too late",
+        mistakes: &[Mistake {
+            right: "self.readers.tell(attachment, at, &line);",
+            wrong: "self.readers.tell(attachment, at.max(self.room.transcript().end()), &line);",
+        }],
+        caught_by: CaughtBy {
+            test: SWEEP,
+            seeds: 1_000,
+            says: "one room explains what everybody saw, in real time",
+        },
+    },
+    Broken {
+        name: "tells everybody what is private",
+        mistakes: &[Mistake {
+            right: "self.tell(*to, &Notice::WhisperFrom(from, *text));",
+            wrong: "let all: Vec<MemberId> = self.room.members().map(|(member, _)| member).collect();
+        all.into_iter().for_each(|member| self.tell(member, &Notice::WhisperFrom(from, *text)));
+        let _ = to;",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "a private line is heard by one member alone" },
+    },
+    Broken {
+        name: "keeps sessions for ever",
+        mistakes: &[Mistake {
+            right: "state.timers.lost(attachment, now + grace);",
+            wrong: "state.timers.lost(attachment, now + grace * 1_000);",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "nobody leaves or joins within a grace" },
+    },
+    Broken {
+        name: "lets a member go before the grace has passed",
+        mistakes: &[Mistake {
+            right: "state.timers.lost(attachment, now + grace);",
+            wrong: "state.timers.lost(attachment, now + grace / 2);",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "nobody leaves or joins within a grace" },
+    },
+    Broken {
+        name: "takes nothing more from a session that goes on",
+        mistakes: &[Mistake {
+            right: "number.is_none_or(|number| number > session.taken)",
+            wrong: "number.is_none_or(|number| number > session.taken && session.attachment == 0)",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "every line comes to something" },
+    },
+    Broken {
+        name: "has clients that take half a line for a whole one",
+        mistakes: &[Mistake {
+            right: "attachment.incoming.end();",
+            wrong: "attachment.incoming.push(b\"\\n\");",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "everyone sees one order" },
+    },
+    Broken {
         name: "forgets what a full disk has cost",
         mistakes: &[Mistake { right: "missing.lines += lines;", wrong: "" }],
         caught_by: CaughtBy { test: LOG_FAULTS, seeds: 20, says: "is expected, the log has" },

@@ -36,7 +36,9 @@ impl Change {
     pub fn apply(self, plan: &Plan, world: &mut World) {
         match self {
             Self::Begin(Fault::KillMember(index)) => world.kill(&plan.host(index)),
-            Self::Begin(Fault::Cut(index, cut)) => world.scissors(&plan.host(index)).arm(cut),
+            Self::Begin(Fault::Cut(index, cut)) if plan.may_be_cut(index, cut) => {
+                world.scissors(&plan.host(index)).arm(cut);
+            }
             Self::End(Fault::Cut(index, _)) => world.scissors(&plan.host(index)).disarm(),
             Self::Begin(Fault::NoDescriptors) => world.descriptors().exhaust(true),
             Self::End(Fault::NoDescriptors) => world.descriptors().exhaust(false),

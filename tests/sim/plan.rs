@@ -8,6 +8,7 @@ use commonroom::protocol::Framing;
 use commonroom::server::{Config, Limits, Randomness, Rate, Sessions};
 use serde::{Deserialize, Serialize};
 
+use super::cut::{Cut, Direction};
 use super::fault::{Change, Fault};
 use super::history::Terms;
 use super::member::{Act, Fresh, Member};
@@ -19,7 +20,11 @@ use super::world::{Physics, World, seconds};
 pub const HEALED: Duration = seconds(20);
 
 /// How long after that, at most, everyone must hear everyone, and the roster must be right.
-pub const LIVENESS: Duration = seconds(60);
+const LIVENESS: Duration = seconds(60);
+
+/// The same if members have sessions: nothing of what they have said is given up, and a connection that only
+/// seems to be there takes 30 s to notice.
+const LIVENESS_OF_SESSIONS: Duration = seconds(150);
 
 /// How often a live member says something fresh after everything has been healed.
 const FRESH_EVERY: Duration = Duration::from_millis(200);
@@ -151,6 +156,11 @@ impl Plan {
         changes
     }
 
+    /// How long after the healing everything must be right.
+    pub fn liveness(&self) -> Duration {
+        if self.members.iter().any(|member| member.keeps) { LIVENESS_OF_SESSIONS } else { LIVENESS }
+    }
+
     /// The properties of the plan that the oracles need to know.
     pub fn terms(&self) -> Terms {
         let killed = |index| {
@@ -172,6 +182,11 @@ impl Plan {
 
     pub fn host(&self, index: usize) -> String {
         format!("member{}", index % self.members.len())
+    }
+
+    /// In the report's framing a half of a message is one.
+    pub fn may_be_cut(&self, index: usize, cut: Cut) -> bool {
+        cut.direction == Direction::FromServer || !self.members[index % self.members.len()].report_framed
     }
 
     fn pieces(&self) -> Option<Pieces> {

@@ -10,7 +10,7 @@ use super::drawing::plans;
 use super::history::{History, most_retained_bytes};
 use super::ledger::Ledger;
 use super::oracles::{ALWAYS, AT_THE_END, check};
-use super::plan::{HEALED, LIVENESS, Plan};
+use super::plan::{HEALED, Plan};
 use super::regressions;
 use super::support::progress::Progress;
 use super::world::{SERVER, World, seconds};
@@ -70,7 +70,7 @@ pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
         if alive.is_ok() {
             return Ok(Outcome { history, events: world.events(), simulated: now });
         }
-        if now >= HEALED + LIVENESS {
+        if now >= HEALED + plan.liveness() {
             return alive.map(|()| unreachable!("a promise was broken just now"));
         }
     }

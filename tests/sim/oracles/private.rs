@@ -33,22 +33,25 @@ pub fn numbered(text: &str) -> Option<(&str, usize)> {
     Some((speaker.trim_end_matches(['é', ' ']), number.parse().ok()?))
 }
 
-/// In what one member hears, the numbers of each speaker rise, of public and private lines together. So it
-/// hears none twice, not even after it has come back, and none late.
+/// In what one member hears, the numbers of each speaker rise, of public and private lines together, as long as
+/// it has one nickname: it may have come back as a newcomer while the rest of its last words was still under way.
+/// And nothing is heard twice, not even after coming back.
 pub fn each_speaker_is_heard_in_its_order(history: &History) -> Result<(), String> {
     for membership in in_lines(history) {
         let mut last = BTreeMap::new();
+        let mut heard = BTreeSet::new();
         for (at, line) in &membership.heard {
-            let whisper = Whisper::parse(line);
-            let is_receipt = whisper.as_ref().map(|whisper| whisper.is_receipt);
-            let public = || line.split_once(": ").map(|(_, text)| text);
-            let text = whisper.map(|whisper| whisper.text).or_else(public);
-            let Some((speaker, number)) = text.and_then(numbered) else { continue };
-            let before = last.insert(speaker, (number, is_receipt));
-            // What it says to itself it hears twice.
-            let is_own = before == Some((number, Some(false))) && is_receipt == Some(true);
-            if let Some((before, _)) = before.filter(|(before, _)| *before >= number && !is_own) {
-                return Err(format!("{} heard {line:?} at {at:?} after number {before}", membership.host));
+            let (nickname, text) = match (Whisper::parse(line), line.split_once(": ")) {
+                (Some(Whisper { is_receipt: true, text, .. }), _) => ("", text),
+                (Some(Whisper { with, text, .. }), _) => (with, text),
+                (None, Some((nickname, text))) => (nickname, text),
+                (None, None) => continue,
+            };
+            let Some((speaker, number)) = numbered(text) else { continue };
+            let before = last.insert((nickname, speaker), number);
+            let is_late = before.is_some_and(|before| before >= number);
+            if is_late || !heard.insert((nickname.is_empty(), speaker, number)) {
+                return Err(format!("{} heard {line:?} at {at:?} after number {before:?}", membership.host));
             }
         }
     }
