@@ -1,6 +1,6 @@
 //! The sessions that a server gives: under what conditions, and for how long they wait for a connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::protocol::{Framing, LogEpoch, Refusal, SECRET_BYTES, SessionId, Token};
-use crate::room::{Attachment, MemberId};
+use crate::room::{Attachment, ENDED_SESSIONS, MemberId};
 
 /// The source of a server's tokens. Whoever can guess its bytes can speak as any member.
 #[derive(Clone)]
@@ -101,10 +101,13 @@ impl Offer<'_> {
 /// What is to be done at some time, unless the session goes on before.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    due: BTreeMap<(Instant, u64), Due>,
+    lost: BTreeMap<(Instant, u64), Attachment>,
     /// The members that are away, and the keys of their timers.
     away: BTreeMap<MemberId, (Instant, u64)>,
     so_far: u64,
+    /// The sessions that have ended, in that order, and when each is forgotten. The room remembers no more of
+    /// them either.
+    ended: VecDeque<(Instant, SessionId)>,
 }
 
 /// Something that is due.
@@ -120,20 +123,25 @@ impl Timers {
     /// A member has lost its connection, and may be away until then.
     pub(super) fn lost(&mut self, attachment: Attachment, until: Instant) {
         self.is_back(attachment.member);
-        let key = self.add(until, Due::Expire(attachment));
+        let key = (until, self.so_far);
+        self.so_far += 1;
+        self.lost.insert(key, attachment);
         self.away.insert(attachment.member, key);
     }
 
     /// A member is not away any more.
     pub(super) fn is_back(&mut self, member: MemberId) {
         if let Some(key) = self.away.remove(&member) {
-            self.due.remove(&key);
+            self.lost.remove(&key);
         }
     }
 
     /// A session has ended, and is remembered until then.
     pub(super) fn ended(&mut self, session: SessionId, until: Instant) {
-        self.add(until, Due::Forget(session));
+        self.ended.push_back((until, session));
+        if self.ended.len() > ENDED_SESSIONS {
+            self.ended.pop_front();
+        }
     }
 
     /// How many members are away.
@@ -143,24 +151,20 @@ impl Timers {
 
     /// When the next thing is due.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.due.first_key_value().map(|(&(at, _), _)| at)
+        let lost = self.lost.first_key_value().map(|(&(at, _), _)| at);
+        let ended = self.ended.front().map(|&(at, _)| at);
+        lost.into_iter().chain(ended).min()
     }
 
     /// Takes the next thing that is due by now.
     pub(super) fn take(&mut self, now: Instant) -> Option<Due> {
-        let next = self.due.first_entry().filter(|next| next.key().0 <= now)?;
-        let due = next.remove();
-        if let Due::Expire(Attachment { member, .. }) = due {
-            self.away.remove(&member);
+        if let Some(lost) = self.lost.first_entry().filter(|lost| lost.key().0 <= now) {
+            let attachment = lost.remove();
+            self.away.remove(&attachment.member);
+            return Some(Due::Expire(attachment));
         }
-        Some(due)
-    }
-
-    fn add(&mut self, at: Instant, due: Due) -> (Instant, u64) {
-        let key = (at, self.so_far);
-        self.so_far += 1;
-        self.due.insert(key, due);
-        key
+        let (_, session) = self.ended.pop_front_if(|(at, _)| *at <= now)?;
+        Some(Due::Forget(session))
     }
 }
 
@@ -205,8 +209,19 @@ mod tests {
         timers.is_back(first.member);
         assert_eq!((timers.away(), timers.take(at(3))), (0, None));
         timers.lost(again, at(4));
-        assert_eq!(timers.take(at(9)), Some(Due::Forget(SessionId(1))));
         assert_eq!(timers.take(at(9)), Some(Due::Expire(again)));
+        assert_eq!(timers.take(at(9)), Some(Due::Forget(SessionId(1))));
         assert_eq!((timers.away(), timers.take(at(9)), timers.next()), (0, None, None));
+    }
+
+    #[test]
+    fn of_many_sessions_that_have_ended_only_the_last_have_timers() {
+        let now = Instant::now();
+        let mut timers = Timers::default();
+        for id in 0..3 + ENDED_SESSIONS as u128 {
+            timers.ended(SessionId(id), now);
+        }
+        assert_eq!(timers.take(now), Some(Due::Forget(SessionId(3))));
+        assert_eq!(std::iter::from_fn(|| timers.take(now)).count(), ENDED_SESSIONS - 1);
     }
 }
