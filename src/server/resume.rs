@@ -147,13 +147,15 @@ impl<S: Stream> State<S> {
 
     /// Begins to send a connection what its client has missed.
     fn replay(&mut self, resumed: &Resumed, request: &Resume, outlet: Outlet<S>) {
-        let &Resumed { attachment, ref nickname, taken } = resumed;
+        let &Resumed { attachment, ref nickname, since, taken } = resumed;
         let transcript = self.room.transcript();
         let public_lines = transcript.lines();
-        let (cursor, missing) = transcript.position_after(request.public_lines);
+        // What was said before it has this session is none of the client's, whatever it says.
+        let read_lines = request.public_lines.max(since);
+        let (cursor, missing) = transcript.position_after(read_lines);
         self.readers.add(attachment, cursor, outlet);
         self.counters.sessions.resumed += 1;
-        self.counters.sessions.replayed_lines += public_lines.saturating_sub(request.public_lines + missing);
+        self.counters.sessions.replayed_lines += public_lines.saturating_sub(read_lines + missing);
         let nickname = nickname.to_string();
         let mut tell = |notice| self.readers.tell(attachment, cursor, &Notice::Session(notice));
         tell(SessionNotice::Resumed { nickname, public_lines, taken });

@@ -215,16 +215,16 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "says that it has taken one more line",
         mistakes: &[Mistake {
-            right: "number: session.attachment }, session.taken))",
-            wrong: "number: session.attachment }, session.taken + 1))",
+            right: "number: session.attachment }, session.since, session.taken))",
+            wrong: "number: session.attachment }, session.since, session.taken + 1))",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "what was taken is in server.log" },
     },
     Broken {
         name: "leaves out the first line that was missed",
         mistakes: &[Mistake {
-            right: "transcript.position_after(request.public_lines)",
-            wrong: "transcript.position_after(request.public_lines + 1)",
+            right: "transcript.position_after(read_lines)",
+            wrong: "transcript.position_after(read_lines + 1)",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "everyone sees one order" },
     },

@@ -178,17 +178,37 @@ fn a_member_that_quits_has_left_at_once_and_cannot_resume() {
     let server = Server::start();
     let mut alex = server.join("Alex");
     let mut bot = server.join("bot");
-    let (token, epoch) = begin_session(&mut bot);
+    let session = begin_session(&mut bot);
     alex.expect_next("bot joined the chat!");
     bot.send("/n 1 /quit\n");
     bot.expect_end();
     // Long before the grace has passed.
     alex.expect_next("bot left the chat.");
-    let mut again = server.connect();
-    again.expect_bytes("NICK");
-    again.send(&format!("/resume {token} {epoch} 0 0\n"));
-    let answer = again.line().expect("an answer");
+    let answer = resume(&server, &session).line().expect("an answer");
     assert!(answer.starts_with("-- Not resumed: "), "{answer}");
+}
+
+#[test]
+fn a_session_brings_back_nothing_from_before_it_began() {
+    let server = Server::start();
+    let mut alex = server.join("Alex");
+    alex.send("before\n");
+    alex.expect("Alex: before");
+    let mut bot = server.join("bot");
+    let session = begin_session(&mut bot);
+    bot.send("after\n");
+    bot.expect("bot: after");
+    let mut again = resume(&server, &session);
+    again.expect_next("-- Resumed as bot at 4, 0 taken.");
+    again.expect_next("bot: after");
+}
+
+/// Goes on with a session from its very beginning, whatever has been read.
+fn resume(server: &Server, (token, epoch): &(String, String)) -> Peer {
+    let mut peer = server.connect();
+    peer.expect_bytes("NICK");
+    peer.send(&format!("/resume {token} {epoch} 0 0\n"));
+    peer
 }
 
 #[test]
