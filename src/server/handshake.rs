@@ -161,7 +161,7 @@ impl<S: Stream> Handshake<'_, S> {
                 match hub.resume(&request, connection.peer, connection.outlet()) {
                     Ok((attachment, nickname)) => {
                         place.come_back();
-                        return Ok(Some(Member::new(attachment, nickname.into())));
+                        return Ok(Some(Member::resumed(attachment, nickname.into(), hub.limits().rate)));
                     }
                     Err(not_resumed) => not_resumed,
                 }

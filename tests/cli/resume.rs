@@ -203,6 +203,19 @@ fn a_session_brings_back_nothing_from_before_it_began() {
     again.expect_next("bot: after");
 }
 
+#[test]
+fn a_session_that_goes_on_has_no_burst_to_begin_with() {
+    let server = Server::start_with(&["--rate", "10", "--burst", "200"]);
+    let mut bot = server.join("bot");
+    let session = begin_session(&mut bot);
+    let begin = Instant::now();
+    let mut again = resume(&server, &session);
+    again.send(&"/ping x\n".repeat(5));
+    (0..5).for_each(|_| again.expect("-- pong x at 1, 0 taken."));
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_millis(400), "{took:?}");
+}
+
 /// Goes on with a session from its very beginning, whatever has been read.
 fn resume(server: &Server, (token, epoch): &(String, String)) -> Peer {
     let mut peer = server.connect();
