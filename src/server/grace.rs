@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,12 +102,31 @@ impl Offer<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     lost: BTreeMap<(Instant, u64), Attachment>,
-    /// The members that are away, and the keys of their timers.
-    away: BTreeMap<MemberId, (Instant, u64)>,
+    /// The members that are away.
+    away: BTreeMap<MemberId, Waiting>,
+    /// How many of them each address has. One without any takes no memory.
+    addresses: BTreeMap<Ipv6Addr, usize>,
     so_far: u64,
     /// The sessions that have ended, in that order, and when each is forgotten. The room remembers no more of
     /// them either.
     ended: VecDeque<(Instant, SessionId)>,
+}
+
+/// How many members have no connection, but keep their places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Away {
+    pub(super) all: usize,
+    /// Those whose last connection came from the address in question.
+    pub(super) of_address: usize,
+}
+
+/// A member that is away.
+#[derive(Debug)]
+struct Waiting {
+    /// The key of its timer.
+    key: (Instant, u64),
+    /// Where its last connection came from.
+    address: Ipv6Addr,
 }
 
 /// Something that is due.
@@ -120,19 +139,25 @@ pub(super) enum Due {
 }
 
 impl Timers {
-    /// A member has lost its connection, and may be away until then.
-    pub(super) fn lost(&mut self, attachment: Attachment, until: Instant) {
+    /// A member has lost its connection, which came from this address, and may be away until then.
+    pub(super) fn lost(&mut self, attachment: Attachment, address: Ipv6Addr, until: Instant) {
         self.is_back(attachment.member);
         let key = (until, self.so_far);
         self.so_far += 1;
         self.lost.insert(key, attachment);
-        self.away.insert(attachment.member, key);
+        self.away.insert(attachment.member, Waiting { key, address });
+        *self.addresses.entry(address).or_default() += 1;
     }
 
     /// A member is not away any more.
     pub(super) fn is_back(&mut self, member: MemberId) {
-        if let Some(key) = self.away.remove(&member) {
-            self.lost.remove(&key);
+        let Some(Waiting { key, address }) = self.away.remove(&member) else { return };
+        self.lost.remove(&key);
+        if let Some(of_address) = self.addresses.get_mut(&address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                self.addresses.remove(&address);
+            }
         }
     }
 
@@ -149,6 +174,11 @@ impl Timers {
         self.away.len()
     }
 
+    /// How many members are away, and how many of them have lost a connection from this address.
+    pub(super) fn away_from(&self, address: Ipv6Addr) -> Away {
+        Away { all: self.away(), of_address: self.addresses.get(&address).copied().unwrap_or(0) }
+    }
+
     /// When the next thing is due.
     pub(super) fn next(&self) -> Option<Instant> {
         let lost = self.lost.first_key_value().map(|(&(at, _), _)| at);
@@ -158,9 +188,8 @@ impl Timers {
 
     /// Takes the next thing that is due by now.
     pub(super) fn take(&mut self, now: Instant) -> Option<Due> {
-        if let Some(lost) = self.lost.first_entry().filter(|lost| lost.key().0 <= now) {
-            let attachment = lost.remove();
-            self.away.remove(&attachment.member);
+        if let Some((_, &attachment)) = self.lost.first_key_value().filter(|((at, _), _)| *at <= now) {
+            self.is_back(attachment.member);
             return Some(Due::Expire(attachment));
         }
         let (_, session) = self.ended.pop_front_if(|(at, _)| *at <= now)?;
@@ -202,16 +231,19 @@ mod tests {
         let first = Attachment::FIRST;
         let again = Attachment { number: 1, ..first };
         let mut timers = Timers::default();
-        timers.lost(first, at(3));
+        timers.lost(first, Ipv6Addr::LOCALHOST, at(3));
         timers.ended(SessionId(1), at(4));
         assert_eq!((timers.away(), timers.next()), (1, Some(at(3))));
         assert_eq!(timers.take(at(2)), None);
         timers.is_back(first.member);
         assert_eq!((timers.away(), timers.take(at(3))), (0, None));
-        timers.lost(again, at(4));
+        timers.lost(again, Ipv6Addr::LOCALHOST, at(4));
+        let of_address = |address| timers.away_from(address).of_address;
+        assert_eq!((of_address(Ipv6Addr::LOCALHOST), of_address(Ipv6Addr::UNSPECIFIED)), (1, 0));
         assert_eq!(timers.take(at(9)), Some(Due::Expire(again)));
         assert_eq!(timers.take(at(9)), Some(Due::Forget(SessionId(1))));
         assert_eq!((timers.away(), timers.take(at(9)), timers.next()), (0, None, None));
+        assert_eq!(timers.addresses.len(), 0);
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl<S: Stream> Handshake<'_, S> {
                 let chosen = if *wanted == *chosen { chosen } else { wanted.into() };
                 Ok(Some(Member::new(attachment, chosen)))
             }
-            Err(Refusal::Full) => Err(self.refuse("", Refusal::Full)),
+            Err(refusal @ (Refusal::Full | Refusal::TooMany)) => Err(self.refuse("", refusal)),
             Err(refusal) => {
                 let refused = self.refuse(&format!(" the nickname \"{}\"", wanted.escape_debug()), refusal);
                 // The report's client takes any line for chat, so asking it again is in vain.
@@ -142,7 +142,7 @@ impl<S: Stream> Handshake<'_, S> {
     /// Joins the room, if there is a place in it.
     fn join(&mut self, nickname: &Nickname) -> Result<Attachment, Refusal> {
         let Newcomer { connection, hub, place } = &mut *self.newcomer;
-        let away = hub.away();
+        let away = hub.away(place.address());
         place.become_member(hub.limits(), away, || hub.join(nickname, connection.peer, connection.outlet()))
     }
 

@@ -1,12 +1,12 @@
 //! Sessions in the hub: a lost connection, another one, and the end of the wait for it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
 use super::connection::Outlet;
-use super::grace::{Due, Offer};
+use super::grace::{Away, Due, Offer};
 use super::hub::{Hub, State};
 use super::limits::ENDED_SESSIONS_KEPT;
 use crate::net::Stream;
@@ -66,14 +66,14 @@ impl<S: Stream> Hub<S> {
         self.lock().room.claim(token) != Claim::Unknown
     }
 
-    /// How many members have no connection at the moment.
-    pub(super) fn away(&self) -> usize {
-        self.lock().timers.away()
+    /// How many members have no connection at the moment, and how many of them had one from this address.
+    pub(super) fn away(&self, address: Ipv6Addr) -> Away {
+        self.lock().timers.away_from(address)
     }
 
-    /// A connection has ended. A member with a session stays, unless it wished to leave; everyone else leaves,
+    /// A connection from this address has ended. A member with a session stays, unless it wished to leave; everyone else leaves,
     /// and is still sent everything that came before.
-    pub(super) fn part(&self, attachment: Attachment, reason: DisconnectReason) {
+    pub(super) fn part(&self, attachment: Attachment, address: Ipv6Addr, reason: DisconnectReason) {
         let grace = self.grants.grace();
         let now = Instant::now();
         self.change(|state| {
@@ -89,7 +89,7 @@ impl<S: Stream> Hub<S> {
             };
             match state.apply(&entry) {
                 Outcome::Detached(_) => {
-                    state.timers.lost(attachment, now + grace);
+                    state.timers.lost(attachment, address, now + grace);
                     state.counters.sessions.detached += 1;
                 }
                 Outcome::Left { session, .. } => state.has_left(attachment.member, session),

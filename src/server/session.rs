@@ -62,13 +62,14 @@ struct Input<'a, S> {
 /// What goes to a member. When this is dropped, however the session ends, the member is gone from the readers.
 struct Deliveries<'a, S: Stream> {
     hub: &'a Hub<S>,
+    place: &'a Place,
     attachment: Attachment,
 }
 
 impl<'a, S: Stream> Session<'a, S> {
     fn of(newcomer: &'a mut Newcomer<S>, member: Member) -> Self {
-        let Newcomer { connection, hub, .. } = newcomer;
-        let deliveries = Deliveries { hub, attachment: member.attachment };
+        let Newcomer { connection, hub, place } = newcomer;
+        let deliveries = Deliveries { hub, place, attachment: member.attachment };
         Self { input: Input { hub, connection, member }, deliveries }
     }
 
@@ -79,7 +80,7 @@ impl<'a, S: Stream> Session<'a, S> {
             reason = self.input.listen() => reason,
             done = self.deliveries.done() => done.err().unwrap_or(DisconnectReason::ServerStopped),
         };
-        self.deliveries.hub.part(self.deliveries.attachment, reason);
+        self.deliveries.part(reason);
         match reason {
             DisconnectReason::Quit | DisconnectReason::Closed | DisconnectReason::ServerStopped => {
                 let rest = timeout(self.deliveries.hub.limits().shutdown_grace, self.deliveries.done());
@@ -129,6 +130,11 @@ impl<S: Stream> Input<'_, S> {
 }
 
 impl<S: Stream> Deliveries<'_, S> {
+    /// The connection of the member ends, for this reason.
+    fn part(&self, reason: DisconnectReason) {
+        self.hub.part(self.attachment, self.place.address(), reason);
+    }
+
     /// Waits until everything that there will ever be for a member is written, or cannot be.
     ///
     /// It can be cancelled and called again: the cursor says how much was taken.
@@ -157,7 +163,7 @@ impl<S: Stream> Deliveries<'_, S> {
 impl<S: Stream> Drop for Deliveries<'_, S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.hub.part(self.attachment, DisconnectReason::InternalError);
+            self.part(DisconnectReason::InternalError);
         }
         self.hub.forget(self.attachment);
     }

@@ -138,11 +138,11 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps a member whose connection was reset",
         mistakes: &[Mistake {
-            right: "self.deliveries.hub.part(self.deliveries.attachment, reason);",
+            right: "self.deliveries.part(reason);",
             wrong: "if reason == DisconnectReason::Reset {
             return Ending::Broken;
         }
-        self.deliveries.hub.part(self.deliveries.attachment, reason);",
+        self.deliveries.part(reason);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "the roster equals the live members" },
     },
@@ -270,16 +270,16 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps sessions for ever",
         mistakes: &[Mistake {
-            right: "state.timers.lost(attachment, now + grace);",
-            wrong: "state.timers.lost(attachment, now + grace * 1_000);",
+            right: "state.timers.lost(attachment, address, now + grace);",
+            wrong: "state.timers.lost(attachment, address, now + grace * 1_000);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "nobody leaves or joins within a grace" },
     },
     Broken {
         name: "lets a member go before the grace has passed",
         mistakes: &[Mistake {
-            right: "state.timers.lost(attachment, now + grace);",
-            wrong: "state.timers.lost(attachment, now + grace / 2);",
+            right: "state.timers.lost(attachment, address, now + grace);",
+            wrong: "state.timers.lost(attachment, address, now + grace / 2);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "nobody leaves or joins within a grace" },
     },

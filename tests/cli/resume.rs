@@ -204,6 +204,24 @@ fn a_session_brings_back_nothing_from_before_it_began() {
 }
 
 #[test]
+fn whoever_is_away_counts_for_its_address_until_it_is_back() {
+    let server = Server::start_with(&["--max-per-address", "2"]);
+    let mut alex = server.join("Alex");
+    let mut bot = server.join("bot");
+    let session = begin_session(&mut bot);
+    drop(bot);
+    server.wait_for_log("bot lost connection");
+    let mut other = server.connect();
+    other.send("other\n");
+    other.expect("NICK-- Not joined: too many connections from this address.");
+    other.expect_end();
+    let mut again = resume(&server, &session);
+    again.expect("-- Resumed as bot at 2, 0 taken.");
+    again.send("/quit\n");
+    alex.expect("bot left the chat.");
+}
+
+#[test]
 fn a_session_that_goes_on_has_no_burst_to_begin_with() {
     let server = Server::start_with(&["--rate", "10", "--burst", "200"]);
     let mut bot = server.join("bot");
