@@ -192,8 +192,8 @@ impl Timers {
             self.is_back(attachment.member);
             return Some(Due::Expire(attachment));
         }
-        let (_, session) = self.ended.pop_front_if(|(at, _)| *at <= now)?;
-        Some(Due::Forget(session))
+        self.ended.front().filter(|(at, _)| *at <= now)?;
+        self.ended.pop_front().map(|(_, session)| Due::Forget(session))
     }
 }
 
