@@ -35,6 +35,10 @@ soak seeds="1000":
 soak-real seconds="60" members="500":
     SOAK_SECONDS={{seconds}} SOAK_MEMBERS={{members}} cargo test --release --locked --quiet --test soak -- --nocapture
 
+# Real faults of the network between real binaries, on Linux as root: less than three minutes
+netfaults:
+    @cargo test --locked --quiet --test netfaults -- --nocapture
+
 # Redraw the pictures of the named scenarios
 timelines:
     SIM_DRAW=1 cargo test --quiet --test sim -- --skip sweep:: --skip determinism::

@@ -11,6 +11,8 @@ pub struct Case {
     pub line_bytes: u32,
     /// How many additional members never read.
     pub stalled: u32,
+    /// Whether the members have sessions, which all resume at the end.
+    pub sessions: bool,
     /// Whether an additional member floods the server, which then limits the rate of senders as by default.
     pub flooded: bool,
 }
@@ -66,20 +68,31 @@ pub fn all() -> Vec<Case> {
     cases.push(calm());
     cases.push(Case { name: "n94-rate10000-flooded".to_owned(), stalled: 1, flooded: true, ..calm() });
     for receivers in [1_000, 5_000] {
-        cases.push(Case::new(format!("n{receivers}-idle"), receivers, Load::Idle));
+        let idle = || Case::new(format!("n{receivers}-idle"), receivers, Load::Idle);
+        cases.push(idle());
+        cases.push(Case { name: format!("n{receivers}-idle-sessions"), sessions: true, ..idle() });
     }
     cases
 }
 
 impl Case {
     fn new(name: String, receivers: u32, load: Load) -> Self {
-        Self { name, receivers, senders: SENDERS, load, line_bytes: 64, stalled: 0, flooded: false }
+        Self {
+            name,
+            receivers,
+            senders: SENDERS,
+            load,
+            line_bytes: 64,
+            stalled: 0,
+            sessions: false,
+            flooded: false,
+        }
     }
 
     /// Whether it can be measured on this kind of server.
     pub fn fits(&self, kind: Kind) -> bool {
         match kind {
-            _ if self.flooded => kind == Kind::ChatServer,
+            _ if self.flooded || self.sessions => kind == Kind::ChatServer,
             Kind::Python => self.receivers <= PYTHON_RECEIVERS && self.load == Load::Window(PYTHON_WINDOW),
             Kind::Ngircd | Kind::Inspircd => {
                 self.line_bytes <= IRC_LINE_BYTES && self.receivers <= IRC_RECEIVERS
@@ -109,6 +122,7 @@ impl Case {
             Load::Rate(rate) => format!("--rate={rate}"),
             Load::Idle => "--idle".to_owned(),
         });
+        arguments.extend(self.sessions.then(|| "--sessions".to_owned()));
         arguments
     }
 }

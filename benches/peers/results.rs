@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cases::Case;
 
 /// The figures of `chat-load` that are kept, as pointers into its results.
-const FIGURES: [(&str, &str); 10] = [
+const FIGURES: [(&str, &str); 11] = [
     ("deliveries_per_second", "/measured/deliveries_per_second"),
     ("cpu_seconds_per_million", "/measured/server_cpu_seconds_per_million_deliveries"),
     ("server_busy", "/measured/server_busy"),
@@ -17,6 +17,7 @@ const FIGURES: [(&str, &str); 10] = [
     ("p99_seconds", "/measured/latency_p99_seconds"),
     ("bytes_per_connection", "/memory_bytes_per_connection"),
     ("join_cpu_seconds", "/join_server_cpu_seconds"),
+    ("resume_cpu_seconds", "/resume_server_cpu_seconds"),
     ("resident_bytes_joined", "/server_resident_bytes_joined"),
     ("resident_bytes_at_end", "/server_resident_bytes_at_end"),
 ];

@@ -25,7 +25,7 @@ struct Column {
     digits: usize,
 }
 
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     Column {
         title: "deliveries/s, millions",
         figure: "deliveries_per_second",
@@ -50,6 +50,7 @@ const COLUMNS: [Column; 5] = [
         digits: 0,
     },
     Column { title: "CPU for joining, s", figure: "join_cpu_seconds", idle: true, unit: 1.0, digits: 2 },
+    Column { title: "CPU for resuming, s", figure: "resume_cpu_seconds", idle: true, unit: 1.0, digits: 2 },
 ];
 
 /// Renders the results, the machine, and what could not be measured.
@@ -122,6 +123,7 @@ fn title(case: &Case) -> String {
         Load::Window(1) if case.senders == 1 => ", one line at a time".to_owned(),
         Load::Window(lines) => format!(", W={lines}"),
         Load::Rate(rate) => format!(", {},000 deliveries/s", rate / 1_000),
+        Load::Idle if case.sessions => ", idle, with sessions".to_owned(),
         Load::Idle => ", idle".to_owned(),
     };
     let bytes = if case.line_bytes == 64 { String::new() } else { format!(", {} bytes", case.line_bytes) };

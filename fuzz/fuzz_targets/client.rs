@@ -15,6 +15,7 @@ use commonroom::client::{Config, Event, Reconnect, Session, connect};
 use commonroom::net::Connect;
 use commonroom::protocol::{Framing, Nickname, Sanitized, Text};
 use commonroom::terminal::pipe::{self, Streams};
+use commonroom::terminal::token_file::TokenFile;
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -81,7 +82,7 @@ async fn the_output_is_harmless(connections: &[Vec<Vec<u8>>], framing: Framing) 
         errors: &mut errors,
         leave_when_unheard: false,
     };
-    let ended = pipe::run(connection, streams, std::future::pending()).await;
+    let ended = pipe::run((connection, TokenFile::none()), streams, std::future::pending()).await;
     let failure = ended.err().map(|failure| failure.to_string()).unwrap_or_default();
     for text in [String::from_utf8(output), String::from_utf8(errors), Ok(failure)] {
         for line in text.expect("the output is UTF-8").lines() {

@@ -24,6 +24,7 @@ Examples:
   chat-load                                  1,000 receivers, 4 senders with 64 lines each in flight
   chat-load --rate 10000                     an open loop: latency counts from when a line was due
   chat-load --idle --receivers 5000          the cost of joining and of idle members, with --pid
+  chat-load --idle --sessions                the cost of sessions, and of resuming all of them
   chat-load --pid $(pidof chat-server)       with the server's processor time and memory
   chat-load 127.0.0.1:6379 --protocol redis  the same for a peer
 
@@ -31,6 +32,7 @@ The length of a line includes its sender's name, a number and the newline, but n
 In a closed loop a line that comes back to its sender (in irc: to the last receiver) makes room for the next.
 Exit codes: 0 measured, and nothing was wrong; 1 something was, or it could not be measured; 2 usage."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "they are flags of a command line")]
 struct Arguments {
     /// The server
     #[arg(value_name = "HOST:PORT", default_value = "127.0.0.1:5555", value_parser = parse_address)]
@@ -67,6 +69,10 @@ struct Arguments {
     /// Only join and stay, send nothing
     #[arg(long)]
     idle: bool,
+
+    /// The idle members have sessions; at the end all lose their connections at once, and resume
+    #[arg(long, requires = "idle")]
+    sessions: bool,
 
     /// How long to measure
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = some_seconds)]
@@ -157,6 +163,10 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
         let refusal = "--level-triggered is available on Linux only";
         Arguments::command().error(ErrorKind::ValueValidation, refusal).exit();
     }
+    if arguments.sessions && Protocol::from(arguments.protocol) != Protocol::Report {
+        let refusal = "--sessions is for --protocol report only";
+        Arguments::command().error(ErrorKind::ValueValidation, refusal).exit();
+    }
     let results = run(&plan(arguments, address), &mut show_progress);
     show_progress("");
     let results = results?;
@@ -189,6 +199,7 @@ fn plan(arguments: &Arguments, address: SocketAddr) -> Plan {
             Some(rate) => Pace::Rate(rate),
             None => Pace::Window(arguments.window),
         },
+        sessions: arguments.sessions,
         warm_up: arguments.warm_up,
         duration: arguments.seconds,
         trigger: if arguments.level_triggered { Trigger::Level } else { Trigger::Edge },

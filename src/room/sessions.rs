@@ -12,7 +12,8 @@ pub const ENDED_SESSIONS: usize = 10_000;
 /// The sessions of a room. A member without one takes no memory here.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    by_member: BTreeMap<MemberId, Session>,
+    /// Boxed, since the nodes of a map in which members come in order are half empty.
+    by_member: BTreeMap<MemberId, Box<Session>>,
     members: BTreeMap<SessionId, MemberId>,
     ended: BTreeMap<SessionId, Ended>,
     /// In the order of their ends.
@@ -57,7 +58,8 @@ impl Sessions {
             return false;
         }
         self.members.insert(id, member);
-        self.by_member.insert(member, Session { id, secret, attachment: 0, taken: 0, away: None });
+        let session = Session { id, secret, attachment: 0, taken: 0, away: None };
+        self.by_member.insert(member, Box::new(session));
         true
     }
 
@@ -127,7 +129,7 @@ impl Sessions {
 
     /// Ends the session of a member, if it has one, and remembers what was taken.
     pub(super) fn end(&mut self, member: MemberId) -> Option<SessionId> {
-        let Session { id, secret, taken, .. } = self.by_member.remove(&member)?;
+        let Session { id, secret, taken, .. } = *self.by_member.remove(&member)?;
         self.members.remove(&id);
         self.ended.insert(id, Ended { secret, taken });
         self.in_order.push_back(id);

@@ -106,7 +106,10 @@ fn nothing_from_a_connection_that_was_resumed_elsewhere_changes_anything() {
         assert_eq!(room.apply(&entry), Outcome::Unchanged, "{entry:?}");
     }
     assert_eq!(room.progress(dinesh.member), Some(Progress { public_lines: lines, taken: 1 }));
+    assert!(!room.is_news(unnumbered));
+    assert!(room.is_news(Origin { attachment: again, number: Some(2) }));
     assert_eq!(say(&mut room, again, 2), Outcome::Said(nickname("Dinesh")));
+    assert!(!room.is_news(Origin { attachment: again, number: Some(2) }));
 }
 
 #[test]

@@ -215,18 +215,25 @@ mod signals {
 mod signals {
     use std::io;
 
-    use tokio::signal::windows::{CtrlBreak, CtrlClose, ctrl_break, ctrl_close};
+    use tokio::signal::windows;
 
     use super::Happening;
 
     pub(super) struct Signals {
-        end: CtrlBreak,
-        close: CtrlClose,
+        end: windows::CtrlBreak,
+        close: windows::CtrlClose,
+        logoff: windows::CtrlLogoff,
+        shutdown: windows::CtrlShutdown,
     }
 
     impl Signals {
         pub(super) fn new() -> io::Result<Self> {
-            Ok(Self { end: ctrl_break()?, close: ctrl_close()? })
+            Ok(Self {
+                end: windows::ctrl_break()?,
+                close: windows::ctrl_close()?,
+                logoff: windows::ctrl_logoff()?,
+                shutdown: windows::ctrl_shutdown()?,
+            })
         }
 
         pub(super) async fn next(&mut self) -> Happening {
@@ -234,6 +241,8 @@ mod signals {
                 biased;
                 _ = self.end.recv() => Happening::End,
                 _ = self.close.recv() => Happening::End,
+                _ = self.logoff.recv() => Happening::End,
+                _ = self.shutdown.recv() => Happening::End,
             }
         }
     }

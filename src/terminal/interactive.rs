@@ -5,12 +5,15 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::line::Purpose;
+use super::outage::{self, Presence};
 use super::outbox::{Outbox, WAITING_BYTES};
+use super::settings::Settings;
+use super::token_file::TokenFile;
 use super::view::{Typed, View};
-use super::{Failure, Shortfall, lines};
-use crate::client::{Config, Connection, Disconnected, Event, SayError, connect};
+use super::{Failure, Shortfall};
+use crate::client::{Connection, Disconnected, Event, LEAVE_TIMEOUT, SESSION_WAIT, SayError};
 use crate::net::{Connect, Stream};
-use crate::protocol::{Framing, Heard, Nickname, Password, Sanitized};
+use crate::protocol::{Heard, Nickname, Password, Sanitized};
 
 /// The question for a nickname, as in the report.
 pub const NICKNAME_PROMPT: &str = "Choose your nickname: ";
@@ -35,15 +38,9 @@ const NOT_JOINED_YET: &str = "Not sent: you have not joined yet. The Up key brin
 /// # Errors
 ///
 /// See [`Failure`]. The terminal is as it was before when this returns.
-pub async fn run<N: Connect>(
-    network: &N,
-    address: &str,
-    framing: Framing,
-    nickname: Option<Nickname>,
-    password: Option<Password>,
-) -> Result<(), Failure> {
-    let mut view = View::open(framing)?;
-    let nickname = match nickname {
+pub async fn run<N: Connect>(network: &N, settings: Settings) -> Result<(), Failure> {
+    let mut view = View::open(settings.framing)?;
+    let nickname = match settings.nickname.clone() {
         Some(nickname) => nickname,
         None => match ask_nickname(&mut view).await? {
             Some(nickname) => nickname,
@@ -51,19 +48,24 @@ pub async fn run<N: Connect>(
         },
     };
     view.ask(&prompt(&nickname), Purpose::Talk);
-    let config = Config::new(nickname).with_framing(framing).with_password(password);
-    let Some(connected) = unless_left(&mut view, connect(network, address, config)).await? else {
+    let Some(connected) = unless_left(&mut view, settings.connect(network, nickname)).await? else {
         return Ok(());
     };
-    let connection =
-        connected.map_err(|error| Failure::CannotConnect { address: address.to_owned(), error })?;
-    let mut chat = Chat { connection, outbox: Outbox::default(), asking: Asking::Nothing, refused: None };
+    let (connection, tokens) = connected?;
+    let mut chat = Chat {
+        connection,
+        tokens,
+        outbox: Outbox::default(),
+        asking: Asking::Nothing,
+        refused: None,
+        presence: Presence::default(),
+    };
     let ended = chat.talk(&mut view).await;
     chat.say_what_is_not_sent(&mut view, ended.is_err());
     drop(view);
-    // A server that does not answer does not close the connection either.
-    if ended.is_ok() && !chat.is_silent() {
-        chat.connection.leave().await;
+    // Whose terminal is gone leaves as well.
+    if matches!(ended, Ok(()) | Err(Failure::Input(_))) {
+        chat.leave().await;
     }
     ended
 }
@@ -100,11 +102,13 @@ async fn unless_left<T>(view: &mut View, work: impl Future<Output = T>) -> Resul
 /// The conversation.
 struct Chat<S> {
     connection: Connection<S>,
+    tokens: TokenFile,
     outbox: Outbox,
     asking: Asking,
     /// Why the server has not let the client in. Shown when the server asks again, or else with the
     /// reason for the end of the client.
     refused: Option<String>,
+    presence: Presence,
 }
 
 /// The question that the next line answers.
@@ -126,7 +130,9 @@ impl<S: Stream> Chat<S> {
     async fn talk(&mut self, view: &mut View) -> Result<(), Failure> {
         loop {
             self.send_lines(view);
-            let look_again = self.show_silence(view);
+            let session = self.connection.session();
+            let keep_again = self.tokens.keep(session.nickname(), session.saved());
+            let look_again = [keep_again, self.show_status(view)].into_iter().flatten().min();
             tokio::select! {
                 biased;
                 typed = view.typed() => {
@@ -150,7 +156,7 @@ impl<S: Stream> Chat<S> {
     fn send_lines(&mut self, view: &mut View) {
         while let Some(line) = self.outbox.next() {
             let session = self.connection.session();
-            if session.is_answered() && session.in_flight() >= WINDOW_LINES {
+            if session.is_answered() && session.in_flight() + session.waiting() >= WINDOW_LINES {
                 return;
             }
             match self.connection.send_line(line) {
@@ -163,17 +169,39 @@ impl<S: Stream> Chat<S> {
         }
     }
 
-    /// Says how long a server that owes an answer has been silent. Returns when to look at it again.
+    /// Shows above the prompt what the person waits for. Returns when to look at it again.
+    fn show_status(&self, view: &mut View) -> Option<Instant> {
+        if self.is_away() { self.show_outage(view) } else { self.show_silence(view) }
+    }
+
+    /// Says when the client tries again to connect, and what is to be sent then.
+    fn show_outage(&self, view: &mut View) -> Option<Instant> {
+        let now = Instant::now();
+        let next_attempt = self.connection.tries_again_at().map(|at| at.saturating_duration_since(now));
+        view.set_status(&outage::status(next_attempt, &self.waiting()));
+        next_attempt.filter(|left| !left.is_zero()).map(|left| now + outage::status_holds_for(left))
+    }
+
+    /// Says how long a server that owes an answer has been silent.
     fn show_silence(&self, view: &mut View) -> Option<Instant> {
-        let since = self.connection.silent_since();
-        let silence = since.map(|since| since.elapsed()).unwrap_or_default();
+        let Some(since) = self.connection.silent_since() else {
+            view.set_status(&[]);
+            // Lines that are held after joining go out without an event.
+            let is_holding = self.connection.session().waiting() > 0;
+            return is_holding.then(|| Instant::now() + SESSION_WAIT);
+        };
+        let silence = since.elapsed();
         if silence < SILENCE_NOTICE {
-            view.set_status(None);
-            return since.map(|since| since + SILENCE_NOTICE);
+            view.set_status(&[]);
+            return Some(since + SILENCE_NOTICE);
         }
         let seconds = silence.as_secs();
-        view.set_status(Some(&format!("Nothing has been heard from the server for {seconds} s…")));
-        since.map(|since| since + Duration::from_secs(seconds + 1))
+        view.set_status(&[format!("Nothing has been heard from the server for {seconds} s…")]);
+        Some(since + Duration::from_secs(seconds + 1))
+    }
+
+    fn is_away(&self) -> bool {
+        self.presence == Presence::Away
     }
 
     fn is_silent(&self) -> bool {
@@ -199,7 +227,9 @@ impl<S: Stream> Chat<S> {
             },
             Asking::Nothing if is_quit(&line) => return Next::Leave,
             Asking::Nothing if is_blank(&line) => {}
-            Asking::Nothing if !self.connection.session().is_joined() => view.warn(NOT_JOINED_YET),
+            Asking::Nothing if !self.connection.session().is_joined() && !self.is_away() => {
+                view.warn(NOT_JOINED_YET);
+            }
             Asking::Nothing => {
                 if !self.outbox.put(line) {
                     view.warn(&format!("Not sent: {WAITING_BYTES} bytes are waiting to be sent already."));
@@ -219,6 +249,10 @@ impl<S: Stream> Chat<S> {
     }
 
     fn hear(&mut self, event: Event, view: &mut View) -> Result<(), Failure> {
+        self.presence = self.presence.after(&event);
+        if let Some(news) = outage::news(&event) {
+            view.remark(&news);
+        }
         match event {
             Event::Line(line) => self.show(&line, view),
             Event::Unreadable(refusal) => {
@@ -227,21 +261,29 @@ impl<S: Stream> Chat<S> {
             Event::NotJoined(reason) => self.refused = Some(reason),
             Event::NicknameWanted => self.ask_again(Asking::Nickname, view),
             Event::PasswordWanted => self.ask_again(Asking::Password, view),
-            Event::Joined => {
-                self.refused = None;
-                if self.asking != Asking::Nothing {
-                    self.ask(Asking::Nothing, view);
-                }
+            Event::Joined => self.is_in(view),
+            // An earlier client may have been called differently.
+            Event::Resumed { .. } => {
+                self.is_in(view);
+                self.ask(Asking::Nothing, view);
+            }
+            Event::Unconfirmed(lines) => {
+                name_lines(lines.iter().map(|line| format!("Not confirmed: {line}")), view);
             }
             Event::Renamed(_) => self.ask(Asking::Nothing, view),
             // The line that comes with a refusal says so, and the server's silence is watched elsewhere.
-            Event::Disconnected(Disconnected::NotAnswered) => {
-                return Err(Failure::NotAnswered(Shortfall::default()));
-            }
-            Event::Disconnected(_) => return Err(self.lost()),
+            Event::Disconnected(how) => return Err(self.ended(how)),
             _ => {}
         }
         Ok(())
+    }
+
+    /// The client is in the room.
+    fn is_in(&mut self, view: &mut View) {
+        self.refused = None;
+        if self.asking != Asking::Nothing {
+            self.ask(Asking::Nothing, view);
+        }
     }
 
     fn show(&self, line: &str, view: &mut View) {
@@ -259,36 +301,71 @@ impl<S: Stream> Chat<S> {
         self.ask(asking, view);
     }
 
-    /// Names the lines that may not have been taken, some one by one. A person who leaves on purpose
-    /// is told only of the lines that have not been sent at all.
+    /// Names the lines that may not have been taken, some one by one. A person who leaves on purpose is only
+    /// told how many there are: of those that a server that is there can still take, none.
     fn say_what_is_not_sent(&self, view: &mut View, lost: bool) {
-        let waiting = self.outbox.waiting();
-        if !lost {
-            if waiting.len() > 0 {
-                view.remark(&format!("{} not sent.", lines(waiting.len(), "")));
-            }
-            return;
+        let shortfall = self.shortfall();
+        if lost {
+            let unconfirmed = self.connection.session().unconfirmed().take(shortfall.unconfirmed);
+            let unconfirmed = unconfirmed.map(|line| format!("Not confirmed: {line}"));
+            let unsent = self.waiting().into_iter().map(|line| format!("Not sent: {line}"));
+            return name_lines(unconfirmed.chain(unsent), view);
         }
-        let unconfirmed = self.connection.session().unconfirmed();
-        let unconfirmed = unconfirmed.map(|line| format!("Not confirmed: {line}"));
-        let mut lost = unconfirmed.chain(waiting.map(|line| format!("Not sent: {line}")));
-        lost.by_ref().take(NAMED_LINES).for_each(|line| view.warn(&line));
-        match lost.count() {
-            0 => {}
-            more => view.warn(&format!("And {more} more.")),
+        let shortfall = if self.is_away() {
+            shortfall
+        } else {
+            Shortfall { unconfirmed: 0, unsent: self.outbox.waiting().len(), ..shortfall }
+        };
+        if !shortfall.is_none() {
+            view.remark(&format!("{shortfall}."));
         }
     }
 
-    fn lost(&mut self) -> Failure {
-        if let Some(reason) = self.refused.take() {
-            return Failure::NotJoined(Sanitized(&reason).to_string());
+    /// Why the client has ended.
+    fn ended(&mut self, how: Disconnected) -> Failure {
+        match self.refused.take() {
+            Some(reason) => Failure::NotJoined(Sanitized(&reason).to_string()),
+            None if self.presence == Presence::Elsewhere => Failure::TakenOver(self.shortfall()),
+            None if how == Disconnected::NotAnswered => Failure::NotAnswered(self.shortfall()),
+            None => Failure::ConnectionLost(self.shortfall()),
         }
-        let unconfirmed = self.connection.session().unconfirmed().len();
-        Failure::ConnectionLost(Shortfall {
-            unconfirmed,
-            unsent: self.outbox.waiting().len(),
-            or_more: false,
-        })
+    }
+
+    /// The lines that have been typed and not been sent.
+    fn waiting(&self) -> Vec<&str> {
+        let session = self.connection.session();
+        let sent = session.unconfirmed().len() - session.waiting();
+        session.unconfirmed().skip(sent).chain(self.outbox.waiting()).collect()
+    }
+
+    fn shortfall(&self) -> Shortfall {
+        let session = self.connection.session();
+        let unconfirmed = session.unconfirmed().len() - session.waiting();
+        Shortfall { unconfirmed, unsent: session.waiting() + self.outbox.waiting().len(), or_more: false }
+    }
+
+    /// Leaves in order. A server that cannot be told keeps the session, and so does the file: whoever comes
+    /// back soon goes on with it.
+    async fn leave(mut self) {
+        // A server that does not answer does not close the connection either.
+        if self.is_away() || self.is_silent() {
+            return;
+        }
+        self.connection.begin_leaving(LEAVE_TIMEOUT);
+        while let Some(event) = self.connection.next().await {
+            if event == Event::Disconnected(Disconnected::Left) {
+                self.tokens.forget();
+            }
+        }
+    }
+}
+
+/// Warns of some of these lines one by one, and counts the others.
+fn name_lines(mut lines: impl Iterator<Item = String>, view: &mut View) {
+    lines.by_ref().take(NAMED_LINES).for_each(|line| view.warn(&line));
+    match lines.count() {
+        0 => {}
+        more => view.warn(&format!("And {more} more.")),
     }
 }
 

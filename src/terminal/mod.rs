@@ -10,11 +10,14 @@ mod history;
 pub mod interactive;
 mod key;
 mod line;
+mod outage;
 mod outbox;
 pub mod password_file;
 pub mod pipe;
 mod screen;
+pub mod settings;
 mod style;
+pub mod token_file;
 mod view;
 mod wrap;
 
@@ -41,8 +44,12 @@ pub enum Failure {
     ConnectionLost(Shortfall),
     /// The server is there, but does not answer.
     NotAnswered(Shortfall),
+    /// Another client goes on with the session.
+    TakenOver(Shortfall),
     /// Somebody wanted to leave before everything was said.
     Interrupted(Shortfall),
+    /// Everything was said, but whether some lines were taken is not known.
+    Unconfirmed(Shortfall),
     /// Lines were refused; each has been reported already.
     Refused(usize),
     /// The lines from the room could not be written.
@@ -70,7 +77,16 @@ impl fmt::Display for Failure {
                 write!(formatter, "The server does not answer.")
             }
             Self::NotAnswered(shortfall) => write!(formatter, "The server does not answer; {shortfall}."),
+            Self::TakenOver(shortfall) => {
+                write!(formatter, "Your session goes on in another client")?;
+                if shortfall.is_none() {
+                    formatter.write_str(".")
+                } else {
+                    write!(formatter, "; {shortfall}.")
+                }
+            }
             Self::Interrupted(shortfall) => write!(formatter, "Interrupted; {shortfall}."),
+            Self::Unconfirmed(shortfall) => write!(formatter, "{shortfall}."),
             Self::Refused(count) => write!(formatter, "{} not sent.", lines(*count, "")),
             Self::NotWritten(error) => {
                 write!(formatter, "What was said could not be written: {}.", explain(error))

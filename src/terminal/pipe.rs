@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::outage::{self, Presence};
+use super::token_file::TokenFile;
 use super::{Failure, Shortfall};
 use crate::client::{Connection, Disconnected, Event, LEAVE_TIMEOUT, READ_BYTES};
 use crate::net::Stream;
@@ -45,7 +47,7 @@ pub struct Streams<I, O, E> {
 ///
 /// If a line was not taken, or could not be written: see [`Failure`].
 pub async fn run<S, I, O, E>(
-    connection: Connection<S>,
+    (connection, tokens): (Connection<S>, TokenFile),
     streams: Streams<I, O, E>,
     interrupt: impl Future<Output = ()>,
 ) -> Result<(), Failure>
@@ -57,9 +59,12 @@ where
 {
     let mut pipe = Pipe {
         connection,
+        tokens,
         streams,
         input: Input::default(),
         joined: false,
+        presence: Presence::default(),
+        unknown: 0,
         unheard: false,
         unwritten: None,
         refused: 0,
@@ -78,9 +83,13 @@ where
 
 struct Pipe<S, I, O, E> {
     connection: Connection<S>,
+    tokens: TokenFile,
     streams: Streams<I, O, E>,
     input: Input,
     joined: bool,
+    presence: Presence,
+    /// How many lines may have been taken or not, of which nothing more will be heard.
+    unknown: usize,
     /// Nobody reads the output any more.
     unheard: bool,
     /// Why some of the output could not be written.
@@ -117,9 +126,11 @@ where
             }
             self.say_lines();
             let owed = self.owed();
-            if self.joined && self.input.ended && owed == 0 {
+            if self.joined && self.input.is_done() && owed == 0 {
                 return Ended::Done;
             }
+            let session = self.connection.session();
+            let keep_again = self.tokens.keep(session.nickname(), session.saved());
             if self.streams.leave_when_unheard && (self.unheard || self.unwritten.is_some()) {
                 return Ended::Interrupted;
             }
@@ -144,7 +155,8 @@ where
                         return Ended::Failed(failure);
                     }
                 }
-                () = sleep_until(answer_due), if owed > 0 => return Ended::NotAnswered,
+                () = sleep_until(answer_due), if owed > 0 && self.presence != Presence::Away => return Ended::NotAnswered,
+                () = sleep_until(keep_again.unwrap_or(answer_due)), if keep_again.is_some() => {}
             }
         }
     }
@@ -152,18 +164,16 @@ where
     /// Leaves in order if there is somebody to leave, and reports the fate of the input.
     async fn see_off(&mut self, ended: Ended) -> Result<(), Failure> {
         if matches!(ended, Ended::Done | Ended::Interrupted) {
-            self.connection.begin_leaving(LEAVE_TIMEOUT);
-            // The lines on their way may still be answered.
-            while let Some(event) = self.connection.next().await {
-                if let Event::NotSent(text) = event {
-                    self.refuse(&format!("Refused: {text}"));
-                }
-            }
+            self.leave().await;
         }
         match ended {
             Ended::Failed(failure) => return Err(failure),
+            Ended::Lost if self.presence == Presence::Elsewhere => {
+                return Err(Failure::TakenOver(self.shortfall().await));
+            }
             Ended::Lost => return Err(Failure::ConnectionLost(self.shortfall().await)),
             Ended::NotAnswered => return Err(Failure::NotAnswered(self.shortfall().await)),
+            Ended::Done if self.unknown > 0 => return Err(Failure::Unconfirmed(self.shortfall().await)),
             Ended::Done => {}
             Ended::Interrupted => {
                 let shortfall = self.shortfall().await;
@@ -173,6 +183,21 @@ where
             }
         }
         if self.refused == 0 { Ok(()) } else { Err(Failure::Refused(self.refused)) }
+    }
+
+    /// A server that cannot be told keeps the session, and so does the file: whoever comes back soon goes on
+    /// with it.
+    async fn leave(&mut self) {
+        let can_be_told = self.presence == Presence::Here;
+        self.connection.begin_leaving(LEAVE_TIMEOUT);
+        // The lines on their way may still be answered.
+        while let Some(event) = self.connection.next().await {
+            match event {
+                Event::NotSent(text) => self.refuse(&format!("Refused: {text}")),
+                Event::Disconnected(Disconnected::Left) if can_be_told => self.tokens.forget(),
+                _ => {}
+            }
+        }
     }
 
     /// Says as many of the lines that have been read as the window allows.
@@ -189,7 +214,7 @@ where
         }
     }
 
-    /// How many lines are on their way.
+    /// How many lines are on their way, or wait for a connection.
     fn owed(&self) -> usize {
         self.connection.session().unconfirmed().len()
     }
@@ -203,12 +228,14 @@ where
     }
 
     fn hear(&mut self, event: Event) -> Option<Ended> {
+        self.presence = self.presence.after(&event);
+        if let Some(news) = outage::news(&event) {
+            self.complain(&news);
+        }
         match event {
-            Event::Joined => self.joined = true,
-            Event::NotJoined(reason) => {
-                return Some(Ended::Failed(Failure::NotJoined(Sanitized(&reason).to_string())));
-            }
-            Event::PasswordWanted => return Some(Ended::Failed(Failure::NoPassword)),
+            Event::Joined | Event::Resumed { .. } => self.joined = true,
+            Event::NotJoined(_) | Event::PasswordWanted => return Some(self.not_let_in(&event)),
+            Event::Unconfirmed(lines) => self.unknown += lines.len(),
             Event::Disconnected(Disconnected::NotAnswered) => return Some(Ended::NotAnswered),
             Event::Disconnected(_) => return Some(Ended::Lost),
             Event::NotSent(text) => self.refuse(&format!("Refused: {text}")),
@@ -224,6 +251,19 @@ where
             _ => {}
         }
         None
+    }
+
+    /// The server does not let the client in. If it had before, lines may be lost by that.
+    fn not_let_in(&mut self, event: &Event) -> Ended {
+        let failure = match event {
+            Event::NotJoined(reason) => Failure::NotJoined(Sanitized(reason).to_string()),
+            _ => Failure::NoPassword,
+        };
+        if self.joined {
+            self.complain(&failure.to_string());
+            return Ended::Lost;
+        }
+        Ended::Failed(failure)
     }
 
     fn show(&mut self, line: &str) {
@@ -254,7 +294,12 @@ where
             let _ = timeout(COUNT_TIMEOUT, self.read_ahead()).await;
         }
         let unsent = std::iter::from_fn(|| self.input.next_line()).count();
-        Shortfall { unconfirmed: self.owed(), unsent, or_more: !self.input.ended }
+        let waiting = self.connection.session().waiting();
+        Shortfall {
+            unconfirmed: self.owed() - waiting + self.unknown,
+            unsent: unsent + waiting,
+            or_more: !self.input.ended,
+        }
     }
 
     async fn read_ahead(&mut self) {
@@ -269,119 +314,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
-    use tokio::time::sleep;
-
-    use super::*;
-    use crate::client::{Config, HANDSHAKE_TIMEOUT};
-    use crate::protocol::Nickname;
-
-    /// How much an unread socket takes.
-    const SOCKET_BYTES: usize = 64;
-
-    const INTERRUPTED_AFTER: Duration = Duration::from_secs(5);
-
-    const FOR_EVER: Duration = Duration::from_secs(24 * 60 * 60);
-
-    /// Runs a client in virtual time with this input, against a server that has said this and then neither
-    /// reads nor says anything. Returns the client's result, and how long it took.
-    fn run_against(
-        server_says: &str,
-        input: impl AsyncRead + Unpin,
-        interrupt_after: Duration,
-    ) -> (Result<(), Failure>, Duration) {
-        simulate(async {
-            let (stream, mut server) = duplex(SOCKET_BYTES);
-            server.write_all(server_says.as_bytes()).await.unwrap();
-            say(stream, input, interrupt_after).await
-        })
-    }
-
-    fn simulate<T>(test: impl Future<Output = T>) -> T {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_time().start_paused(true).build().unwrap().block_on(test)
-    }
-
-    async fn say(
-        stream: DuplexStream,
-        input: impl AsyncRead + Unpin,
-        interrupt_after: Duration,
-    ) -> (Result<(), Failure>, Duration) {
-        let streams = Streams { input, output: Vec::new(), errors: Vec::new(), leave_when_unheard: false };
-        let connection = Connection::new(stream, Config::new(Nickname::parse("bot").unwrap()));
-        let begin = Instant::now();
-        let ended = timeout(FOR_EVER, run(connection, streams, sleep(interrupt_after))).await;
-        (ended.expect("it ends"), begin.elapsed())
-    }
-
-    #[track_caller]
-    fn assert_fails(ended: Result<(), Failure>, with: &str) {
-        assert_eq!(ended.unwrap_err().to_string(), with);
-    }
-
-    /// An input from which this comes, and then nothing for ever.
-    fn open_input(text: &str) -> (DuplexStream, impl AsyncRead + Unpin) {
-        let (keyboard, input) = duplex(1);
-        (keyboard, std::io::Cursor::new(text.as_bytes().to_vec()).chain(input))
-    }
-
-    #[test]
-    fn leaving_does_not_wait_for_a_socket_that_takes_nothing() {
-        let input = "more than the socket takes\n".repeat(SOCKET_BYTES);
-        let (ended, took) = run_against("NICKConnected to server!\n", input.as_bytes(), INTERRUPTED_AFTER);
-        assert_fails(ended, "Interrupted; 64 lines were not confirmed.");
-        assert_eq!(took, INTERRUPTED_AFTER + LEAVE_TIMEOUT);
-    }
-
-    #[test]
-    fn a_server_that_never_asks_for_a_nickname_is_given_up_and_no_line_is_passed_over() {
-        let (ended, took) = run_against("", &b"hello\n"[..], FOR_EVER);
-        assert_fails(ended, "The server does not answer; 1 line was not sent.");
-        assert_eq!(took, HANDSHAKE_TIMEOUT);
-    }
-
-    #[test]
-    fn a_server_that_does_not_let_the_client_in_is_given_up() {
-        let (_keyboard, input) = open_input("one\ntwo\nhalf");
-        let (ended, took) = run_against("NICK", input, FOR_EVER);
-        assert_fails(ended, "The server does not answer; 2 or more lines were not sent.");
-        assert_eq!(took, HANDSHAKE_TIMEOUT + COUNT_TIMEOUT);
-    }
-
-    #[test]
-    fn a_server_that_never_confirms_is_given_up() {
-        let (ended, took) = run_against("NICKConnected to server!\n", &b"one\ntwo\n"[..], FOR_EVER);
-        assert_fails(ended, "The server does not answer; 2 lines were not confirmed.");
-        assert_eq!(took, ANSWER_TIMEOUT);
-    }
-
-    #[test]
-    fn a_server_that_answers_pings_and_never_confirms_is_given_up() {
-        simulate(async {
-            let (stream, server) = duplex(SOCKET_BYTES);
-            let (reader, mut writer) = tokio::io::split(server);
-            writer.write_all(b"NICKConnected to server!\n").await.unwrap();
-            let answer_pings = async {
-                let mut lines = tokio::io::BufReader::new(reader).lines();
-                while let Some(line) = lines.next_line().await.unwrap() {
-                    if let Some(token) = line.strip_prefix("bot: /ping ") {
-                        writer.write_all(format!("-- pong {token}\n").as_bytes()).await.unwrap();
-                    }
-                }
-            };
-            let client = say(stream, &b"one\n"[..], FOR_EVER);
-            let ((ended, took), ()) = tokio::join!(client, answer_pings);
-            assert_fails(ended, "The server does not answer; 1 line was not confirmed.");
-            assert_eq!(took, ANSWER_TIMEOUT);
-        });
-    }
-
-    #[test]
-    fn an_input_that_says_nothing_is_waited_for() {
-        let (_keyboard, input) = open_input("");
-        let (ended, took) = run_against("NICKConnected to server!\n", input, FOR_EVER / 2);
-        assert!(ended.is_ok(), "{ended:?}");
-        assert_eq!(took, FOR_EVER / 2 + LEAVE_TIMEOUT);
-    }
-}
+mod tests;

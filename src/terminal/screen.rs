@@ -1,8 +1,8 @@
 //! The contents of the terminal: pure. Lines to be shown go in, bytes for the terminal come out.
 //!
 //! The screen only ever grows: lines that are printed scroll away like those of any program and are
-//! never drawn again. Below them, at the **bottom**, are a status line, if there is one, and the
-//! prompt with the typed line. Only the bottom is erased and drawn anew.
+//! never drawn again. Below them, at the **bottom**, are the rows of the status, if there is one, and
+//! the prompt with the typed line. Only the bottom is erased and drawn anew.
 
 use std::fmt::Write as _;
 
@@ -46,7 +46,7 @@ pub(super) struct Screen {
     terminal: Terminal,
     size: Size,
     prompt: String,
-    status: Option<Painted>,
+    status: Vec<Painted>,
     /// A dumb terminal has been told the status.
     status_said: bool,
     /// Lines that are still to be printed.
@@ -73,7 +73,7 @@ impl Screen {
             terminal,
             size,
             prompt: String::new(),
-            status: None,
+            status: Vec::new(),
             status_said: false,
             lines: Vec::new(),
             drawn: None,
@@ -97,10 +97,10 @@ impl Screen {
         self.changed = true;
     }
 
-    /// The status above the prompt, until it is replaced or taken away.
-    pub(super) fn set_status(&mut self, status: Option<Painted>) {
+    /// The rows above the prompt, until they are replaced or taken away. A small window shows the last of them.
+    pub(super) fn set_status(&mut self, status: Vec<Painted>) {
         self.changed |= self.status != status;
-        self.status_said &= status.is_some();
+        self.status_said &= !status.is_empty();
         self.status = status;
     }
 
@@ -204,10 +204,11 @@ impl Screen {
     fn draw_rows(&mut self, line: &Line, out: &mut String) {
         let columns = self.columns();
         let mut layout = Layout::of(&self.prompt, line, columns);
-        let status = self.status.as_ref().filter(|_| self.size.rows > 1);
-        layout.keep_rows(self.size.rows - usize::from(status.is_some()));
+        // At least half of the window is for the line that is typed.
+        let status = &self.status[self.status.len().saturating_sub(self.size.rows / 2)..];
+        layout.keep_rows(self.size.rows - status.len());
         let mut drawn = Drawn { columns, ..Drawn::default() };
-        if let Some(status) = status {
+        for status in status {
             let row = wrap(status, columns).swap_remove(0);
             out.push_str(&row.encode());
             out.push_str("\r\n");
@@ -226,9 +227,8 @@ impl Screen {
 
     /// One row that moves with the cursor. A status is a line like any other, said once.
     fn draw_row(&mut self, line: &Line, out: &mut String) {
-        if let Some(status) = self.status.as_ref().filter(|_| !self.status_said) {
-            self.print_line(status, out);
-            self.status_said = true;
+        if !std::mem::replace(&mut self.status_said, !self.status.is_empty()) {
+            self.status.iter().for_each(|status| self.print_line(status, out));
         }
         let layout = Layout::of(&self.prompt, line, self.columns());
         let (row, _) = layout.cursor;

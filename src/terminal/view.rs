@@ -75,9 +75,9 @@ impl View {
         self.screen.print(self.painter.dim(text));
     }
 
-    /// Shows a text above the prompt for as long as it holds.
-    pub(super) fn set_status(&mut self, status: Option<&str>) {
-        self.screen.set_status(status.map(|text| self.painter.dim(text)));
+    /// Shows these rows above the prompt for as long as they hold.
+    pub(super) fn set_status(&mut self, rows: &[String]) {
+        self.screen.set_status(rows.iter().map(|text| self.painter.dim(text)).collect());
     }
 
     /// The person's next request. Pending lines are shown before the wait begins, all of them in one

@@ -68,10 +68,15 @@ fn every_case_passes(framing: &str) {
         format!("'{}' --listen {address} --log '{}'", program.get_program().display(), log.display())
     };
     let results = check_in_shares(start, &["--framing", framing]);
-    assert_eq!(results.len(), 29);
+    assert_eq!(results.len(), 37);
     for case in results {
-        // Only Linux tells how much of the processor a process has used.
-        let wanted = if cfg!(target_os = "linux") || case.name != MEASURING { "pass" } else { "skip" };
+        let is_of_a_session = case.name.starts_with("session-");
+        let is_skipped = match case.name.as_str() {
+            // Only Linux tells how much of the processor a process has used.
+            MEASURING => !cfg!(target_os = "linux"),
+            _ => is_of_a_session && framing == "report",
+        };
+        let wanted = if is_skipped { "skip" } else { "pass" };
         assert_eq!(case.status, wanted, "{}: {}", case.name, case.observed);
     }
 }
@@ -160,7 +165,7 @@ fn the_faults_of_the_reports_server_are_found_and_nothing_else() {
 fn a_server_that_runs_already_is_checked_without_control_over_it() {
     let server = Server::start();
     let skipped = ["logging-verification", "port-conflict", "server-restart", "orderly-close"];
-    let mut expected = predicate::str::contains("25 passed, 0 failed, 4 skipped").boxed();
+    let mut expected = predicate::str::contains("33 passed, 0 failed, 4 skipped").boxed();
     for name in skipped {
         expected = expected.and(predicate::str::contains(format!("    {name}: it needs"))).boxed();
     }
@@ -170,6 +175,39 @@ fn a_server_that_runs_already_is_checked_without_control_over_it() {
         .timeout(CHECK_DEADLINE)
         .assert()
         .stdout(expected)
+        .code(0);
+}
+
+#[test]
+fn a_server_without_sessions_is_not_blamed_for_it_and_its_reason_is_told() {
+    let server = Server::start_with(&["--resume-grace", "0"]);
+    assert("chat-check")
+        .arg(server.address.to_string())
+        .args(["--framing", "lines", "--case", "session-begins,session-quit"])
+        .timeout(CHECK_DEADLINE)
+        .assert()
+        .stdout(predicate::str::contains("0 passed, 0 failed, 2 skipped"))
+        .stdout(predicate::str::contains(
+            "session-quit: the server gives no sessions: “-- Not sent: this server keeps no sessions.”",
+        ))
+        .code(0);
+}
+
+#[test]
+fn sessions_are_no_part_of_the_table_in_the_reports_framing() {
+    let server = Server::start();
+    assert("chat-check")
+        .arg(server.address.to_string())
+        .args(["--case", "session-begins"])
+        .timeout(CHECK_DEADLINE)
+        .assert()
+        .stdout(predicate::str::contains("session-begins: sessions are for lines: --framing lines"))
+        .code(0);
+    assert("chat-check")
+        .arg(server.address.to_string())
+        .timeout(CHECK_DEADLINE)
+        .assert()
+        .stdout(predicate::str::contains("25 passed, 0 failed, 4 skipped"))
         .code(0);
 }
 

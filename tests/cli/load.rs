@@ -77,6 +77,17 @@ fn an_idle_crowd_tells_what_a_member_costs() {
 }
 
 #[test]
+fn sessions_that_all_resume_at_once_are_told_nothing_twice_and_nobody_of_it() {
+    let server = Server::start_with(&UNLIMITED);
+    let results = measure(server.address, &["--idle", "--sessions", "--receivers", "300"]);
+    assert_eq!(results["join_announcements"], 300 * 301 / 2);
+    assert!(results["resume_seconds"].as_f64() > Some(0.0), "{results}");
+    let count = |what: &str| read_log(&server.log_path()).matches(what).count();
+    wait_for("300 returns in the log", || count(" reconnected from ") == 300);
+    assert_eq!(count(" disconnected"), 0);
+}
+
+#[test]
 fn a_thousand_that_join_and_leave_at_once_are_each_announced_once_and_leave_nothing_behind() {
     let server = Server::start_with(&UNLIMITED);
     let results = measure(server.address, &["--idle", "--receivers", "1000"]);

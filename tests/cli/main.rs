@@ -16,7 +16,10 @@ mod metrics;
 mod password;
 mod peers;
 mod pipe;
+mod proxy;
 mod rapid;
+#[cfg(unix)]
+mod resume;
 mod start_and_stop;
 mod support;
 #[cfg(unix)]

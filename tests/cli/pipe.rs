@@ -204,11 +204,47 @@ fn an_output_that_nobody_reads_any_more_is_no_failure() {
 #[test]
 fn a_server_that_goes_away_is_a_lost_connection() {
     let mut server = Server::start();
-    let mut bot = server.client(&["--nickname", "bot"]);
+    let mut bot = server.client(&["--nickname", "bot", "--no-reconnect"]);
     bot.stdout.expect("bot joined the chat!");
     server.running.kill();
     bot.stderr.expect("chat-client: Connection lost!");
     assert_eq!(bot.wait().code(), Some(1));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_that_is_told_to_end_leaves_in_order() {
+    use rustix::process::Signal;
+    let server = Server::start();
+    let mut dinesh = server.join("Dinesh");
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut bot = server.client(&["--nickname", "bot"]);
+        bot.type_line("one");
+        bot.stdout.expect("bot: one");
+        bot.signal(signal);
+        // Long before the server would give it up.
+        for wanted in ["bot joined the chat!", "bot: one", "bot left the chat."] {
+            dinesh.expect_next(wanted);
+        }
+        assert_eq!(bot.wait().code(), Some(0), "{:#?}", bot.stderr.seen);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_is_started_to_outlive_its_terminal_does_so() {
+    let server = Server::start();
+    let mut bot = std::process::Command::new("sh");
+    bot.env("XDG_RUNTIME_DIR", "/dev/null");
+    bot.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(command("chat-client").get_program());
+    bot.args([&server.address.to_string(), "--nickname", "bot"]);
+    let mut bot = Running::start(&mut bot);
+    bot.type_line("one");
+    bot.stdout.expect("bot: one");
+    bot.signal(rustix::process::Signal::HUP);
+    bot.type_line("two");
+    bot.stdout.expect("bot: two");
+    assert_eq!(bot.wait().code(), Some(0), "{:#?}", bot.stderr.seen);
 }
 
 #[test]

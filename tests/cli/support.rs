@@ -7,6 +7,10 @@ pub mod certificates;
 mod peer;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/proxy.rs"]
+pub mod proxy;
+#[path = "../support/random.rs"]
+pub mod random;
 #[path = "../support/server.rs"]
 mod server;
 #[path = "../support/snapshot.rs"]

@@ -1,8 +1,10 @@
 //! `chat-client` on a real terminal (a pseudo-terminal): what a person types and sees.
 
+mod forwarder;
 mod layout;
 mod outage;
 mod paste;
+mod reconnect;
 mod screen;
 
 use std::fmt::Write as _;

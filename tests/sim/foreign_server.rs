@@ -6,6 +6,7 @@ use commonroom::client::{self, connect};
 use commonroom::net::{Bind as _, Listener as _};
 use commonroom::protocol::Nickname;
 use commonroom::terminal::pipe::{self, Streams};
+use commonroom::terminal::token_file::TokenFile;
 use tokio::io::AsyncWriteExt as _;
 
 use super::network::Simulated;
@@ -40,7 +41,7 @@ fn lines_of_a_foreign_server_are_harmless_on_the_way_out() {
                 let (mut output, mut errors) = (Vec::new(), Vec::new());
                 let streams =
                     Streams { input, output: &mut output, errors: &mut errors, leave_when_unheard: false };
-                let ended = pipe::run(connection, streams, std::future::pending()).await;
+                let ended = pipe::run((connection, TokenFile::none()), streams, std::future::pending()).await;
                 assert!(ended.is_err(), "the server has left");
                 shown.lock().unwrap().extend([output, errors].concat());
                 Ok(())

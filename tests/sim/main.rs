@@ -7,6 +7,7 @@
 //!   of its faults.
 //! - [`scenarios`]: each is a file, with its `server.log` as a snapshot. [`scenario`]: their common code.
 //!   [`stranger`] is a connection that does not behave as a client does. [`tokens`]: sessions of a seed.
+//!   [`chat_client`]: a client with a session that pings no more often than it must.
 //! - [`conformance`]: the report's table, which `chat-check` runs against processes.
 //! - [`sweep`]: many [`plan`]s with their [`fault`]s, [drawn](drawing) from seeds. [`history`]: the record of a run. [`oracles`]: the promises
 //!   about it. [`ledger`]: counts the things that must sometimes happen. [`regressions`]: the plans that have
@@ -18,6 +19,7 @@
 mod accepting;
 mod actor;
 mod bursts;
+mod chat_client;
 mod conformance;
 mod cut;
 mod determinism;

@@ -86,6 +86,10 @@ impl Dialled {
         self.0.lock().unwrap().last().copied()
     }
 
+    pub fn all(&self) -> Vec<SocketAddr> {
+        self.0.lock().unwrap().clone()
+    }
+
     pub fn contains(&self, from: SocketAddr) -> bool {
         self.0.lock().unwrap().contains(&from)
     }

@@ -7,12 +7,17 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
 use super::wait::DEADLINE;
 
+/// How many lines the message of a failing test shows, if it has waited in vain.
+const SHOWN_LINES: usize = 20;
+
 /// A program whose settings come from its arguments alone, not from the environment of the tests.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("CHAT_")) {
         command.env_remove(variable);
     }
+    // A client keeps no session where another one, on a port that is used again, would find it.
+    command.env("XDG_RUNTIME_DIR", "/dev/null").env_remove("LOCALAPPDATA");
     command.env("TZ", "UTC");
     command
 }
@@ -93,7 +98,11 @@ impl Lines {
             }
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => {
-                panic!("nothing came within {DEADLINE:?} after {:#?}", self.seen)
+                let last = &self.seen[self.seen.len().saturating_sub(SHOWN_LINES)..];
+                panic!(
+                    "nothing came within {DEADLINE:?} after {} lines, of which the last are {last:#?}",
+                    self.seen.len()
+                )
             }
         }
     }

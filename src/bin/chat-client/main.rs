@@ -1,17 +1,25 @@
 //! `chat-client`: a member of a room, on a terminal or in a script.
 
+mod signals;
+
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Parser, ValueEnum};
-use commonroom::client::{Config, connect};
+use commonroom::client::Reconnect;
 use commonroom::net::{Connect, Tcp, TlsClient, Trust, explain, parse_address};
-use commonroom::protocol::{Framing, LINE_BYTES, Nickname, Password};
+use commonroom::protocol::{Framing, LINE_BYTES, Nickname};
 use commonroom::terminal::Failure;
 use commonroom::terminal::interactive::{self, NICKNAME_PROMPT};
 use commonroom::terminal::password_file;
 use commonroom::terminal::pipe::{self, Streams};
+use commonroom::terminal::settings::Settings;
+
+/// The longest that one may ask a client to look for another connection: a week.
+const MAX_RECONNECT_SECONDS: u64 = 7 * 24 * 60 * 60;
 
 /// Talk in a chat room. On a terminal: type, and Enter says it. In a pipe: each input line is a
 /// message, and the client leaves when all of them have come back.
@@ -32,7 +40,8 @@ Examples:
 Exit codes: 0 done; 1 a line was refused or not confirmed, or the connection failed; 2 usage.
 In a pipe a line that begins with a slash is no command, but said as it stands; only with
 --framing report a server that knows commands takes it for one.
-Without --password-file the variable CHAT_PASSWORD is the password, if there is one."
+Without --password-file the variable CHAT_PASSWORD is the password, if there is one.
+A client that was killed goes on where it was, if it is started soon with the same nickname."
 )]
 struct Arguments {
     /// The server; without a port it is 5555
@@ -58,6 +67,15 @@ struct Arguments {
     /// Trust this authority to say so, in PEM, instead of those that this machine trusts; implies --tls
     #[arg(long, env = "CHAT_TLS_CA", value_name = "FILE")]
     tls_ca: Option<PathBuf>,
+
+    /// How long to try to connect again when the connection is lost; as long as the server keeps the
+    /// member's place when not given
+    #[arg(long, env = "CHAT_RECONNECT_FOR", value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(0..=MAX_RECONNECT_SECONDS))]
+    reconnect_for: Option<u64>,
+
+    /// End when the connection is lost, and keep no file to come back with
+    #[arg(long, env = "CHAT_NO_RECONNECT")]
+    no_reconnect: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -111,43 +129,45 @@ impl Arguments {
             None => Ok(None),
         }
     }
-}
 
-async fn talk<N: Connect>(network: &N, arguments: Arguments) -> Result<(), Failure> {
-    let password = password_file::load(arguments.password_file.as_deref()).map_err(Failure::Input)?;
-    let Arguments { address, nickname, framing, .. } = arguments;
-    if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        interactive::run(network, &address, framing.into(), nickname, password).await
-    } else {
-        run_pipe(network, address, framing.into(), nickname, password).await
+    fn settings(self) -> Result<Settings, String> {
+        let password = password_file::load(self.password_file.as_deref())?;
+        let reconnect = (!self.no_reconnect).then(|| {
+            // Without randomness, clients that lose their connections together try again together.
+            let mut reconnect = Reconnect::new(getrandom::u64().unwrap_or_default());
+            reconnect.for_at_most = self.reconnect_for.map(Duration::from_secs);
+            reconnect
+        });
+        Ok(Settings {
+            encrypted: self.tls || self.tls_ca.is_some(),
+            address: self.address,
+            framing: self.framing.into(),
+            nickname: self.nickname,
+            password,
+            reconnect,
+        })
     }
 }
 
-async fn run_pipe<N: Connect>(
-    network: &N,
-    address: String,
-    framing: Framing,
-    nickname: Option<Nickname>,
-    password: Option<Password>,
-) -> Result<(), Failure> {
-    let nickname = nickname.map_or_else(read_nickname, Ok)?;
-    let config = Config::new(nickname).with_framing(framing).with_password(password);
-    let connection = connect(network, &address, config)
-        .await
-        .map_err(|error| Failure::CannotConnect { address, error })?;
+async fn talk<N: Connect>(network: &N, arguments: Arguments) -> Result<(), Failure> {
+    let settings = arguments.settings().map_err(Failure::Input)?;
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        interactive::run(network, settings).await
+    } else {
+        run_pipe(network, settings).await
+    }
+}
+
+async fn run_pipe<N: Connect>(network: &N, settings: Settings) -> Result<(), Failure> {
+    let nickname = settings.nickname.clone().map_or_else(read_nickname, Ok)?;
+    let connected = settings.connect(network, nickname).await?;
     let streams = Streams {
         input: tokio::io::stdin(),
         output: io::stdout(),
         errors: io::stderr(),
         leave_when_unheard: io::stdin().is_terminal(),
     };
-    let interrupt = async {
-        // Without the handler Ctrl-C ends the process, which the server notices as well.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    pipe::run(connection, streams, interrupt).await
+    pipe::run(connected, streams, signals::asked_to_leave()).await
 }
 
 /// The first line of the input is the nickname, as with the report's client; the rest is left.

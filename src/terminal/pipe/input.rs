@@ -27,6 +27,11 @@ impl Input {
         self.lines.held_bytes() == 0
     }
 
+    /// Whether all of it has been read and taken.
+    pub(super) fn is_done(&self) -> bool {
+        self.ended && self.is_empty()
+    }
+
     pub(super) fn wants_more(&self) -> bool {
         !self.ended && self.lines.held_bytes() < READ_AHEAD_BYTES
     }

@@ -32,8 +32,8 @@ impl Test {
         self.screen.print(Painted::plain(line));
     }
 
-    fn status(&mut self, status: Option<&str>) {
-        self.screen.set_status(status.map(Painted::plain));
+    fn status(&mut self, rows: &[&str]) {
+        self.screen.set_status(rows.iter().copied().map(Painted::plain).collect());
     }
 
     /// The rows that are seen, up to the last that is not empty.
@@ -68,14 +68,27 @@ fn lines_are_printed_above_the_one_that_is_typed() {
 #[test]
 fn a_status_is_above_the_prompt_until_it_is_taken_away() {
     let mut test = Test::new(FULL, 20, 5);
-    test.status(Some("nothing for 5 s, and that is long"));
+    test.status(&["nothing for 5 s, and that is long"]);
     test.types("x");
     assert_eq!(test.rows(), ["nothing for 5 s, and", "Bo: x"]);
-    test.status(Some("nothing for 6 s"));
+    test.status(&["nothing for 6 s"]);
     test.prints("Alex: hi");
     assert_eq!(test.rows(), ["Alex: hi", "nothing for 6 s", "Bo: x"]);
-    test.status(None);
+    test.status(&[]);
     assert_eq!(test.rows(), ["Alex: hi", "Bo: x"]);
+}
+
+#[test]
+fn of_a_status_with_more_rows_than_half_of_the_window_the_last_are_shown() {
+    let mut test = Test::new(FULL, 20, 5);
+    test.types("a line of three rows, the last of them is short");
+    test.status(&["first", "second", "third"]);
+    assert_eq!(
+        test.rows(),
+        ["second", "third", "Bo: a line of three ", "rows, the last of th", "em is short"]
+    );
+    test.status(&["second"]);
+    assert_eq!(test.rows()[..2], ["second", "Bo: a line of three "]);
 }
 
 #[test]
@@ -128,7 +141,7 @@ fn a_window_without_room_and_one_without_a_size_are_written_to_all_the_same() {
             let mut line = Line::default();
             line.paste("a long line, 漢字 and all");
             screen.print(Painted::plain("Alex: hi"));
-            screen.set_status(Some(Painted::plain("status")));
+            screen.set_status(vec![Painted::plain("status")]);
             assert!(screen.render(&line).contains("Alex"));
         }
     }
@@ -155,7 +168,7 @@ fn a_terminal_that_reflows_has_moved_the_typed_line_to_more_rows() {
     for (reflows, columns, up) in [(true, 20, "\x1b[4A"), (true, 40, "\x1b[2A"), (false, 20, "\x1b[2A")] {
         let mut screen = Screen::new(Terminal::Full { reflows }, size(40));
         let mut line = Line::default();
-        screen.set_status(Some(Painted::plain("a status of more than twenty columns")));
+        screen.set_status(vec![Painted::plain("a status of more than twenty columns")]);
         line.paste(&"x".repeat(50));
         screen.render(&line);
         screen.resize(size(columns));
@@ -182,7 +195,7 @@ fn a_dumb_terminal_is_sent_nothing_but_text() {
     test.types("half a sentence, longer than the row");
     written.push_str(&test.screen.render(&test.line));
     test.prints("Alex: hi");
-    for status in [Some("nothing for 5 s"), Some("nothing for 6 s"), None] {
+    for status in [&["nothing for 5 s"][..], &["nothing for 6 s"], &[]] {
         test.status(status);
         written.push_str(&test.screen.render(&test.line));
     }
@@ -199,7 +212,7 @@ enum Act {
     Type(String),
     Press(Key),
     Print(String),
-    Status(Option<String>),
+    Status(Vec<String>),
 }
 
 fn any_act() -> impl Strategy<Value = Act> {
@@ -208,7 +221,7 @@ fn any_act() -> impl Strategy<Value = Act> {
         "[a-c漢é ]{1,12}".prop_map(Act::Type),
         prop::sample::select(keys).prop_map(Act::Press),
         "[A-C]{1,3}: [x-z漢 ]{0,40}".prop_map(Act::Print),
-        prop::option::of("[s-u]{1,30}").prop_map(Act::Status),
+        prop::collection::vec("[s-u]{1,30}", 0..4).prop_map(Act::Status),
     ]
 }
 
@@ -231,7 +244,9 @@ proptest! {
                     test.prints(&line);
                     all.prints(&line);
                 }
-                Act::Status(status) => test.status(status.as_deref()),
+                Act::Status(rows) => {
+                    test.status(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+                }
             }
             test.screen.touch();
             test.rows();

@@ -37,16 +37,16 @@ async fn expect_pong<T: Stream>(
     number: Option<u64>,
     taken: u64,
 ) -> Result<(), Observation> {
-    let token = if number.is_some() { "numbered" } else { UNNUMBERED };
-    let ping = format!("/ping {token}");
+    let name = if number.is_some() { "numbered" } else { UNNUMBERED };
+    let request = format!("/ping {name}");
     match number {
-        Some(number) => member.send(number, &ping).await?,
-        None => member.peer.send_message(ping.as_bytes()).await?,
+        Some(number) => member.send(number, &request).await?,
+        None => member.peer.send_message(request.as_bytes()).await?,
     }
-    let begin = format!("-- pong {token}");
-    let pong = member.lines_until(&begin, &begin).await?.pop().unwrap_or_default();
+    let begin = format!("-- pong {name}");
+    let answer = member.lines_until(&begin, &begin).await?.pop().unwrap_or_default();
     let expected = format!("{begin}{}.", Progress { public_lines: member.resume.public_lines, taken });
-    if pong == expected { Ok(()) } else { Err(format!("“{pong}” came instead of “{expected}”")) }
+    if answer == expected { Ok(()) } else { Err(format!("“{answer}” came instead of “{expected}”")) }
 }
 
 pub async fn sent_again<S: Subject>(subject: &mut S) -> Result<(), Observation> {

@@ -5,7 +5,7 @@
 //! operating-system socket.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 
 use mio::net::TcpStream;
 
@@ -116,6 +116,16 @@ impl Connection {
         }
         self.unfinished.extend_from_slice(bytes);
         true
+    }
+
+    /// Closes the connection, in order unless there is something to read.
+    pub(super) fn close(&mut self, poller: &Poller) -> io::Result<()> {
+        self.abandon(poller)?;
+        match self.stream.shutdown(Shutdown::Both) {
+            // The server may have been faster.
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Removes the socket from the poller and never reads from it again.

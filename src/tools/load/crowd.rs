@@ -1,5 +1,8 @@
 //! All members of a run, and how they react when their sockets are ready.
 
+mod sessions;
+mod verdict;
+
 use std::io;
 use std::ops::Range;
 use std::time::Instant;
@@ -14,7 +17,7 @@ use super::protocol::{Chatter, Protocol};
 use super::sender::Sender;
 use super::{Pace, Plan};
 use crate::net::explain;
-use crate::protocol::Sanitized;
+use crate::protocol::{Resume, Sanitized};
 
 /// In a closed loop one delivery of this many is a sample of the latency. It is a prime, so that it does not
 /// keep step with the window. In an open loop each delivery is a sample.
@@ -38,6 +41,10 @@ pub(super) struct Crowd {
     pub(super) poller: Poller,
     shape: Shape,
     members: Vec<Member>,
+    /// How many of them have begun to connect, or to connect again.
+    opened: usize,
+    /// Whether their sessions go on in other connections.
+    resuming: bool,
     senders: Vec<Sender>,
     stride: u32,
     /// Whether senders keep sending.
@@ -65,6 +72,8 @@ struct Member {
     stalled: bool,
     established: bool,
     joined: bool,
+    /// What it would ask for in another connection, if it has a session.
+    resume: Option<Resume>,
     /// The senders whose windows this member opens by hearing their lines.
     opens: Range<usize>,
 }
@@ -76,6 +85,8 @@ impl Crowd {
         Ok(Self {
             shape: Shape::of(plan.protocol, plan.line_bytes),
             members: Vec::with_capacity(plan.connections()),
+            opened: 0,
+            resuming: false,
             senders: (0..plan.senders)
                 .map(|index| Sender::new(index, plan.protocol, plan.line_bytes))
                 .collect(),
@@ -102,14 +113,19 @@ impl Crowd {
     }
 
     /// How many have begun to connect.
-    pub(super) fn members(&self) -> usize {
-        self.members.len()
+    pub(super) fn opened(&self) -> usize {
+        self.opened
     }
 
     /// Begins to connect one more member: receivers first, then stalled members, then senders. A server that
     /// writes in the order of joining then sends a line back to its sender last.
     pub(super) fn open_next(&mut self) -> Result<(), String> {
-        let index = self.members.len();
+        let index = self.opened;
+        self.opened += 1;
+        self.joining += 1;
+        if index < self.members.len() {
+            return self.open_again(index);
+        }
         let first_sender = self.plan.receivers + self.plan.stalled;
         let (name, opens) = match index.checked_sub(first_sender) {
             Some(sender) if self.plan.protocol.echoes() => (sender_name(sender), sender..sender + 1),
@@ -123,6 +139,9 @@ impl Crowd {
         let mut connection = Connection::open(self.plan.address, &self.poller, index)
             .map_err(|error| self.cannot_connect(&error))?;
         connection.outgoing().extend_from_slice(self.plan.protocol.greeting(&name).as_bytes());
+        if self.plan.sessions {
+            connection.outgoing().extend_from_slice(sessions::REQUEST);
+        }
         let offset = u32::try_from(index).unwrap_or(0) % self.stride;
         self.members.push(Member {
             name,
@@ -131,9 +150,9 @@ impl Crowd {
             stalled: (self.plan.receivers..first_sender).contains(&index),
             established: false,
             joined: false,
+            resume: None,
             opens,
         });
-        self.joining += 1;
         Ok(())
     }
 
@@ -179,34 +198,6 @@ impl Crowd {
         Ok(self.speaking.then_some(self.next_due))
     }
 
-    /// How many lines have been said since the beginning.
-    pub(super) fn lines_said(&self) -> u64 {
-        self.senders.iter().map(Sender::said).sum()
-    }
-
-    /// Whether everyone has heard everything.
-    pub(super) fn all_heard(&self) -> bool {
-        self.deliveries == self.lines_said() * self.plan.hearers() as u64
-    }
-
-    /// Whether all receivers have heard the lines of all senders in one order.
-    pub(super) fn one_order(&self) -> bool {
-        let mut orders = self.members[..self.plan.receivers].iter().map(|member| member.hearing.order());
-        let first = orders.next();
-        orders.all(|order| Some(order) == first)
-    }
-
-    /// The first line that a receiver has not heard, as a fault.
-    pub(super) fn first_missing(&self) -> Option<Fault> {
-        self.members[..self.plan.receivers].iter().find_map(|member| {
-            let heard = |sender| member.hearing.next(sender).number();
-            let sender =
-                (0..self.senders.len()).find(|&sender| heard(sender) < self.senders[sender].said())?;
-            let (name, number) = (member.name.clone(), heard(sender));
-            Some(Fault { kind: FaultKind::Lost, member: name, sender, number })
-        })
-    }
-
     fn read(&mut self, index: usize, buffer: &mut [u8]) -> Result<(), String> {
         loop {
             let member = &mut self.members[index];
@@ -241,7 +232,7 @@ impl Crowd {
         let unfinished = &bytes[at..];
         // The report's own server delimits nothing; a member that is just joining has little to look through.
         if !self.members[index].joined && self.interpret(unfinished) == Chatter::Joined {
-            self.joined(index)?;
+            self.welcomed(index)?;
         }
         let member = &mut self.members[index];
         if !member.connection.keep_unfinished(unfinished) {
@@ -273,12 +264,18 @@ impl Crowd {
             return self.hear_message(index, tag);
         }
         match self.interpret(line) {
-            Chatter::Nothing => Ok(()),
+            Chatter::Nothing => self.count_public(index, line),
             Chatter::Announced => {
                 self.announcements += 1;
-                Ok(())
+                self.count_public(index, line)
             }
-            Chatter::Joined => self.joined(index),
+            Chatter::Joined => self.welcomed(index),
+            Chatter::Begun(resume) => {
+                self.members[index].resume = Some(resume);
+                self.joined(index)
+            }
+            Chatter::Told => Ok(()),
+            Chatter::Resumed => self.joined(index),
             Chatter::Answer(answer) => {
                 self.members[index].connection.outgoing().extend_from_slice(answer.as_bytes());
                 self.flush(index)

@@ -28,7 +28,7 @@ use crate::tools::usage;
 use connection::{READ_BYTES, UNFINISHED_BYTES};
 use crowd::Crowd;
 use poller::Poller;
-use results::{Joining, Talking};
+use results::{Joining, Resuming, Talking};
 
 /// The maximum number of receivers, and of stalled members.
 pub const MEMBERS: usize = 20_000;
@@ -87,6 +87,9 @@ pub struct Plan {
     pub line_bytes: usize,
     /// When senders send.
     pub pace: Pace,
+    /// Whether the members have sessions, which at the end all lose their connections and go on in others.
+    /// Only for an idle crowd of [`Protocol::Report`].
+    pub sessions: bool,
     /// How long they send before the measurement.
     pub warm_up: Duration,
     /// How long the measurement takes; how long an idle crowd is held.
@@ -153,8 +156,9 @@ pub fn run(plan: &Plan, progress: &mut dyn FnMut(&str)) -> Result<Results, Strin
     } else {
         Some(run.talk()?)
     };
+    let resuming = plan.sessions.then(|| run.resume()).transpose()?;
     let resident_bytes_at_end = plan.server_process.and_then(usage::resident_bytes);
-    Ok(Results { plan: plan.clone(), joining, talking, resident_bytes_at_end })
+    Ok(Results { plan: plan.clone(), joining, talking, resuming, resident_bytes_at_end })
 }
 
 struct Run<'a> {
@@ -183,15 +187,26 @@ impl Run<'_> {
         })
     }
 
+    /// Closes all connections, opens others, and waits until every session goes on.
+    fn resume(&mut self) -> Result<Resuming, String> {
+        let before = self.used();
+        self.crowd.lose_connections()?;
+        let resumed_at = self.join_until(self.plan.connections())?;
+        Ok(Resuming {
+            elapsed: Duration::from_nanos(resumed_at - before.time),
+            server_cpu: difference(self.used().server_cpu, before.server_cpu),
+        })
+    }
+
     /// Continues until this many members have joined, and it is quiet. Returns when the last of them joined.
     fn join_until(&mut self, members: usize) -> Result<u64, String> {
         let mut joined_at = None;
         let deadline = self.crowd.now() + nanoseconds(JOIN_TIMEOUT);
         loop {
-            while self.crowd.members() < members && self.crowd.joining < JOINING_AT_ONCE {
+            while self.crowd.opened() < members && self.crowd.joining < JOINING_AT_ONCE {
                 self.crowd.open_next()?;
             }
-            let (joined, now) = (self.crowd.members() - self.crowd.joining, self.crowd.now());
+            let (joined, now) = (self.crowd.opened() - self.crowd.joining, self.crowd.now());
             self.turn(
                 now + nanoseconds(QUIET),
                 &format!("joining: {joined} of {}", self.plan.connections()),

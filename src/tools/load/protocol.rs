@@ -3,6 +3,8 @@
 //! All four are line protocols. Every message arrives with the same length and with its text right before
 //! its end, so that the same check fits all.
 
+use crate::protocol::{NICKNAME_REQUEST, Resume, SessionNotice};
+
 /// The protocol of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -25,6 +27,12 @@ pub(super) enum Chatter {
     Answer(String),
     /// This connection has joined.
     Joined,
+    /// This connection has joined, and the server keeps a session for it.
+    Begun(Resume),
+    /// Its session goes on in this connection.
+    Resumed,
+    /// Irrelevant here, and for this connection alone.
+    Told,
     /// Somebody has joined.
     Announced,
     /// The server refuses something.
@@ -97,12 +105,23 @@ fn interpret_report(line: &str) -> Chatter {
         Chatter::Joined
     } else if line.contains("joined the chat!") {
         Chatter::Announced
-    } else if line.starts_with("-- ") {
-        Chatter::Refused
+    } else if let Some(told) = line.strip_prefix(NICKNAME_REQUEST).unwrap_or(line).strip_prefix("-- ") {
+        interpret_told(told)
     } else if line.is_empty() || line.starts_with("NICK") || line.contains("left the chat.") {
         Chatter::Nothing
     } else {
         Chatter::Unexpected
+    }
+}
+
+fn interpret_told(told: &str) -> Chatter {
+    match SessionNotice::parse(told) {
+        Some(SessionNotice::Begun { token, epoch, public_lines }) => {
+            Chatter::Begun(Resume { token, epoch, public_lines, private_lines: 0 })
+        }
+        Some(SessionNotice::Kept(_)) => Chatter::Told,
+        Some(SessionNotice::Resumed { .. }) => Chatter::Resumed,
+        _ => Chatter::Refused,
     }
 }
 
@@ -147,13 +166,16 @@ mod tests {
 
     #[test]
     fn replies_of_servers_are_understood() {
-        use Chatter::{Announced, Answer, Joined, Nothing, Refused, Unexpected};
+        use Chatter::{Announced, Answer, Joined, Nothing, Refused, Resumed, Told, Unexpected};
         for (protocol, line, meaning) in [
             (Protocol::Report, "NICKm00001 joined the chat!", Announced),
             (Protocol::Report, "Connected to server!", Joined),
             (Protocol::Report, " joined the chat!Connected to server!m00002", Joined),
             (Protocol::Report, "m00001 left the chat.", Nothing),
             (Protocol::Report, "-- Not joined: the room is full.", Refused),
+            (Protocol::Report, "NICK-- Resumed as m00001 at 12, 0 taken.", Resumed),
+            (Protocol::Report, "-- Kept for 120 s after a lost connection.", Told),
+            (Protocol::Report, "-- 3 lines are missing: no longer kept.", Refused),
             (Protocol::Report, "s00000: 0000", Unexpected),
             (Protocol::Irc, ":irc.test 001 m00001 :Welcome", Answer("JOIN #room\r\n".to_owned())),
             (Protocol::Irc, ":irc.test 366 m00001 #room :End of NAMES list", Joined),

@@ -20,6 +20,7 @@ pub struct Results {
     pub(super) plan: Plan,
     pub(super) joining: Joining,
     pub(super) talking: Option<Talking>,
+    pub(super) resuming: Option<Resuming>,
     pub(super) resident_bytes_at_end: Option<u64>,
 }
 
@@ -48,6 +49,13 @@ pub(super) struct Talking {
     pub(super) one_order: bool,
 }
 
+/// From when all connections were closed until all sessions went on in others.
+#[derive(Clone, Debug)]
+pub(super) struct Resuming {
+    pub(super) elapsed: Duration,
+    pub(super) server_cpu: Option<Duration>,
+}
+
 impl Results {
     /// One line for each figure.
     #[must_use]
@@ -57,6 +65,11 @@ impl Results {
         self.push_joining(&mut table);
         if let Some(talking) = &self.talking {
             talking.push_rows(&mut table);
+        }
+        if let Some(Resuming { elapsed, server_cpu }) = &self.resuming {
+            let (connections, seconds) = (self.plan.connections(), elapsed.as_secs_f64());
+            table.row("Resumed", &format!("{connections} in {seconds:.3} s"));
+            table.optional("Server CPU for resuming", server_cpu.map(seconds_of).as_deref());
         }
         if let Some(bytes) = self.resident_bytes_at_end {
             table.row("Server memory at the end", &format!("{} KiB resident", grouped(bytes / 1_024)));
@@ -87,18 +100,24 @@ impl Results {
             "server_resident_bytes_before": self.joining.resident_bytes_before,
             "server_resident_bytes_joined": self.joining.resident_bytes,
             "server_resident_bytes_at_end": self.resident_bytes_at_end,
+            "sessions": self.plan.sessions,
+            "resume_seconds": self.resuming.as_ref().map(|resuming| resuming.elapsed.as_secs_f64()),
+            "resume_server_cpu_seconds":
+                self.resuming.as_ref().and_then(|resuming| Some(resuming.server_cpu?.as_secs_f64())),
             "measured": self.talking.as_ref().map(|talking| self.measured(talking)),
         });
         format!("{results:#}\n")
     }
 
     fn title(&self) -> String {
-        let Plan { address, protocol, receivers, senders, stalled, line_bytes, pace, .. } = &self.plan;
+        let Plan { address, protocol, receivers, senders, stalled, line_bytes, pace, sessions, .. } =
+            &self.plan;
         let mut title = format!("{address} ({}): {receivers} receivers", name(*protocol));
         if *stalled > 0 {
             let _ = write!(title, ", {stalled} that never read");
         }
         let _ = match pace {
+            Pace::Idle if *sessions => write!(title, ", idle, with sessions"),
             Pace::Idle => write!(title, ", idle"),
             Pace::Window(lines) => {
                 write!(title, ", {senders} senders, lines of {line_bytes} bytes, {lines} in flight each")

@@ -1,6 +1,7 @@
 //! The messages to a person when the server is silent or gone.
 
-use super::screen::{Window, joined, scripted_and_joined};
+use super::screen::{Window, scripted, scripted_and_joined};
+use super::terminal;
 use crate::support::Server;
 
 const SILENT: &str = "Nothing has been heard from the server for";
@@ -72,6 +73,22 @@ fn silence_is_reported_after_a_few_seconds_and_the_report_is_taken_back() {
 }
 
 #[test]
+fn silence_is_reported_after_a_line_that_had_to_wait_too() {
+    let (mut server, mut screen) = scripted(&[], Window::default());
+    server.send("NICK");
+    server.expect_next("Dinesh");
+    server.send("Connected to server!\n-- pong chat-client-1\n");
+    server.expect_next("Dinesh: /ping chat-client-1");
+    server.expect_next("Dinesh: /session");
+    screen.types("hello?\rhalf a se");
+    screen.expect("Dinesh: half a se");
+    // The line waits for this.
+    server.send("-- Not sent: no such command; /help lists them.\n");
+    server.expect_next("Dinesh: hello?");
+    screen.expect(SILENT);
+}
+
+#[test]
 fn a_server_that_owes_nothing_may_be_silent() {
     let (mut server, mut screen) = scripted_and_joined(false, Window::default());
     // Nobody knows whether this one sends a member's own lines back.
@@ -90,7 +107,8 @@ fn a_server_that_owes_nothing_may_be_silent() {
 #[test]
 fn a_lost_connection_is_reported_and_is_a_failure() {
     let mut server = Server::start();
-    let mut screen = joined(&server, Window::default());
+    let mut screen = terminal(&server, &["--nickname", "Dinesh", "--no-reconnect"]);
+    screen.expect("Connected to server!");
     server.running.kill();
     screen.expect("chat-client: Connection lost!");
     screen.expect_exit_code(1);

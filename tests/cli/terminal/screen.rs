@@ -186,7 +186,7 @@ pub fn scripted(arguments: &[&str], window: Window<'_>) -> (Peer, Screen) {
     (Peer { stream: BufReader::new(stream) }, screen)
 }
 
-/// The same after the handshake, with a server that may answer pings.
+/// The same after the handshake, with a server that may answer pings, but gives no sessions.
 pub fn scripted_and_joined(answers_pings: bool, window: Window<'_>) -> (Peer, Screen) {
     let (mut server, mut screen) = scripted(&[], window);
     server.send("NICK");
@@ -195,6 +195,8 @@ pub fn scripted_and_joined(answers_pings: bool, window: Window<'_>) -> (Peer, Sc
     server.expect_next("Dinesh: /ping chat-client-1");
     if answers_pings {
         server.send("-- pong chat-client-1\n");
+        server.expect_next("Dinesh: /session");
+        server.send("-- Not sent: no such command; /help lists them.\n");
     }
     screen.wait_for("the room", |screen| {
         screen.rows().concat().replace(' ', "").contains("Connectedtoserver!")

@@ -8,6 +8,7 @@ use commonroom::protocol::{Framing, Nickname};
 use commonroom::server::{self, limits::PING_TIMEOUT};
 use commonroom::terminal::Failure;
 use commonroom::terminal::pipe::{self, Streams};
+use commonroom::terminal::token_file::TokenFile;
 
 use tokio::time::Instant;
 
@@ -51,7 +52,7 @@ async fn chat_client(name: &str, witness: Witness) -> io::Result<()> {
     let (_nobody, input) = tokio::io::duplex(1);
     let screen = || Screen { witness: witness.clone(), begin, line: Vec::new() };
     let streams = Streams { input, output: screen(), errors: screen(), leave_when_unheard: false };
-    let ended = pipe::run(connection, streams, pending()).await;
+    let ended = pipe::run((connection, TokenFile::none()), streams, pending()).await;
     assert!(matches!(ended, Err(Failure::ConnectionLost(lines)) if lines.is_none()));
     witness.now(|membership| membership.ended = Some((begin.elapsed(), Ending::Lost)));
     Ok(())
