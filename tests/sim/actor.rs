@@ -136,6 +136,9 @@ impl Actor {
             self.lines_said += 1;
             let text = format!("fresh {} of {}", self.lines_said, self.speaker);
             self.say(&mut connection, text).await?;
+            if self.member.keeps.is_some() {
+                self.whisper_now_and_then(&mut connection).await?;
+            }
             next += fresh.every;
         }
     }

@@ -93,7 +93,7 @@ fn acts(kinds: Vec<usize>) -> impl Strategy<Value = Act> {
         Just(Act::Vanish).boxed(),
         (50..300_usize).prop_map(Act::TalkAndLeave).boxed(),
         (500..2_500_u64).prop_map(|length| Act::IgnoreAndLeave(Duration::from_millis(length))).boxed(),
-        (0..5_usize, 1..20_usize).prop_map(|(to, lines)| Act::Whisper { to, lines }).boxed(),
+        (0..5_usize, 1..50_usize).prop_map(|(to, lines)| Act::Whisper { to, lines }).boxed(),
         any::<bool>().prop_map(|shared| Act::Rename { shared }).boxed(),
         Just(Act::Restart).boxed(),
         (0..60_usize).prop_map(Act::Duplicate).boxed(),

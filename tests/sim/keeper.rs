@@ -22,6 +22,12 @@ const HEIR_TRIES: Duration = Duration::from_secs(10);
 /// The pause between the lines of a client while another one goes on with its session.
 const BETWEEN_LINES: Duration = Duration::from_millis(20);
 
+/// One of so many lines is private.
+const WHISPERS_AMONG: usize = 4;
+
+/// The pause between private lines.
+const BETWEEN_WHISPERS: Duration = Duration::from_millis(100);
+
 /// What a client leaves to the next one: what it has stored of its session, and what its user knows.
 #[derive(Clone, Debug)]
 pub struct Inheritance {
@@ -72,7 +78,7 @@ impl Actor {
         }
     }
 
-    /// Says numbered lines to another member alone.
+    /// Says numbered lines to another member alone, one after the other.
     pub async fn whisper<S: Stream>(
         &mut self,
         connection: &mut Connection<S>,
@@ -84,6 +90,19 @@ impl Actor {
             self.lines_said += 1;
             let line = format!("/msg {to} {} of {}", self.lines_said, self.speaker);
             self.give(connection, &line).await?;
+            // So that some of them meet a member that is away.
+            self.hear_until(connection, Instant::now() + BETWEEN_WHISPERS).await?;
+        }
+        Ok(())
+    }
+
+    /// Says something to each other member in turn, besides what it says to all.
+    pub async fn whisper_now_and_then<S: Stream>(
+        &mut self,
+        connection: &mut Connection<S>,
+    ) -> io::Result<()> {
+        if self.lines_said % WHISPERS_AMONG == 0 {
+            self.whisper(connection, self.lines_said / WHISPERS_AMONG, 1).await?;
         }
         Ok(())
     }
@@ -192,6 +211,10 @@ impl Actor {
         self.note(|membership| {
             let heard = membership.heard.len();
             let Some(session) = &mut membership.session else { return };
+            // A newcomer may need several connections until there is a place.
+            if let (Event::Joined, Some(from)) = (event, session.dialled.last()) {
+                membership.from = from;
+            }
             match event {
                 Event::SessionKept => {
                     session.kept.get_or_insert(at);

@@ -1,7 +1,7 @@
 //! The ledger of "sometimes" assertions: interesting things that must happen in a sweep now and then, or
 //! it tests less than it claims.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -92,14 +92,14 @@ impl Ledger {
     fn note_session(&mut self, history: &History, membership: &Membership) {
         let none = Session::default();
         let session = membership.session.as_ref().unwrap_or(&none);
-        let mut away = session.lost.iter().zip(&session.resumed);
+        let away = session.lost.iter().zip(&session.resumed);
         let flies = |is: fn(&str) -> bool| {
             away.clone().filter(|(lost, resumed)| session.was_open(is, **lost, **resumed)).count()
         };
         let renames = flies(|line| line.starts_with("/nick "));
         let whispers = flies(|line| text_of_whisper(line).is_some());
-        let whispered_to =
-            away.any(|(lost, resumed)| was_whispered_to(history, membership, (*lost, *resumed)));
+        let replayed =
+            session.resumed.iter().filter(|resumed| was_whispered_to(history, membership, **resumed)).count();
         let refused = session.not_resumed.as_ref().map_or("", |(_, reason)| reason);
         let cut_off = session.quits.is_some() && membership.ended.is_some_and(|(_, how)| how == Ending::Lost);
         let taken_over = session.taken_over.is_some();
@@ -120,7 +120,7 @@ impl Ledger {
             ("the retention passed while away", missing(|(_, public_lines, _)| *public_lines > 0)),
             ("a rename in flight", renames),
             ("a private line in flight", whispers),
-            ("a private line to a member without a connection", usize::from(whispered_to)),
+            ("a private line replayed", replayed),
             ("a /quit in flight", usize::from(cut_off)),
         ] {
             self.count(name, times);
@@ -186,21 +186,16 @@ impl Session {
     }
 }
 
-/// Whether a private line to a member was typed and taken while it was away.
-fn was_whispered_to(
-    history: &History,
-    membership: &Membership,
-    (lost, resumed): (Duration, Duration),
-) -> bool {
+/// Whether a member has heard a private line only when it was back, though the sender knew before that it was
+/// taken.
+fn was_whispered_to(history: &History, membership: &Membership, resumed: Duration) -> bool {
     let heard = membership.heard.iter().filter(|(at, _)| *at >= resumed);
-    let mut whispers =
-        heard.filter_map(|(_, line)| Whisper::parse(line)).filter(|whisper| !whisper.is_receipt);
-    let taken_meanwhile = |text: &str| {
-        let sessions = history.memberships.iter().filter_map(|membership| membership.session.as_ref());
-        let mut confirmed = sessions.flat_map(|session| &session.confirmed);
-        confirmed.any(|(at, line)| (lost..resumed).contains(at) && text_of_whisper(line) == Some(text))
-    };
-    whispers.any(|whisper| taken_meanwhile(whisper.text))
+    let whispers = heard.filter_map(|(_, line)| Whisper::parse(line));
+    let late: BTreeSet<&str> =
+        whispers.filter(|whisper| !whisper.is_receipt).map(|whisper| whisper.text).collect();
+    let sessions = history.memberships.iter().filter_map(|membership| membership.session.as_ref());
+    let mut taken = sessions.flat_map(|session| &session.confirmed).filter(|(at, _)| *at < resumed);
+    taken.any(|(_, line)| text_of_whisper(line).is_some_and(|text| late.contains(text)))
 }
 
 /// Whether a client has still said something when another one had gone on with its session.

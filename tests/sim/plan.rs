@@ -158,7 +158,11 @@ impl Plan {
 
     /// How long after the healing everything must be right.
     pub fn liveness(&self) -> Duration {
-        if self.members.iter().any(|member| member.keeps) { LIVENESS_OF_SESSIONS } else { LIVENESS }
+        if self.has_sessions() { LIVENESS_OF_SESSIONS } else { LIVENESS }
+    }
+
+    fn has_sessions(&self) -> bool {
+        self.members.iter().any(|member| member.keeps)
     }
 
     /// The properties of the plan that the oracles need to know.
@@ -192,7 +196,9 @@ impl Plan {
     fn pieces(&self) -> Option<Pieces> {
         let lines_only = self.members.iter().all(|member| !member.report_framed);
         let largest = self.largest_piece.filter(|_| lines_only)?;
-        Some(Pieces { seed: self.seed, largest })
+        // Members with sessions give up nothing, so what they say must get through before the end.
+        let least = if self.segments < many_segments() && self.has_sessions() { 8 } else { 1 };
+        Some(Pieces { seed: self.seed, largest: largest.max(least) })
     }
 
     fn member(&self, index: usize) -> Member {

@@ -1,6 +1,6 @@
 //! Everyone present sees one and the same order, which is that of `server.log`, without a gap.
 
-use commonroom::protocol::{Framing, Heard};
+use commonroom::protocol::{Framing, Heard, NICKNAME_REQUEST};
 
 use crate::history::{History, LogEvent, Terms};
 use crate::witness::{Ending, Membership};
@@ -40,7 +40,10 @@ fn view(events: &[LogEvent], joining: usize, terms: &Terms) -> Vec<String> {
 
 /// A membership that the log does not have was never let in.
 fn heard_nothing(membership: &Membership) -> Result<(), String> {
-    match membership.heard.iter().find(|(_, line)| matches!(Heard::parse(line), Heard::Everyone(_))) {
+    // In the report's framing, a part of the request for a nickname looks like a line.
+    let is_line = |line: &str| membership.framing == Framing::Lines || !NICKNAME_REQUEST.starts_with(line);
+    let is_heard = |line: &str| matches!(Heard::parse(line), Heard::Everyone(_)) && is_line(line);
+    match membership.heard.iter().find(|(_, line)| is_heard(line)) {
         Some((at, line)) => {
             Err(format!("{} heard {line:?} at {at:?} without having joined", membership.host))
         }
@@ -98,6 +101,10 @@ pub fn members_who_leave_hear_the_rest(history: &History) -> Result<(), String> 
         // A session whose connection was lost just before is kept for a while.
         let expired = |(_, event): &&(usize, &LogEvent)| matches!(event, LogEvent::Left { reason, .. } if !reason.is_empty());
         if membership.session.is_some() && leaves.is_none_or(|leaves| expired(&leaves)) {
+            continue;
+        }
+        // One client leaves, and another one has heard more.
+        if history.memberships.iter().filter(|other| other.from == membership.from).count() > 1 {
             continue;
         }
         let events = &history.epochs[epoch].events;
