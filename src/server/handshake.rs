@@ -84,10 +84,13 @@ impl<S: Stream> Handshake<'_, S> {
         let mut has_tried = false;
         loop {
             let answer = self.answer(Awaited::Nickname).await?;
-            // Only once: a token that was refused is no better the second time.
-            let resumes = !has_tried && self.asks_to_resume(&answer);
-            has_tried |= resumes;
+            let resumes = self.asks_to_resume(&answer);
+            if resumes && has_tried {
+                // It is no better the second time, and does not belong into the log.
+                return Err(self.refuse(" a session", Refusal::UnknownSession));
+            }
             let member = if resumes {
+                has_tried = true;
                 Box::pin(self.resume(answer)).await?
             } else {
                 attempts_left -= 1;

@@ -1,10 +1,11 @@
 //! Sessions in the hub: a lost connection, another one, and the end of the wait for it.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::admission::address_of;
 use super::connection::Outlet;
 use super::grace::{Away, Due, Offer};
 use super::hub::{Hub, State};
@@ -73,7 +74,7 @@ impl<S: Stream> Hub<S> {
 
     /// A connection from this address has ended. A member with a session stays, unless it wished to leave; everyone else leaves,
     /// and is still sent everything that came before.
-    pub(super) fn part(&self, attachment: Attachment, address: Ipv6Addr, reason: DisconnectReason) {
+    pub(super) fn part(&self, attachment: Attachment, address: IpAddr, reason: DisconnectReason) {
         let grace = self.grants.grace();
         let now = Instant::now();
         self.change(|state| {
@@ -89,7 +90,7 @@ impl<S: Stream> Hub<S> {
             };
             match state.apply(&entry) {
                 Outcome::Detached(_) => {
-                    state.timers.lost(attachment, address, now + grace);
+                    state.timers.lost(attachment, address_of(address), now + grace);
                     state.counters.sessions.detached += 1;
                 }
                 Outcome::Left { session, .. } => state.has_left(attachment.member, session),

@@ -8,7 +8,7 @@
 //! that is therefore boxed while it lasts: timers, answers to a nickname, the end.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -62,14 +62,13 @@ struct Input<'a, S> {
 /// What goes to a member. When this is dropped, however the session ends, the member is gone from the readers.
 struct Deliveries<'a, S: Stream> {
     hub: &'a Hub<S>,
-    place: &'a Place,
     attachment: Attachment,
 }
 
 impl<'a, S: Stream> Session<'a, S> {
     fn of(newcomer: &'a mut Newcomer<S>, member: Member) -> Self {
-        let Newcomer { connection, hub, place } = newcomer;
-        let deliveries = Deliveries { hub, place, attachment: member.attachment };
+        let Newcomer { connection, hub, .. } = newcomer;
+        let deliveries = Deliveries { hub, attachment: member.attachment };
         Self { input: Input { hub, connection, member }, deliveries }
     }
 
@@ -80,7 +79,7 @@ impl<'a, S: Stream> Session<'a, S> {
             reason = self.input.listen() => reason,
             done = self.deliveries.done() => done.err().unwrap_or(DisconnectReason::ServerStopped),
         };
-        self.deliveries.part(reason);
+        self.deliveries.hub.part(self.deliveries.attachment, self.input.connection.peer.ip(), reason);
         match reason {
             DisconnectReason::Quit | DisconnectReason::Closed | DisconnectReason::ServerStopped => {
                 let rest = timeout(self.deliveries.hub.limits().shutdown_grace, self.deliveries.done());
@@ -130,11 +129,6 @@ impl<S: Stream> Input<'_, S> {
 }
 
 impl<S: Stream> Deliveries<'_, S> {
-    /// The connection of the member ends, for this reason.
-    fn part(&self, reason: DisconnectReason) {
-        self.hub.part(self.attachment, self.place.address(), reason);
-    }
-
     /// Waits until everything that there will ever be for a member is written, or cannot be.
     ///
     /// It can be cancelled and called again: the cursor says how much was taken.
@@ -163,7 +157,9 @@ impl<S: Stream> Deliveries<'_, S> {
 impl<S: Stream> Drop for Deliveries<'_, S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.part(DisconnectReason::InternalError);
+            // It leaves at once, so its address does not matter.
+            let address = Ipv4Addr::UNSPECIFIED.into();
+            self.hub.part(self.attachment, address, DisconnectReason::InternalError);
         }
         self.hub.forget(self.attachment);
     }

@@ -138,11 +138,11 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps a member whose connection was reset",
         mistakes: &[Mistake {
-            right: "self.deliveries.part(reason);",
+            right: "self.deliveries.hub.part(self.deliveries.attachment, self.input.connection.peer.ip(), reason);",
             wrong: "if reason == DisconnectReason::Reset {
             return Ending::Broken;
         }
-        self.deliveries.part(reason);",
+        self.deliveries.hub.part(self.deliveries.attachment, self.input.connection.peer.ip(), reason);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "the roster equals the live members" },
     },

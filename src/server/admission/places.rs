@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
+use super::address_of;
 use crate::protocol::Refusal;
 use crate::server::Limits;
 use crate::server::grace::Away;
@@ -60,12 +61,7 @@ enum Kind {
 impl Places {
     /// A connection from this address, which has no place yet.
     pub(in crate::server) fn come(self: &Arc<Self>, address: IpAddr) -> Place {
-        // A dual-stack socket reports IPv4 addresses as IPv4-mapped IPv6 addresses.
-        let address = match address.to_canonical() {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
-        };
-        Place { places: Arc::clone(self), address, kind: Kind::None }
+        Place { places: Arc::clone(self), address: address_of(address), kind: Kind::None }
     }
 
     /// From now on every newcomer gives way: the server ends.
