@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::cut::Scissors;
-use super::keeper::Inheritance;
+use super::keeper::{Inheritance, ping};
 use super::member::{Act, Fresh, Member};
 use super::network::Simulated;
 use super::witness::{Ending, Membership, Witness};
@@ -125,8 +125,14 @@ impl Actor {
                 Act::Vanish => return Ok(Some(Ending::Vanished)),
                 Act::Whisper { to, lines } => self.whisper(&mut connection, to, lines).await?,
                 Act::Rename { shared } => self.rename(&mut connection, shared).await?,
-                Act::Restart => return Ok(self.restart(&mut connection)),
-                Act::Duplicate(lines) => return Ok(self.duplicate(connection, lines)),
+                Act::Restart => {
+                    self.bequeath(&mut connection);
+                    return Ok(Some(Ending::Vanished));
+                }
+                Act::Duplicate(lines) => {
+                    self.duplicate(connection, lines);
+                    return Ok(None);
+                }
             }
         }
         let fresh = self.member.fresh.unwrap_or(Fresh { begin: FOR_EVER, every: FOR_EVER });
@@ -249,7 +255,7 @@ impl Actor {
                 }
                 () = sleep_until(next_ping), if self.member.keeps.is_some() => {
                     next_ping += PING_EVERY;
-                    self.ping(connection)?;
+                    ping(connection)?;
                 }
                 () = sleep_until(next_ping), if self.member.returns => {
                     if last_heard.elapsed() > DEAD_AFTER {

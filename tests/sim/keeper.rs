@@ -101,7 +101,7 @@ impl Actor {
         &mut self,
         connection: &mut Connection<S>,
     ) -> io::Result<()> {
-        if self.lines_said % WHISPERS_AMONG == 0 {
+        if self.lines_said.is_multiple_of(WHISPERS_AMONG) {
             self.whisper(connection, self.lines_said / WHISPERS_AMONG, 1).await?;
         }
         Ok(())
@@ -118,23 +118,17 @@ impl Actor {
         self.give(connection, &format!("/nick {name}")).await.map(|_| ())
     }
 
-    /// Dies, and leaves its session to the next client.
-    pub fn restart<S: Stream>(&mut self, connection: &mut Connection<S>) -> Option<Ending> {
-        self.bequeath(connection);
-        Some(Ending::Vanished)
-    }
-
     /// Leaves its session to the next client, but goes on.
-    pub fn duplicate<S: Stream>(&mut self, mut connection: Connection<S>, lines: usize) -> Option<Ending> {
+    pub fn duplicate<S: Stream>(&mut self, mut connection: Connection<S>, lines: usize) {
         self.bequeath(&mut connection);
         let membership = self.membership.unwrap_or_default();
         let mut former = self.clone();
         former.speaker = format!("{} formerly {membership}", self.speaker);
         tokio::spawn(former.go_on(connection, lines));
-        None
     }
 
-    fn bequeath<S: Stream>(&mut self, connection: &mut Connection<S>) {
+    /// Leaves its session to the next client.
+    pub fn bequeath<S: Stream>(&mut self, connection: &mut Connection<S>) {
         // What has come is heard, so that what is stored says how much.
         while let Some(event) = connection.poll_event() {
             if self.hear(Some(event), connection).is_err() {
@@ -189,15 +183,6 @@ impl Actor {
                 Err(error) => return Err(io::Error::other(error)),
             }
         }
-    }
-
-    /// Asks whether the server is still there, unless more waits already.
-    pub fn ping<S: Stream>(&self, connection: &mut Connection<S>) -> io::Result<()> {
-        if connection.session().waiting() == 0 {
-            // If it cannot be sent, that is known without it.
-            let _ = connection.send_line("/ping still there?");
-        }
-        lives(connection)
     }
 
     pub fn has_begun_to_leave(&self) {
@@ -285,6 +270,15 @@ impl Actor {
     }
 }
 
+/// Asks whether the server is still there, unless more waits already.
+pub fn ping<S: Stream>(connection: &mut Connection<S>) -> io::Result<()> {
+    if connection.session().waiting() == 0 {
+        // If it cannot be sent, that is known without it.
+        let _ = connection.send_line("/ping still there?");
+    }
+    lives(connection)
+}
+
 /// A client without a session gives a connection up as early as any other member. With one it knows best.
 fn lives<S: Stream>(connection: &Connection<S>) -> io::Result<()> {
     let is_silent = connection.silent_since().is_some_and(|since| since.elapsed() > DEAD_AFTER);
@@ -305,7 +299,9 @@ impl Session {
     /// Of these lines the client knows nothing yet; all others were taken.
     fn confirm_all_but(&mut self, unconfirmed: &[&str], at: Duration) {
         let mut counts = BTreeMap::<&str, usize>::new();
-        unconfirmed.iter().for_each(|line| *counts.entry(line).or_default() += 1);
+        for line in unconfirmed {
+            *counts.entry(line).or_default() += 1;
+        }
         let mut open = Vec::new();
         // Of lines that are alike, the latest are unconfirmed.
         for (typed, line) in self.open.drain(..).rev() {

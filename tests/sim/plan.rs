@@ -1,11 +1,10 @@
 //! A plan is data: it determines a run completely, so a failing one can shrink.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use commonroom::net::{Bind, Identity, TlsServer, Trust};
 use commonroom::protocol::Framing;
-use commonroom::server::{Config, Limits, Randomness, Rate, Sessions};
+use commonroom::server::{Config, Limits, Rate};
 use serde::{Deserialize, Serialize};
 
 use super::cut::{Cut, Direction};
@@ -13,7 +12,7 @@ use super::fault::{Change, Fault};
 use super::history::Terms;
 use super::member::{Act, Fresh, Member};
 use super::network::{Pieces, Simulated};
-use super::support::random::SplitMix64;
+use super::tokens::sessions;
 use super::world::{Physics, World, seconds};
 
 /// When every fault ends. None begins later.
@@ -114,7 +113,7 @@ impl Plan {
         };
         let config = Config {
             history_lines: self.history_lines,
-            sessions: self.sessions(),
+            sessions: Some(sessions(!self.seed, self.grace())),
             limits,
             ..Config::default()
         };
@@ -124,18 +123,6 @@ impl Plan {
             world.add(Member { tls: tls.cloned(), ..self.member(index) });
         }
         world
-    }
-
-    /// The sessions of the server. Its tokens differ from one start to the next.
-    fn sessions(&self) -> Option<Sessions> {
-        let source = Mutex::new(SplitMix64::seeded(!self.seed));
-        let fill = move |bytes: &mut [u8]| {
-            let mut source = source.lock().unwrap();
-            bytes
-                .chunks_mut(8)
-                .for_each(|chunk| chunk.copy_from_slice(&source.draw().to_le_bytes()[..chunk.len()]));
-        };
-        Some(Sessions { grace: self.grace(), plaintext: true, randomness: Randomness::new(fill) })
     }
 
     fn grace(&self) -> Duration {

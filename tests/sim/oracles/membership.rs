@@ -35,12 +35,12 @@ fn roster(epoch: &Epoch) -> Result<BTreeSet<String>, String> {
             LogEvent::Left { nickname, .. } if !here.remove(&nickname.to_lowercase()) => {
                 return Err(format!("{nickname} left without being here"));
             }
-            LogEvent::Renamed { old, new } => {
-                if !here.remove(&old.to_lowercase()) || !here.insert(new.to_lowercase()) {
-                    return Err(format!(
-                        "{old} is known as {new}, but is not here, or somebody has that nickname"
-                    ));
-                }
+            LogEvent::Renamed { old, new }
+                if !here.remove(&old.to_lowercase()) || !here.insert(new.to_lowercase()) =>
+            {
+                return Err(format!(
+                    "{old} is known as {new}, but is not here, or somebody has that nickname"
+                ));
             }
             _ => {}
         }

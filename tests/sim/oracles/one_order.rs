@@ -109,7 +109,7 @@ pub fn members_who_leave_hear_the_rest(history: &History) -> Result<(), String> 
         }
         let events = &history.epochs[epoch].events;
         let here = events[joining..leaves.map_or(events.len(), |(index, _)| *index)].iter();
-        let last = here.filter_map(LogEvent::told).last();
+        let last = here.rev().find_map(LogEvent::told);
         let mut heard = membership.heard.iter().rev().map(|(_, line)| line);
         let heard = heard.find(|line| matches!(Heard::parse(line), Heard::Everyone(_)));
         if heard != last.as_ref() {

@@ -61,13 +61,13 @@ pub fn nobody_leaves_within_the_grace(history: &History) -> Result<(), String> {
     for (number, epoch) in history.epochs.iter().enumerate() {
         for (index, event) in epoch.events.iter().enumerate() {
             let LogEvent::LostConnection { nickname } = event else { continue };
-            let lost = epoch.times[index];
+            let since = epoch.times[index];
             let mut later = epoch.events.iter().zip(&epoch.times).skip(index + 1);
             let found = match later.find(|(event, _)| event.is_of(nickname)) {
                 Some((LogEvent::Reconnected { .. }, _)) => continue,
                 Some((LogEvent::Left { reason, .. }, &left)) => {
-                    let grace = (lost + history.terms.grace).saturating_sub(ROUNDED)
-                        ..=lost + history.terms.grace + LATE;
+                    let grace = (since + history.terms.grace).saturating_sub(ROUNDED)
+                        ..=since + history.terms.grace + LATE;
                     if !reason.is_empty() && grace.contains(&left) {
                         continue;
                     }
@@ -75,10 +75,10 @@ pub fn nobody_leaves_within_the_grace(history: &History) -> Result<(), String> {
                 }
                 Some((other, at)) => format!("comes to {other:?} at {at:?}"),
                 None if number < last || !history.is_running => continue,
-                None if history.now <= lost + history.terms.grace + LATE => continue,
+                None if history.now <= since + history.terms.grace + LATE => continue,
                 None => format!("is still away at {:?}", history.now),
             };
-            return Err(format!("{nickname} lost its connection at {lost:?}, and {found}"));
+            return Err(format!("{nickname} lost its connection at {since:?}, and {found}"));
         }
     }
     history.memberships.iter().try_for_each(|membership| leaves_only_after_a_loss(history, membership))
@@ -124,7 +124,7 @@ pub fn a_replaced_connection_is_silent(history: &History) -> Result<(), String> 
                     let quits = |client: &&Membership| {
                         client.session.as_ref().is_some_and(|session| session.quits.is_some())
                     };
-                    if !clients.iter().filter(is_now).any(|client| quits(client)) {
+                    if !clients.iter().filter(is_now).any(quits) {
                         return Err(format!("{nickname} has left, but the client at {now} has not said so"));
                     }
                 }
