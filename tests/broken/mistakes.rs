@@ -270,7 +270,7 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps sessions for ever",
         mistakes: &[Mistake {
-            right: "state.timers.lost(attachment, address, now + grace);",
+            right: "state.timers.lost(attachment, address_of(address), now + grace);",
             wrong: "state.timers.lost(attachment, address, now + grace * 1_000);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "nobody leaves or joins within a grace" },
@@ -278,7 +278,7 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "lets a member go before the grace has passed",
         mistakes: &[Mistake {
-            right: "state.timers.lost(attachment, address, now + grace);",
+            right: "state.timers.lost(attachment, address_of(address), now + grace);",
             wrong: "state.timers.lost(attachment, address, now + grace / 2);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "nobody leaves or joins within a grace" },
