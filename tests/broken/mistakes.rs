@@ -271,7 +271,7 @@ pub const BROKEN: &[Broken] = &[
         name: "keeps sessions for ever",
         mistakes: &[Mistake {
             right: "state.timers.lost(attachment, address_of(address), now + grace);",
-            wrong: "state.timers.lost(attachment, address, now + grace * 1_000);",
+            wrong: "state.timers.lost(attachment, address_of(address), now + grace * 1_000);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "nobody leaves or joins within a grace" },
     },
@@ -279,7 +279,7 @@ pub const BROKEN: &[Broken] = &[
         name: "lets a member go before the grace has passed",
         mistakes: &[Mistake {
             right: "state.timers.lost(attachment, address_of(address), now + grace);",
-            wrong: "state.timers.lost(attachment, address, now + grace / 2);",
+            wrong: "state.timers.lost(attachment, address_of(address), now + grace / 2);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "nobody leaves or joins within a grace" },
     },
