@@ -128,6 +128,8 @@ impl View {
             let Some(view) = views.last_mut() else { continue };
             match (Heard::parse(line), Whisper::parse(line)) {
                 (Heard::Everyone(_), _) => view.lines.push(Line { text: line.clone(), heard: *at }),
+                // Where it came among lines that are missing is not known.
+                (_, Some(_)) if view.lines.is_empty() => {}
                 (_, Some(whisper)) => view.whispers.push((whisper.text.to_owned(), view.lines.len())),
                 _ => {}
             }
