@@ -162,6 +162,7 @@ fn a_member_has_one_session_at_most_and_a_number_is_of_one() {
     let (mut room, dinesh) = room_with_session();
     assert_eq!(begin(&mut room, dinesh, 2), Outcome::Refused(Refusal::HasSession));
     let Outcome::Joined(alex) = join(&mut room, "Alex") else { panic!("it joins") };
+    assert!(!room.is_news(Origin { attachment: alex, number: Some(1) }), "a number needs a session");
     assert_eq!(begin(&mut room, alex, 1), Outcome::Refused(Refusal::HasSession));
     assert_eq!(room.claim(&token(1)), Claim::Of(dinesh));
 }
