@@ -171,6 +171,8 @@ pub struct Resumed {
     pub attachment: Attachment,
     /// The nickname of the member.
     pub nickname: Nickname,
+    /// How many public lines there had been when the session began: those are not the member's to read again.
+    pub since: u64,
     /// The number of the last line of the client's that was taken.
     pub taken: u64,
 }

@@ -145,7 +145,7 @@ impl Room {
     fn begin(&mut self, attachment: Attachment, session: SessionId, secret: SecretHash) -> Outcome {
         if !self.is_current(attachment) {
             Outcome::Unchanged
-        } else if self.sessions.begin(attachment.member, session, secret) {
+        } else if self.sessions.begin(attachment.member, session, secret, self.transcript.lines()) {
             Outcome::Begun
         } else {
             Outcome::Refused(Refusal::HasSession)
@@ -160,9 +160,9 @@ impl Room {
     }
 
     fn resume(&mut self, session: SessionId) -> Outcome {
-        let resumed = self.sessions.resume(session).and_then(|(attachment, taken)| {
+        let resumed = self.sessions.resume(session).and_then(|(attachment, since, taken)| {
             let nickname = self.roster.nickname(attachment.member)?.clone();
-            Some(Resumed { attachment, nickname, taken })
+            Some(Resumed { attachment, nickname, since, taken })
         });
         resumed.map_or(Outcome::Refused(Refusal::UnknownSession), Outcome::Resumed)
     }

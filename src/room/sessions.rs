@@ -24,6 +24,8 @@ pub(super) struct Sessions {
 struct Session {
     id: SessionId,
     secret: SecretHash,
+    /// How many public lines there had been when it began.
+    since: u64,
     /// The number of its connection, the present one or the last.
     attachment: u32,
     taken: u64,
@@ -52,13 +54,14 @@ pub enum Claim {
 }
 
 impl Sessions {
-    /// Gives a member a session. Returns false if it has one, or if there is one of this number.
-    pub(super) fn begin(&mut self, member: MemberId, id: SessionId, secret: SecretHash) -> bool {
+    /// Gives a member a session, after `since` public lines. Returns false if it has one, or if there is one of
+    /// this number.
+    pub(super) fn begin(&mut self, member: MemberId, id: SessionId, secret: SecretHash, since: u64) -> bool {
         if self.by_member.contains_key(&member) || self.members.contains_key(&id) {
             return false;
         }
         self.members.insert(id, member);
-        let session = Session { id, secret, attachment: 0, taken: 0, away: None };
+        let session = Session { id, secret, since, attachment: 0, taken: 0, away: None };
         self.by_member.insert(member, Box::new(session));
         true
     }
@@ -112,13 +115,14 @@ impl Sessions {
     }
 
     /// A session goes on in another connection, from which on nothing is taken from those before. Returns that
-    /// connection, and the number of the last line that was taken.
-    pub(super) fn resume(&mut self, id: SessionId) -> Option<(Attachment, u64)> {
+    /// connection, how many public lines there had been when the session began, and the number of the last
+    /// line that was taken.
+    pub(super) fn resume(&mut self, id: SessionId) -> Option<(Attachment, u64, u64)> {
         let &member = self.members.get(&id)?;
         let session = self.by_member.get_mut(&member)?;
         session.attachment += 1;
         session.away = None;
-        Some((Attachment { member, number: session.attachment }, session.taken))
+        Some((Attachment { member, number: session.attachment }, session.since, session.taken))
     }
 
     /// The reason why this connection was lost, if the session still waits for another one.

@@ -71,6 +71,17 @@ fn a_numbered_line_is_applied_once_however_often_it_is_sent() {
 }
 
 #[test]
+fn a_session_knows_how_many_lines_there_had_been_when_it_began() {
+    let mut room = Room::new(1 << 20);
+    join(&mut room, "Alex");
+    let Outcome::Joined(dinesh) = join(&mut room, "Dinesh") else { panic!("it joins") };
+    begin(&mut room, dinesh, 1);
+    say(&mut room, dinesh, 1);
+    let Outcome::Resumed(resumed) = resume(&mut room, 1) else { panic!("it goes on") };
+    assert_eq!(resumed.since, 2);
+}
+
+#[test]
 fn whoever_has_lost_its_connection_is_still_a_member_and_nobody_is_told() {
     let (mut room, dinesh) = room_with_session();
     let lines = room.transcript().lines();
@@ -160,7 +171,7 @@ fn of_many_sessions_that_have_ended_the_last_are_remembered() {
     let mut sessions = Sessions::default();
     let many = ENDED_SESSIONS as u64 + 1;
     for number in 0..many {
-        assert!(sessions.begin(MemberId(number), SessionId(u128::from(number)), token(0).hash()));
+        assert!(sessions.begin(MemberId(number), SessionId(u128::from(number)), token(0).hash(), 0));
         sessions.end(MemberId(number));
     }
     let claim = |id| sessions.claim(&token(id));

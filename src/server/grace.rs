@@ -1,15 +1,15 @@
 //! The sessions that a server gives: under what conditions, and for how long they wait for a connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::protocol::{Framing, LogEpoch, Refusal, SECRET_BYTES, SessionId, Token};
-use crate::room::{Attachment, MemberId};
+use crate::room::{Attachment, ENDED_SESSIONS, MemberId};
 
 /// The source of a server's tokens. Whoever can guess its bytes can speak as any member.
 #[derive(Clone)]
@@ -101,10 +101,32 @@ impl Offer<'_> {
 /// What is to be done at some time, unless the session goes on before.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    due: BTreeMap<(Instant, u64), Due>,
-    /// The members that are away, and the keys of their timers.
-    away: BTreeMap<MemberId, (Instant, u64)>,
+    lost: BTreeMap<(Instant, u64), Attachment>,
+    /// The members that are away.
+    away: BTreeMap<MemberId, Waiting>,
+    /// How many of them each address has. One without any takes no memory.
+    addresses: BTreeMap<Ipv6Addr, usize>,
     so_far: u64,
+    /// The sessions that have ended, in that order, and when each is forgotten. The room remembers no more of
+    /// them either.
+    ended: VecDeque<(Instant, SessionId)>,
+}
+
+/// How many members have no connection, but keep their places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Away {
+    pub(super) all: usize,
+    /// Those whose last connection came from the address in question.
+    pub(super) of_address: usize,
+}
+
+/// A member that is away.
+#[derive(Debug)]
+struct Waiting {
+    /// The key of its timer.
+    key: (Instant, u64),
+    /// Where its last connection came from.
+    address: Ipv6Addr,
 }
 
 /// Something that is due.
@@ -117,23 +139,34 @@ pub(super) enum Due {
 }
 
 impl Timers {
-    /// A member has lost its connection, and may be away until then.
-    pub(super) fn lost(&mut self, attachment: Attachment, until: Instant) {
+    /// A member has lost its connection, which came from this address, and may be away until then.
+    pub(super) fn lost(&mut self, attachment: Attachment, address: Ipv6Addr, until: Instant) {
         self.is_back(attachment.member);
-        let key = self.add(until, Due::Expire(attachment));
-        self.away.insert(attachment.member, key);
+        let key = (until, self.so_far);
+        self.so_far += 1;
+        self.lost.insert(key, attachment);
+        self.away.insert(attachment.member, Waiting { key, address });
+        *self.addresses.entry(address).or_default() += 1;
     }
 
     /// A member is not away any more.
     pub(super) fn is_back(&mut self, member: MemberId) {
-        if let Some(key) = self.away.remove(&member) {
-            self.due.remove(&key);
+        let Some(Waiting { key, address }) = self.away.remove(&member) else { return };
+        self.lost.remove(&key);
+        if let Some(of_address) = self.addresses.get_mut(&address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                self.addresses.remove(&address);
+            }
         }
     }
 
     /// A session has ended, and is remembered until then.
     pub(super) fn ended(&mut self, session: SessionId, until: Instant) {
-        self.add(until, Due::Forget(session));
+        self.ended.push_back((until, session));
+        if self.ended.len() > ENDED_SESSIONS {
+            self.ended.pop_front();
+        }
     }
 
     /// How many members are away.
@@ -141,26 +174,26 @@ impl Timers {
         self.away.len()
     }
 
+    /// How many members are away, and how many of them have lost a connection from this address.
+    pub(super) fn away_from(&self, address: Ipv6Addr) -> Away {
+        Away { all: self.away(), of_address: self.addresses.get(&address).copied().unwrap_or(0) }
+    }
+
     /// When the next thing is due.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.due.first_key_value().map(|(&(at, _), _)| at)
+        let lost = self.lost.first_key_value().map(|(&(at, _), _)| at);
+        let ended = self.ended.front().map(|&(at, _)| at);
+        lost.into_iter().chain(ended).min()
     }
 
     /// Takes the next thing that is due by now.
     pub(super) fn take(&mut self, now: Instant) -> Option<Due> {
-        let next = self.due.first_entry().filter(|next| next.key().0 <= now)?;
-        let due = next.remove();
-        if let Due::Expire(Attachment { member, .. }) = due {
-            self.away.remove(&member);
+        if let Some((_, &attachment)) = self.lost.first_key_value().filter(|((at, _), _)| *at <= now) {
+            self.is_back(attachment.member);
+            return Some(Due::Expire(attachment));
         }
-        Some(due)
-    }
-
-    fn add(&mut self, at: Instant, due: Due) -> (Instant, u64) {
-        let key = (at, self.so_far);
-        self.so_far += 1;
-        self.due.insert(key, due);
-        key
+        self.ended.front().filter(|(at, _)| *at <= now)?;
+        self.ended.pop_front().map(|(_, session)| Due::Forget(session))
     }
 }
 
@@ -198,15 +231,29 @@ mod tests {
         let first = Attachment::FIRST;
         let again = Attachment { number: 1, ..first };
         let mut timers = Timers::default();
-        timers.lost(first, at(3));
+        timers.lost(first, Ipv6Addr::LOCALHOST, at(3));
         timers.ended(SessionId(1), at(4));
         assert_eq!((timers.away(), timers.next()), (1, Some(at(3))));
         assert_eq!(timers.take(at(2)), None);
         timers.is_back(first.member);
         assert_eq!((timers.away(), timers.take(at(3))), (0, None));
-        timers.lost(again, at(4));
-        assert_eq!(timers.take(at(9)), Some(Due::Forget(SessionId(1))));
+        timers.lost(again, Ipv6Addr::LOCALHOST, at(4));
+        let of_address = |address| timers.away_from(address).of_address;
+        assert_eq!((of_address(Ipv6Addr::LOCALHOST), of_address(Ipv6Addr::UNSPECIFIED)), (1, 0));
         assert_eq!(timers.take(at(9)), Some(Due::Expire(again)));
+        assert_eq!(timers.take(at(9)), Some(Due::Forget(SessionId(1))));
         assert_eq!((timers.away(), timers.take(at(9)), timers.next()), (0, None, None));
+        assert_eq!(timers.addresses.len(), 0);
+    }
+
+    #[test]
+    fn of_many_sessions_that_have_ended_only_the_last_have_timers() {
+        let now = Instant::now();
+        let mut timers = Timers::default();
+        for id in 0..3 + ENDED_SESSIONS as u128 {
+            timers.ended(SessionId(id), now);
+        }
+        assert_eq!(timers.take(now), Some(Due::Forget(SessionId(3))));
+        assert_eq!(std::iter::from_fn(|| timers.take(now)).count(), ENDED_SESSIONS - 1);
     }
 }

@@ -84,10 +84,13 @@ impl<S: Stream> Handshake<'_, S> {
         let mut has_tried = false;
         loop {
             let answer = self.answer(Awaited::Nickname).await?;
-            // Only once: a token that was refused is no better the second time.
-            let resumes = !has_tried && self.asks_to_resume(&answer);
-            has_tried |= resumes;
+            let resumes = self.asks_to_resume(&answer);
+            if resumes && has_tried {
+                // It is no better the second time, and does not belong into the log.
+                return Err(self.refuse(" a session", Refusal::UnknownSession));
+            }
             let member = if resumes {
+                has_tried = true;
                 Box::pin(self.resume(answer)).await?
             } else {
                 attempts_left -= 1;
@@ -126,7 +129,7 @@ impl<S: Stream> Handshake<'_, S> {
                 let chosen = if *wanted == *chosen { chosen } else { wanted.into() };
                 Ok(Some(Member::new(attachment, chosen)))
             }
-            Err(Refusal::Full) => Err(self.refuse("", Refusal::Full)),
+            Err(refusal @ (Refusal::Full | Refusal::TooMany)) => Err(self.refuse("", refusal)),
             Err(refusal) => {
                 let refused = self.refuse(&format!(" the nickname \"{}\"", wanted.escape_debug()), refusal);
                 // The report's client takes any line for chat, so asking it again is in vain.
@@ -142,7 +145,7 @@ impl<S: Stream> Handshake<'_, S> {
     /// Joins the room, if there is a place in it.
     fn join(&mut self, nickname: &Nickname) -> Result<Attachment, Refusal> {
         let Newcomer { connection, hub, place } = &mut *self.newcomer;
-        let away = hub.away();
+        let away = hub.away(place.address());
         place.become_member(hub.limits(), away, || hub.join(nickname, connection.peer, connection.outlet()))
     }
 
@@ -161,7 +164,7 @@ impl<S: Stream> Handshake<'_, S> {
                 match hub.resume(&request, connection.peer, connection.outlet()) {
                     Ok((attachment, nickname)) => {
                         place.come_back();
-                        return Ok(Some(Member::new(attachment, nickname.into())));
+                        return Ok(Some(Member::resumed(attachment, nickname.into(), hub.limits().rate)));
                     }
                     Err(not_resumed) => not_resumed,
                 }

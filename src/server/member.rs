@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::admission::RateLimiter;
+use super::admission::{Rate, RateLimiter};
 use crate::room::Attachment;
 
 /// The part of a member that its session keeps. The room has the rest.
@@ -21,7 +21,14 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// A member that has just joined.
     pub(super) fn new(attachment: Attachment, chosen: Arc<str>) -> Self {
         Self { attachment, chosen, pings: false, rate_limiter: RateLimiter::full(Instant::now()) }
+    }
+
+    /// A member whose session goes on. It has no burst to begin with: with one, it could resume again and again,
+    /// and send as fast as it likes.
+    pub(super) fn resumed(attachment: Attachment, chosen: Arc<str>, rate: Rate) -> Self {
+        Self { rate_limiter: RateLimiter::empty(rate, Instant::now()), ..Self::new(attachment, chosen) }
     }
 }

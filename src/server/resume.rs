@@ -1,12 +1,13 @@
 //! Sessions in the hub: a lost connection, another one, and the end of the wait for it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::admission::address_of;
 use super::connection::Outlet;
-use super::grace::{Due, Offer};
+use super::grace::{Away, Due, Offer};
 use super::hub::{Hub, State};
 use super::limits::ENDED_SESSIONS_KEPT;
 use crate::net::Stream;
@@ -66,14 +67,14 @@ impl<S: Stream> Hub<S> {
         self.lock().room.claim(token) != Claim::Unknown
     }
 
-    /// How many members have no connection at the moment.
-    pub(super) fn away(&self) -> usize {
-        self.lock().timers.away()
+    /// How many members have no connection at the moment, and how many of them had one from this address.
+    pub(super) fn away(&self, address: Ipv6Addr) -> Away {
+        self.lock().timers.away_from(address)
     }
 
-    /// A connection has ended. A member with a session stays, unless it wished to leave; everyone else leaves,
+    /// A connection from this address has ended. A member with a session stays, unless it wished to leave; everyone else leaves,
     /// and is still sent everything that came before.
-    pub(super) fn part(&self, attachment: Attachment, reason: DisconnectReason) {
+    pub(super) fn part(&self, attachment: Attachment, address: IpAddr, reason: DisconnectReason) {
         let grace = self.grants.grace();
         let now = Instant::now();
         self.change(|state| {
@@ -89,7 +90,7 @@ impl<S: Stream> Hub<S> {
             };
             match state.apply(&entry) {
                 Outcome::Detached(_) => {
-                    state.timers.lost(attachment, now + grace);
+                    state.timers.lost(attachment, address_of(address), now + grace);
                     state.counters.sessions.detached += 1;
                 }
                 Outcome::Left { session, .. } => state.has_left(attachment.member, session),
@@ -147,13 +148,15 @@ impl<S: Stream> State<S> {
 
     /// Begins to send a connection what its client has missed.
     fn replay(&mut self, resumed: &Resumed, request: &Resume, outlet: Outlet<S>) {
-        let &Resumed { attachment, ref nickname, taken } = resumed;
+        let &Resumed { attachment, ref nickname, since, taken } = resumed;
         let transcript = self.room.transcript();
         let public_lines = transcript.lines();
-        let (cursor, missing) = transcript.position_after(request.public_lines);
+        // What was said before it has this session is none of the client's, whatever it says.
+        let read_lines = request.public_lines.max(since);
+        let (cursor, missing) = transcript.position_after(read_lines);
         self.readers.add(attachment, cursor, outlet);
         self.counters.sessions.resumed += 1;
-        self.counters.sessions.replayed_lines += public_lines.saturating_sub(request.public_lines + missing);
+        self.counters.sessions.replayed_lines += public_lines.saturating_sub(read_lines + missing);
         let nickname = nickname.to_string();
         let mut tell = |notice| self.readers.tell(attachment, cursor, &Notice::Session(notice));
         tell(SessionNotice::Resumed { nickname, public_lines, taken });

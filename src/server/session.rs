@@ -8,7 +8,7 @@
 //! that is therefore boxed while it lasts: timers, answers to a nickname, the end.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -79,7 +79,7 @@ impl<'a, S: Stream> Session<'a, S> {
             reason = self.input.listen() => reason,
             done = self.deliveries.done() => done.err().unwrap_or(DisconnectReason::ServerStopped),
         };
-        self.deliveries.hub.part(self.deliveries.attachment, reason);
+        self.deliveries.hub.part(self.deliveries.attachment, self.input.connection.peer.ip(), reason);
         match reason {
             DisconnectReason::Quit | DisconnectReason::Closed | DisconnectReason::ServerStopped => {
                 let rest = timeout(self.deliveries.hub.limits().shutdown_grace, self.deliveries.done());
@@ -157,7 +157,9 @@ impl<S: Stream> Deliveries<'_, S> {
 impl<S: Stream> Drop for Deliveries<'_, S> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.hub.part(self.attachment, DisconnectReason::InternalError);
+            // It leaves at once, so its address does not matter.
+            let address = Ipv4Addr::UNSPECIFIED.into();
+            self.hub.part(self.attachment, address, DisconnectReason::InternalError);
         }
         self.hub.forget(self.attachment);
     }

@@ -138,11 +138,11 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps a member whose connection was reset",
         mistakes: &[Mistake {
-            right: "self.deliveries.hub.part(self.deliveries.attachment, reason);",
+            right: "self.deliveries.hub.part(self.deliveries.attachment, self.input.connection.peer.ip(), reason);",
             wrong: "if reason == DisconnectReason::Reset {
             return Ending::Broken;
         }
-        self.deliveries.hub.part(self.deliveries.attachment, reason);",
+        self.deliveries.hub.part(self.deliveries.attachment, self.input.connection.peer.ip(), reason);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 200, says: "the roster equals the live members" },
     },
@@ -215,16 +215,16 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "says that it has taken one more line",
         mistakes: &[Mistake {
-            right: "number: session.attachment }, session.taken))",
-            wrong: "number: session.attachment }, session.taken + 1))",
+            right: "number: session.attachment }, session.since, session.taken))",
+            wrong: "number: session.attachment }, session.since, session.taken + 1))",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "what was taken is in server.log" },
     },
     Broken {
         name: "leaves out the first line that was missed",
         mistakes: &[Mistake {
-            right: "transcript.position_after(request.public_lines)",
-            wrong: "transcript.position_after(request.public_lines + 1)",
+            right: "transcript.position_after(read_lines)",
+            wrong: "transcript.position_after(read_lines + 1)",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "everyone sees one order" },
     },
@@ -270,16 +270,16 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "keeps sessions for ever",
         mistakes: &[Mistake {
-            right: "state.timers.lost(attachment, now + grace);",
-            wrong: "state.timers.lost(attachment, now + grace * 1_000);",
+            right: "state.timers.lost(attachment, address_of(address), now + grace);",
+            wrong: "state.timers.lost(attachment, address_of(address), now + grace * 1_000);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "nobody leaves or joins within a grace" },
     },
     Broken {
         name: "lets a member go before the grace has passed",
         mistakes: &[Mistake {
-            right: "state.timers.lost(attachment, now + grace);",
-            wrong: "state.timers.lost(attachment, now + grace / 2);",
+            right: "state.timers.lost(attachment, address_of(address), now + grace);",
+            wrong: "state.timers.lost(attachment, address_of(address), now + grace / 2);",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "nobody leaves or joins within a grace" },
     },

@@ -178,17 +178,68 @@ fn a_member_that_quits_has_left_at_once_and_cannot_resume() {
     let server = Server::start();
     let mut alex = server.join("Alex");
     let mut bot = server.join("bot");
-    let (token, epoch) = begin_session(&mut bot);
+    let session = begin_session(&mut bot);
     alex.expect_next("bot joined the chat!");
     bot.send("/n 1 /quit\n");
     bot.expect_end();
     // Long before the grace has passed.
     alex.expect_next("bot left the chat.");
-    let mut again = server.connect();
-    again.expect_bytes("NICK");
-    again.send(&format!("/resume {token} {epoch} 0 0\n"));
-    let answer = again.line().expect("an answer");
+    let answer = resume(&server, &session).line().expect("an answer");
     assert!(answer.starts_with("-- Not resumed: "), "{answer}");
+}
+
+#[test]
+fn a_session_brings_back_nothing_from_before_it_began() {
+    let server = Server::start();
+    let mut alex = server.join("Alex");
+    alex.send("before\n");
+    alex.expect("Alex: before");
+    let mut bot = server.join("bot");
+    let session = begin_session(&mut bot);
+    bot.send("after\n");
+    bot.expect("bot: after");
+    let mut again = resume(&server, &session);
+    again.expect_next("-- Resumed as bot at 4, 0 taken.");
+    again.expect_next("bot: after");
+}
+
+#[test]
+fn whoever_is_away_counts_for_its_address_until_it_is_back() {
+    let server = Server::start_with(&["--max-per-address", "2"]);
+    let mut alex = server.join("Alex");
+    let mut bot = server.join("bot");
+    let session = begin_session(&mut bot);
+    drop(bot);
+    server.wait_for_log("bot lost connection");
+    let mut other = server.connect();
+    other.send("other\n");
+    other.expect("NICK-- Not joined: too many connections from this address.");
+    other.expect_end();
+    let mut again = resume(&server, &session);
+    again.expect("-- Resumed as bot at 2, 0 taken.");
+    again.send("/quit\n");
+    alex.expect("bot left the chat.");
+}
+
+#[test]
+fn a_session_that_goes_on_has_no_burst_to_begin_with() {
+    let server = Server::start_with(&["--rate", "10", "--burst", "200"]);
+    let mut bot = server.join("bot");
+    let session = begin_session(&mut bot);
+    let begin = Instant::now();
+    let mut again = resume(&server, &session);
+    again.send(&"/ping x\n".repeat(5));
+    (0..5).for_each(|_| again.expect("-- pong x at 1, 0 taken."));
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_millis(400), "{took:?}");
+}
+
+/// Goes on with a session from its very beginning, whatever has been read.
+fn resume(server: &Server, (token, epoch): &(String, String)) -> Peer {
+    let mut peer = server.connect();
+    peer.expect_bytes("NICK");
+    peer.send(&format!("/resume {token} {epoch} 0 0\n"));
+    peer
 }
 
 #[test]

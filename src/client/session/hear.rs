@@ -36,7 +36,7 @@ impl Session {
                 self.events.push_back(Event::Unreadable(refusal));
                 if let Some(kept) = &mut self.kept {
                     // Of whatever kind it is, the private ones are short and clean.
-                    kept.resume.public_lines += 1;
+                    kept.add(1, 0);
                 }
             }
             Received::Line(line) if is_resuming => self.hear_while_resuming(&line, now),
@@ -139,8 +139,7 @@ impl Session {
 
     fn hear_missing(&mut self, public_lines: u64, private_lines: u64) {
         let Some(kept) = &mut self.kept else { return };
-        kept.resume.public_lines = kept.resume.public_lines.saturating_add(public_lines);
-        kept.resume.private_lines = kept.resume.private_lines.saturating_add(private_lines);
+        kept.add(public_lines, private_lines);
         self.events.push_back(Event::Missing { public_lines, private_lines });
         let unknown = self.receipts.answers_are_missing();
         self.report_unconfirmed(unknown);

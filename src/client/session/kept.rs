@@ -43,8 +43,15 @@ impl Kept {
     /// client's own pings.
     pub(super) fn count(&mut self, line: &str) {
         match Heard::parse(line) {
-            Heard::Everyone(_) | Heard::Connected => self.resume.public_lines += 1,
-            _ => self.resume.private_lines += 1,
+            Heard::Everyone(_) | Heard::Connected => self.add(1, 0),
+            _ => self.add(0, 1),
         }
+    }
+
+    /// Counts lines. The counts come from a server, which may have sent any number.
+    pub(super) fn add(&mut self, public_lines: u64, private_lines: u64) {
+        let counts = &mut self.resume;
+        counts.public_lines = counts.public_lines.saturating_add(public_lines);
+        counts.private_lines = counts.private_lines.saturating_add(private_lines);
     }
 }

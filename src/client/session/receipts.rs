@@ -101,7 +101,8 @@ impl Receipts {
             && said.number.is_none()
         {
             said.number = Some(*next_number);
-            *next_number += 1;
+            // It follows what a server says that it has taken.
+            *next_number = next_number.saturating_add(1);
         }
         said.at = now;
         // The report's own server knows no commands, and so nothing that is to be taken literally.

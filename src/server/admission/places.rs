@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
+use super::address_of;
 use crate::protocol::Refusal;
 use crate::server::Limits;
+use crate::server::grace::Away;
 use crate::server::limits::{NEWCOMERS, TURNED_AWAY_CONNECTIONS};
 
 /// All open connections, each in one of three kinds of places.
@@ -59,12 +61,7 @@ enum Kind {
 impl Places {
     /// A connection from this address, which has no place yet.
     pub(in crate::server) fn come(self: &Arc<Self>, address: IpAddr) -> Place {
-        // A dual-stack socket reports IPv4 addresses as IPv4-mapped IPv6 addresses.
-        let address = match address.to_canonical() {
-            IpAddr::V4(address) => address.to_ipv6_mapped(),
-            IpAddr::V6(address) => address,
-        };
-        Place { places: Arc::clone(self), address, kind: Kind::None }
+        Place { places: Arc::clone(self), address: address_of(address), kind: Kind::None }
     }
 
     /// From now on every newcomer gives way: the server ends.
@@ -113,16 +110,26 @@ impl Place {
     pub(in crate::server) fn become_member<T>(
         &mut self,
         limits: &Limits,
-        away: usize,
+        away: Away,
         join: impl FnOnce() -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let mut state = self.places.lock();
-        if is_reached(limits.connections, state.members + away) {
+        if is_reached(limits.connections, state.members + away.all) {
             return Err(Refusal::Full);
+        }
+        // This newcomer is one of them.
+        let of_address = state.addresses.get(&self.address).map_or(0, |count| count.saturating_sub(1));
+        if is_reached(limits.connections_per_address, of_address + away.of_address) {
+            return Err(Refusal::TooMany);
         }
         let joined = join()?;
         state.let_in(&mut self.kind);
         Ok(joined)
+    }
+
+    /// The address that it counts for.
+    pub(in crate::server) fn address(&self) -> Ipv6Addr {
+        self.address
     }
 
     /// Gives a newcomer the place of a member that it already is.
@@ -247,7 +254,7 @@ mod tests {
     }
 
     fn join(place: &mut Place, limits: &Limits) -> Result<(), Refusal> {
-        place.become_member(limits, 0, || Ok(()))
+        place.become_member(limits, Away::default(), || Ok(()))
     }
 
     #[test]
@@ -266,6 +273,14 @@ mod tests {
     }
 
     #[test]
+    fn members_that_are_away_count_for_their_address_when_another_joins() {
+        let (places, limits) = (Arc::<Places>::default(), limits(10, 2));
+        let (mut newcomer, _) = enter(&places, address("::1"), &limits);
+        let mut join = |of_address| newcomer.become_member(&limits, Away { all: 2, of_address }, || Ok(()));
+        assert_eq!((join(2), join(1)), (Err(Refusal::TooMany), Ok(())));
+    }
+
+    #[test]
     fn newcomers_take_no_places_of_members_and_the_oldest_gives_way() {
         let (places, limits) = (Arc::<Places>::default(), limits(2, 0));
         let enter = || enter(&places, address("::1"), &limits);
@@ -278,7 +293,7 @@ mod tests {
         let [third, second, first] = [(); 3].map(|()| newcomers.pop().unwrap());
         let [mut first, mut second, mut third] = [first, second, third];
         assert_eq!(join(&mut first, &limits), Ok(()));
-        let taken = second.become_member::<()>(&limits, 0, || Err(Refusal::NicknameTaken));
+        let taken = second.become_member::<()>(&limits, Away::default(), || Err(Refusal::NicknameTaken));
         assert_eq!(taken, Err(Refusal::NicknameTaken));
         assert_eq!(join(&mut third, &limits), Ok(()), "a newcomer that was refused has taken no place");
         assert_eq!(join(&mut second, &limits), Err(Refusal::Full));
@@ -309,7 +324,8 @@ mod tests {
         let [mut member, mut newcomer, mut back] =
             [(); 3].map(|()| enter(&places, address("::1"), &limits).0);
         join(&mut member, &limits).unwrap();
-        assert_eq!(newcomer.become_member(&limits, 1, || Ok(())), Err(Refusal::Full));
+        let one = Away { all: 1, of_address: 0 };
+        assert_eq!(newcomer.become_member(&limits, one, || Ok(())), Err(Refusal::Full));
         back.come_back();
         assert_eq!(counts(&places), (2, 1, 0, 3));
     }
@@ -359,7 +375,7 @@ mod tests {
                     (0, Some(_)) => drop(open.swap_remove(index)),
                     (1, Some(place)) => drop(join(place, &limits)),
                     (2, Some(place)) => {
-                        let refused = place.become_member::<()>(&limits, 0, || Err(Refusal::NicknameTaken));
+                        let refused = place.become_member::<()>(&limits, Away::default(), || Err(Refusal::NicknameTaken));
                         prop_assert!(refused.is_err());
                     }
                     (3, Some(place)) => place.turn_away(),

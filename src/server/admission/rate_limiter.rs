@@ -40,6 +40,11 @@ impl RateLimiter {
         Self { full_at: now }
     }
 
+    /// A bucket that is empty.
+    pub(in crate::server) fn empty(rate: Rate, now: Instant) -> Self {
+        Self { full_at: now + rate.fill() }
+    }
+
     /// How long it takes until there is a token; zero if there is one.
     pub(in crate::server) fn wait(&self, rate: Rate, now: Instant) -> Duration {
         self.wait_for(1, rate, now)
@@ -82,6 +87,17 @@ mod tests {
         assert_eq!(bucket.wait(rate, now), Duration::from_millis(10));
         assert_eq!(bucket.wait(rate, now + Duration::from_millis(4)), Duration::from_millis(6));
         assert_eq!(bucket.wait(rate, now + Duration::from_millis(10)), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_empty_bucket_gives_one_token_an_interval_from_the_beginning() {
+        let rate = Rate { burst_messages: 3, messages_per_second: 100 };
+        let now = Instant::now();
+        let bucket = RateLimiter::empty(rate, now);
+        assert_eq!(bucket.wait(rate, now), Duration::from_millis(10));
+        assert_eq!(bucket.wait(rate, now + Duration::from_millis(10)), Duration::ZERO);
+        let unlimited = Rate { messages_per_second: 0, ..rate };
+        assert_eq!(RateLimiter::empty(unlimited, now).wait(unlimited, now), Duration::ZERO);
     }
 
     proptest! {

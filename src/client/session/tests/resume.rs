@@ -284,3 +284,21 @@ fn silence_ends_a_connection_with_a_session_sooner() {
     tested.wait(FOR_EVER);
     assert_eq!(tested.take_events()[0], Event::ConnectionLost(Disconnected::Silent), "even before a pong");
 }
+
+#[test]
+fn numbers_that_no_server_can_mean_make_nothing_overflow() {
+    let mut tested = asking();
+    tested.receive(&begun(u64::MAX));
+    tested.receive("Alex: one\n");
+    assert_eq!(tested.session.saved().unwrap().public_lines, u64::MAX);
+    tested.receive(&format!("-- {} private lines are missing: no longer kept.\n", u64::MAX));
+    tested.receive("-- Alex to you: psst\n");
+    assert_eq!(tested.session.saved().unwrap().private_lines, u64::MAX);
+    let mut tested = lost_and_reconnected(tested);
+    tested.receive(&format!("-- Resumed as Dinesh at 8, {} taken.\n", u64::MAX));
+    tested.take_sent();
+    tested.say("one").unwrap();
+    tested.say("two").unwrap();
+    let sent = format!("/n {0} one\n/n {0} two\n", u64::MAX);
+    assert_eq!(tested.take_sent(), sent);
+}
