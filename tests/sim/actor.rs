@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::cut::Scissors;
-use super::keeper::{Inheritance, ping};
+use super::keeper::Inheritance;
 use super::member::{Act, Fresh, Member};
 use super::network::Simulated;
 use super::witness::{Ending, Membership, Witness};
@@ -57,6 +57,8 @@ pub struct Actor {
     pub names_tried: usize,
     /// The index of its membership, if it has had one.
     pub membership: Option<usize>,
+    /// When it last heard anything.
+    pub last_heard: Instant,
     /// What is left of the client before, if that had a session.
     pub inheritance: Option<Inheritance>,
     /// Who says its lines, in their texts.
@@ -77,6 +79,7 @@ impl Actor {
             lines_said: 0,
             names_tried: 0,
             membership: None,
+            last_heard: begin,
             inheritance: None,
             speaker,
         }
@@ -174,6 +177,7 @@ impl Actor {
         };
         let membership = self.with_session(new, &simulated.dialled);
         self.membership = Some(self.witness.connected(membership));
+        self.last_heard = Instant::now();
         if self.inheritance.take().is_none() {
             self.names_tried += 1;
         }
@@ -215,7 +219,7 @@ impl Actor {
         lines: usize,
         padding: usize,
     ) -> io::Result<()> {
-        for _ in 0..lines {
+        for _ in 0..self.bearable(lines, connection) {
             self.lines_said += 1;
             let text = format!("{} of {} {}", self.lines_said, self.speaker, "é".repeat(padding));
             self.say(connection, text.trim_end().to_owned()).await?;
@@ -263,7 +267,7 @@ impl Actor {
                 }
                 () = sleep_until(next_ping), if self.member.keeps.is_some() => {
                     next_ping += PING_EVERY;
-                    ping(connection)?;
+                    self.ping(connection)?;
                 }
                 () = sleep_until(next_ping), if self.member.returns => {
                     if last_heard.elapsed() > DEAD_AFTER {

@@ -22,6 +22,9 @@ const HEIR_TRIES: Duration = Duration::from_secs(10);
 /// The pause between the lines of a client while another one goes on with its session.
 const BETWEEN_LINES: Duration = Duration::from_millis(20);
 
+/// How many lines of a member may be open over a slow connection.
+const OPEN_LINES: usize = 100;
+
 /// One of so many lines is private.
 const WHISPERS_AMONG: usize = 4;
 
@@ -76,6 +79,15 @@ impl Actor {
             session,
             ..new
         }
+    }
+
+    /// How many of so many lines it says at once. It gives up none of them, so over a slow connection they must
+    /// not be too many to get through before the end.
+    pub fn bearable<S: Stream>(&self, lines: usize, connection: &Connection<S>) -> usize {
+        if self.member.keeps.is_none() || self.member.pieces.is_none() {
+            return lines;
+        }
+        lines.min(OPEN_LINES.saturating_sub(connection.session().unconfirmed().len()))
     }
 
     /// Says numbered lines to another member alone, one after the other.
@@ -164,7 +176,7 @@ impl Actor {
         connection: &mut Connection<S>,
         line: &str,
     ) -> io::Result<Duration> {
-        lives(connection)?;
+        self.gives_up(connection)?;
         loop {
             let at = self.elapsed();
             match connection.send_line(line) {
@@ -183,6 +195,24 @@ impl Actor {
                 Err(error) => return Err(io::Error::other(error)),
             }
         }
+    }
+
+    /// Asks whether the server is still there, unless more waits already.
+    pub fn ping<S: Stream>(&self, connection: &mut Connection<S>) -> io::Result<()> {
+        if connection.session().waiting() == 0 {
+            // If it cannot be sent, that is known without it.
+            let _ = connection.send_line("/ping still there?");
+        }
+        self.gives_up(connection)
+    }
+
+    /// Without a session it gives a silent connection up as early as any other member. With one, its client
+    /// knows best.
+    fn gives_up<S: Stream>(&self, connection: &Connection<S>) -> io::Result<()> {
+        if connection.session().saved().is_none() && self.last_heard.elapsed() > DEAD_AFTER {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
     }
 
     pub fn has_begun_to_leave(&self) {
@@ -268,24 +298,6 @@ impl Actor {
             }
         });
     }
-}
-
-/// Asks whether the server is still there, unless more waits already.
-pub fn ping<S: Stream>(connection: &mut Connection<S>) -> io::Result<()> {
-    if connection.session().waiting() == 0 {
-        // If it cannot be sent, that is known without it.
-        let _ = connection.send_line("/ping still there?");
-    }
-    lives(connection)
-}
-
-/// A client without a session gives a connection up as early as any other member. With one it knows best.
-fn lives<S: Stream>(connection: &Connection<S>) -> io::Result<()> {
-    let is_silent = connection.silent_since().is_some_and(|since| since.elapsed() > DEAD_AFTER);
-    if is_silent && connection.session().saved().is_none() {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    Ok(())
 }
 
 impl Session {

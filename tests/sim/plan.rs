@@ -184,7 +184,11 @@ impl Plan {
         let lines_only = self.members.iter().all(|member| !member.report_framed);
         let largest = self.largest_piece.filter(|_| lines_only)?;
         // Members with sessions give up nothing, so what they say must get through before the end.
-        let least = if self.segments < many_segments() && self.has_sessions() { 8 } else { 1 };
+        let least = match (self.has_sessions(), self.segments < many_segments()) {
+            (false, _) => 1,
+            (true, false) => 4,
+            (true, true) => 16,
+        };
         Some(Pieces { seed: self.seed, largest: largest.max(least) })
     }
 
