@@ -63,7 +63,6 @@ pub struct Actor {
     pub inheritance: Option<Inheritance>,
     /// Who says its lines, in their texts.
     pub speaker: String,
-    last_heard: Instant,
 }
 
 impl Actor {
@@ -73,7 +72,6 @@ impl Actor {
             member,
             witness,
             scissors,
-            last_heard: begin,
             begin,
             acts_done: 0,
             lines_said: 0,
@@ -104,7 +102,6 @@ impl Actor {
     ) -> io::Result<Option<Ending>> {
         let mut connection = connect(network, &address(), self.config()).await?;
         self.has_connected(&connection, simulated);
-        self.last_heard = Instant::now();
         self.hear_until_joined(&mut connection).await?;
         while let Some((at, act)) = self.member.acts.get(self.acts_done).cloned() {
             self.hear_until(&mut connection, self.begin + at).await?;
@@ -252,11 +249,6 @@ impl Actor {
     ) -> io::Result<()> {
         let mut last_heard = Instant::now();
         let mut next_ping = last_heard + PING_EVERY;
-        // Without a session a client is as impatient as any other member.
-        let keeps_none = self.member.keeps.is_some() && connection.session().saved().is_none();
-        if keeps_none && self.last_heard.elapsed() > DEAD_AFTER {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
         loop {
             tokio::select! {
                 biased;
