@@ -52,6 +52,12 @@ impl Screen {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{size} && {}", window.shell), "sh"]);
         shell.arg(client.get_program()).arg(address.to_string()).args(arguments);
+        for (name, value) in client.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
         shell.env("NO_COLOR", "1").env("TERM", window.term);
         for variable in ["TMUX", "STY", "XTERM_VERSION"] {
             shell.env_remove(variable);
