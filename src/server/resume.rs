@@ -72,8 +72,8 @@ impl<S: Stream> Hub<S> {
         self.lock().timers.away_from(address)
     }
 
-    /// A connection from this address has ended. A member with a session stays, unless it wished to leave; everyone else leaves,
-    /// and is still sent everything that came before.
+    /// A connection from this address has ended. A member with a session stays, unless it wished to leave;
+    /// everyone else leaves, and is still sent everything that came before.
     pub(super) fn part(&self, attachment: Attachment, address: IpAddr, reason: DisconnectReason) {
         let grace = self.grants.grace();
         let now = Instant::now();

@@ -1,8 +1,8 @@
 //! One connection, from its first byte to its last.
 //!
-//! A connection shakes hands ([`shake_hands`]). Then [`Input::listen`] brings the member's messages to the room, while [`Deliveries::done`] watches over the
-//! deliveries to the member: the hub writes, and the session waits for sockets that are full. Neither waits
-//! for the other.
+//! A connection shakes hands ([`shake_hands`]). Then [`Input::listen`] brings the member's messages to the
+//! room, while [`Deliveries::done`] watches over the deliveries to the member: the hub writes, and the session
+//! waits for sockets that are full. Neither waits for the other.
 //!
 //! A session takes as much memory as its largest state, and most of its life it is idle. Anything larger than
 //! that is therefore boxed while it lasts: timers, answers to a nickname, the end.

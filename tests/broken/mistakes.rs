@@ -51,7 +51,7 @@ pub const BROKEN: &[Broken] = &[
         name: "lets chance choose between hearing and sending",
         mistakes: &[Mistake {
             right: "biased;\n            reason = self.input.listen(",
-            wrong: "reason = listen(",
+            wrong: "reason = self.input.listen(",
         }],
         caught_by: CaughtBy {
             test: "determinism::two_processes_with_the_same_seeds_do_exactly_the_same",
@@ -111,7 +111,7 @@ pub const BROKEN: &[Broken] = &[
         name: "gathers for three seconds before it sends more",
         mistakes: &[Mistake {
             right: "while self.lock().deliver() {",
-            wrong: "while { sleep(Duration::from_secs(3)).await; self.lock().deliver() } {",
+            wrong: "while { tokio::time::sleep(std::time::Duration::from_secs(3)).await; self.lock().deliver() } {",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 1_000, says: "nobody's slowness delays another" },
     },

@@ -21,9 +21,9 @@ pub const HEALED: Duration = seconds(20);
 /// How long after that, at most, everyone must hear everyone, and the roster must be right.
 const LIVENESS: Duration = seconds(60);
 
-/// The same if members have sessions: nothing of what they have said is given up, however slow the network is: in
-/// pieces of a few bytes, 300 KB take minutes. A connection that only seems to be there takes 30 s to notice.
-const LIVENESS_OF_SESSIONS: Duration = seconds(900);
+/// The same if members have sessions: nothing of what they have said is given up, and a connection that only
+/// seems to be there takes 30 s to notice.
+const LIVENESS_OF_SESSIONS: Duration = seconds(150);
 
 /// How often a live member says something fresh after everything has been healed.
 const FRESH_EVERY: Duration = Duration::from_millis(200);

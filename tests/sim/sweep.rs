@@ -15,11 +15,8 @@ use super::regressions;
 use super::support::progress::Progress;
 use super::world::{SERVER, World, seconds};
 
-/// How many seeds are run, unless `SIM_SEEDS` is set.
-const SEEDS: u64 = 300;
-
-/// How many seeds should be enough for everything in the ledger to happen.
-const LEDGER_SEEDS: u64 = 1_000;
+/// How many seeds are run, unless `SIM_SEEDS` is set. Everything in the ledger must happen in as many.
+const SEEDS: u64 = 1_000;
 
 /// How many seeds should be enough for each fault to meet each act.
 const MANY_SEEDS: u64 = 10_000;
@@ -143,7 +140,7 @@ fn every_promise_holds_for_every_seed() {
     if seeds >= MANY_SEEDS {
         println!("pairs of a fault and an act that never happened: {:#?}", ledger.missing_pairs());
     }
-    if seeds >= LEDGER_SEEDS {
+    if seeds >= SEEDS {
         assert_eq!(ledger.missing(), [""; 0], "this never happened in {seeds} seeds");
     }
 }

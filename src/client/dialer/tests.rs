@@ -23,7 +23,7 @@ struct ScriptedNetwork(Arc<Mutex<Script>>);
 #[derive(Default)]
 struct Script {
     outcomes: VecDeque<Outcome>,
-    /// Where each attempt has gone, and when it began.
+    /// The address of each attempt, and when it began.
     attempts: Vec<(String, Instant)>,
     /// How many attempts are going on.
     open: usize,

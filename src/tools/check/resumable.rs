@@ -25,7 +25,7 @@ pub type Member<S> = Resumable<Connection<S>>;
 /// A client with a session.
 pub struct Resumable<T> {
     pub peer: Peer<T>,
-    /// What it would ask for in another connection.
+    /// The request to resume it in another connection.
     pub resume: Resume,
 }
 

@@ -1,6 +1,6 @@
 //! The table: every case with its title and what is expected.
 
-use super::case::{Case, Kind};
+use super::case::{Case, Kind, Run};
 use super::subject::{Need, Subject};
 use super::{edge, messages, report, robustness, sessions};
 use crate::protocol::Framing;
@@ -112,14 +112,7 @@ fn edge_cases<S: Subject>() -> Vec<Case<S>> {
 }
 
 fn robustness_cases<S: Subject>() -> Vec<Case<S>> {
-    let case = |name, title, expected, needs, run| Case {
-        name,
-        title,
-        expected,
-        kind: Kind::Robustness,
-        needs,
-        run,
-    };
+    let case = robust;
     vec![
         case("silent-client", "A client says nothing", "Others join and talk", Need::Nothing, |subject| {
             Box::pin(robustness::silent_client(subject))
@@ -176,14 +169,7 @@ fn robustness_cases<S: Subject>() -> Vec<Case<S>> {
 }
 
 fn message_cases<S: Subject>() -> Vec<Case<S>> {
-    let case = |name, title, expected, needs, run| Case {
-        name,
-        title,
-        expected,
-        kind: Kind::Robustness,
-        needs,
-        run,
-    };
+    let case = robust;
     vec![
         case(
             "message-not-utf8",
@@ -235,6 +221,17 @@ fn message_cases<S: Subject>() -> Vec<Case<S>> {
             |subject| Box::pin(messages::foreign_name(subject)),
         ),
     ]
+}
+
+/// A case that the report's own server fails.
+fn robust<S>(
+    name: &'static str,
+    title: &'static str,
+    expected: &'static str,
+    needs: Need,
+    run: Run<S>,
+) -> Case<S> {
+    Case { name, title, expected, kind: Kind::Robustness, needs, run }
 }
 
 fn session_cases<S: Subject>() -> Vec<Case<S>> {

@@ -72,7 +72,7 @@ struct Member {
     stalled: bool,
     established: bool,
     joined: bool,
-    /// What it would ask for in another connection, if it has a session.
+    /// The request to resume its session in another connection, if it has one.
     resume: Option<Resume>,
     /// The senders whose windows this member opens by hearing their lines.
     opens: Range<usize>,
