@@ -43,6 +43,7 @@
 //! ```
 
 pub mod client;
+pub mod commit_log;
 #[cfg(feature = "journal")]
 pub mod journal;
 pub mod net;

@@ -20,6 +20,7 @@ mod notice;
 mod password;
 mod sanitize;
 mod session;
+mod timestamp;
 mod token;
 
 pub use command::{Command, Numbered, TEXT_BYTES, Text};
@@ -29,6 +30,7 @@ pub use notice::{Broadcast, Heard, Notice, Refusal};
 pub use password::{PASSWORD_BYTES, Password, PasswordError};
 pub use sanitize::Sanitized;
 pub use session::{Progress, Resume, SessionNotice};
+pub use timestamp::Timestamp;
 pub use token::{LogEpoch, SECRET_BYTES, SecretHash, SessionId, Token};
 
 /// The server's request for a nickname: these four bytes and no newline, as in the report.
