@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::io;
 
 use commonroom::journal::{self, LogFormat};
-use commonroom::protocol::{Decoder, Framing};
+use commonroom::protocol::{Decoder, Framing, Timestamp};
 use commonroom::room::Transcript;
 use commonroom::server::limits::{READ_BYTES, RETENTION_BYTES, WRITE_BYTES};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -13,6 +13,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 /// As it arrives, with its newline: 64 bytes.
 const LINE: &str = "s00001: 10000000xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n";
+
+const NOW: Timestamp = Timestamp(0);
 
 criterion_group!(hot_path, decode, append, read, log);
 criterion_main!(hot_path);
@@ -41,7 +43,7 @@ fn append(criterion: &mut Criterion) {
     let line = LINE.trim_end();
     let mut group = criterion.benchmark_group("log");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("append", |bencher| bencher.iter(|| log.append(black_box(line))));
+    group.bench_function("append", |bencher| bencher.iter(|| log.append(NOW, black_box(line))));
     group.finish();
 }
 
@@ -79,7 +81,7 @@ fn log(criterion: &mut Criterion) {
 fn full_log() -> Transcript {
     let mut log = Transcript::new(RETENTION_BYTES);
     for _ in 0..=RETENTION_BYTES / LINE.len() {
-        log.append(LINE.trim_end());
+        log.append(NOW, LINE.trim_end());
     }
     log
 }

@@ -253,7 +253,7 @@ impl Chat {
     }
 
     fn replay(&mut self, resumed: Resumed, request: &Resume) -> Resuming {
-        let Resumed { attachment, nickname, taken } = resumed;
+        let Resumed { attachment, nickname, taken, .. } = resumed;
         let public_lines = self.room.transcript().lines();
         let (cursor, missing) = self.room.transcript().position_after(request.public_lines);
         self.readers.add(attachment, cursor, ());

@@ -33,6 +33,18 @@ pub struct Record {
     pub head: Vec<u8>,
 }
 
+impl Record {
+    /// About how many bytes it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let text = self.text.as_ref().map_or(0, |text| text.len());
+        RECORD_BYTES + self.head.len() + text + self.nickname.as_ref().map_or(0, |nickname| nickname.len())
+    }
+}
+
+/// What the other fields of a record take.
+const RECORD_BYTES: usize = 32;
+
 /// What the log as a whole has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {

@@ -57,6 +57,12 @@ impl Nickname {
         Ok(Self(name.into()))
     }
 
+    /// A nickname that was parsed before, and kept as text. It is not checked again: it may have been allowed by
+    /// earlier tables of Unicode.
+    pub(crate) fn kept(name: &str) -> Self {
+        Self(name.into())
+    }
+
     /// The nickname as everyone sees it.
     #[must_use]
     pub fn as_str(&self) -> &str {

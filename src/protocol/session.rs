@@ -87,17 +87,23 @@ pub enum SessionNotice {
     PrivateMissing(u64),
     /// Another connection has resumed the session, and this one is closed.
     TakenOver,
+    /// What the member sends waits, because the server cannot store it at the moment. Members without a session
+    /// are told, too.
+    Held,
 }
 
 const TAKEN_OVER: &str = "Your session goes on in another connection. Goodbye.";
+const HELD: &str = "What you send waits: the server cannot store it at the moment.";
 const NO_LONGER_KEPT: &str = ": no longer kept.";
 
 impl SessionNotice {
     /// Parses a line without its `-- `.
     #[must_use]
     pub fn parse(told: &str) -> Option<Self> {
-        if told == TAKEN_OVER {
-            return Some(Self::TakenOver);
+        match told {
+            TAKEN_OVER => return Some(Self::TakenOver),
+            HELD => return Some(Self::Held),
+            _ => {}
         }
         if let Some(missing) = told.strip_suffix(NO_LONGER_KEPT) {
             return Self::parse_missing(missing);
@@ -165,6 +171,7 @@ impl fmt::Display for SessionNotice {
                 write!(formatter, "{count} {}{NO_LONGER_KEPT}", missing(*count, "private line"))
             }
             Self::TakenOver => formatter.write_str(TAKEN_OVER),
+            Self::Held => formatter.write_str(HELD),
         }
     }
 }
@@ -239,6 +246,7 @@ mod tests {
             (SessionNotice::PublicMissing(12), "12 lines are missing: no longer kept."),
             (SessionNotice::PrivateMissing(1), "1 private line is missing: no longer kept."),
             (SessionNotice::PrivateMissing(2), "2 private lines are missing: no longer kept."),
+            (SessionNotice::Held, "What you send waits: the server cannot store it at the moment."),
             (SessionNotice::TakenOver, "Your session goes on in another connection. Goodbye."),
         ] {
             assert_eq!(notice.to_string(), text);

@@ -4,3 +4,11 @@
 /// it, since clocks are set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// The whole seconds since 1970.
+    #[must_use]
+    pub fn seconds(self) -> u64 {
+        self.0 / 1_000
+    }
+}

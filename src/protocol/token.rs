@@ -59,6 +59,18 @@ impl Token {
 }
 
 impl SecretHash {
+    /// The hash, to be kept.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A hash that was kept.
+    #[must_use]
+    pub fn from_bytes(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
     /// Whether this is the hash of the token's secret, compared in constant time.
     #[must_use]
     pub fn is_of(&self, token: &Token) -> bool {

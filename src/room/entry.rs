@@ -75,10 +75,12 @@ pub enum Entry<'a> {
         /// The new nickname.
         nickname: Nickname,
     },
-    /// A numbered line was answered or refused, and changes nothing but the count of those.
-    Note {
+    /// A line of a member with a session was answered or refused, or needs no answer.
+    Answer {
         /// The sender of the line.
         by: Origin,
+        /// The answer: lines for the member alone, if there are any.
+        lines: &'a str,
     },
     /// A member gets a session: from now on it outlives its connections.
     Begin {
@@ -102,6 +104,8 @@ pub enum Entry<'a> {
         session: SessionId,
         /// The address of the new connection, for `server.log`.
         from: SocketAddr,
+        /// How many private lines the client has read: those need not be kept any more.
+        private_lines: u64,
     },
     /// A session has been without a connection for too long: its member leaves.
     Expire {
@@ -120,8 +124,47 @@ pub enum Entry<'a> {
         /// The reason, for `server.log`.
         reason: DisconnectReason,
     },
-    /// The room ends, with everyone in it.
-    Close,
+    /// A server begins to run the room.
+    Start,
+}
+
+impl Entry<'_> {
+    /// What it is, in one word.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Join { .. } => "join",
+            Self::Say { .. } => "say",
+            Self::Act { .. } => "act",
+            Self::Whisper { .. } => "whisper",
+            Self::Rename { .. } => "rename",
+            Self::Answer { .. } => "answer",
+            Self::Begin { .. } => "begin",
+            Self::Detach { .. } => "detach",
+            Self::Resume { .. } => "resume",
+            Self::Expire { .. } => "expire",
+            Self::Forget { .. } => "forget",
+            Self::Leave { .. } => "leave",
+            Self::Start => "start",
+        }
+    }
+
+    /// The member whose doing it is, if it was one before.
+    #[must_use]
+    pub fn member(&self) -> Option<MemberId> {
+        match self {
+            Self::Say { by, .. }
+            | Self::Act { by, .. }
+            | Self::Whisper { by, .. }
+            | Self::Rename { by, .. }
+            | Self::Answer { by, .. } => Some(by.attachment.member),
+            Self::Begin { attachment, .. }
+            | Self::Detach { attachment, .. }
+            | Self::Expire { attachment }
+            | Self::Leave { attachment, .. } => Some(attachment.member),
+            Self::Join { .. } | Self::Resume { .. } | Self::Forget { .. } | Self::Start => None,
+        }
+    }
 }
 
 /// The outcome of an [`Entry`].
@@ -130,7 +173,9 @@ pub enum Entry<'a> {
 pub enum Outcome {
     /// Nothing has changed: the entry was of somebody who is not a member, or it was so already.
     Unchanged,
-    /// The entry was refused for this reason, and nothing has changed.
+    /// Nothing has changed but what the room remembers of a session, or of its servers.
+    Noted,
+    /// The entry was refused for this reason. That is all that has changed, if anything.
     Refused(Refusal),
     /// Somebody is a member now, over this connection.
     Joined(Attachment),
@@ -160,8 +205,22 @@ pub enum Outcome {
         /// Its session, which is remembered until [`Entry::Forget`].
         session: Option<SessionId>,
     },
-    /// The room has closed; these were its members, in the order of joining.
-    Closed(Vec<(Attachment, Nickname)>),
+}
+
+impl Outcome {
+    /// The nickname of the member that it is about, if it names one: the one from before, if that has changed.
+    #[must_use]
+    pub fn nickname(&self) -> Option<&Nickname> {
+        match self {
+            Self::Said(nickname)
+            | Self::Whispered { from: nickname, .. }
+            | Self::Renamed(nickname)
+            | Self::Detached(nickname)
+            | Self::Resumed(Resumed { nickname, .. })
+            | Self::Left { nickname, .. } => Some(nickname),
+            Self::Unchanged | Self::Noted | Self::Refused(_) | Self::Joined(_) | Self::Begun => None,
+        }
+    }
 }
 
 /// A session that goes on in another connection.
@@ -175,6 +234,8 @@ pub struct Resumed {
     pub since: u64,
     /// The number of the last line of the client's that was taken.
     pub taken: u64,
+    /// How many private lines that the client has not read are no longer kept.
+    pub missing_private_lines: u64,
 }
 
 /// Why a member is no longer here.
@@ -200,6 +261,22 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Quit,
+        Self::Closed,
+        Self::Reset,
+        Self::TimedOut,
+        Self::Stalled,
+        Self::TooSlow,
+        Self::ServerStopped,
+        Self::InternalError,
+    ];
+
+    /// The reason of this name.
+    pub(super) fn from_cause(cause: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.cause() == cause)
+    }
+
     /// Its name in the metrics and the JSON log, in `snake_case`.
     #[must_use]
     pub fn cause(self) -> &'static str {

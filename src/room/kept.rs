@@ -2,13 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::Position;
-
-/// The last private lines of one session, each with the position in the transcript that it follows. They
-/// belong to the process that the member was connected to, like its cursor.
+/// The last private lines of one session, each with the number of public lines that it follows.
 #[derive(Debug, Default)]
-pub struct Kept {
-    lines: VecDeque<(Position, Box<str>)>,
+pub(super) struct Kept {
+    lines: VecDeque<(u64, Box<str>)>,
     /// How many lines there have been.
     so_far: u64,
     bytes: usize,
@@ -16,10 +13,10 @@ pub struct Kept {
 
 impl Kept {
     /// Keeps one more line, given without its end. The oldest are dropped beyond `at_most_bytes`.
-    pub fn push(&mut self, at: Position, line: &str, at_most_bytes: usize) {
+    pub(super) fn push(&mut self, after: u64, line: &str, at_most_bytes: usize) {
         self.so_far += 1;
         self.bytes += line.len();
-        self.lines.push_back((at, line.into()));
+        self.lines.push_back((after, line.into()));
         while self.bytes > at_most_bytes
             && let Some((_, oldest)) = self.lines.pop_front()
         {
@@ -29,7 +26,7 @@ impl Kept {
 
     /// Forgets the first `count` lines of the session, which the client has read. Returns how many lines after
     /// those are no longer kept.
-    pub fn count(&mut self, count: u64) -> u64 {
+    pub(super) fn count(&mut self, count: u64) -> u64 {
         let mut first = self.so_far - self.lines.len() as u64;
         let missing = first.saturating_sub(count);
         while first < count
@@ -42,9 +39,19 @@ impl Kept {
     }
 
     /// The lines that are kept, in order.
-    #[must_use]
-    pub fn lines(&self) -> impl ExactSizeIterator<Item = (Position, &str)> {
-        self.lines.iter().map(|(at, line)| (*at, &**line))
+    pub(super) fn lines(&self) -> impl ExactSizeIterator<Item = (u64, &str)> {
+        self.lines.iter().map(|(after, line)| (*after, &**line))
+    }
+
+    /// How many lines there have been.
+    pub(super) fn so_far(&self) -> u64 {
+        self.so_far
+    }
+
+    /// These lines, the last of `so_far`.
+    pub(super) fn restore(so_far: u64, lines: VecDeque<(u64, Box<str>)>) -> Self {
+        let bytes = lines.iter().map(|(_, line)| line.len()).sum();
+        Self { lines, so_far, bytes }
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`Transcript`] that members read is derived from the entries, and every member is a cursor into
 //! it, which [`Readers`] keep. See `docs/architecture.md`.
 
+mod encoding;
 mod entry;
 mod kept;
 #[cfg(test)]
@@ -13,17 +14,24 @@ mod roster;
 mod sessions;
 #[cfg(test)]
 mod sessions_test;
+mod snapshot;
+#[cfg(test)]
+mod snapshot_test;
+#[cfg(test)]
+mod tests;
 mod transcript;
 
 use std::fmt;
 
+pub use encoding::Malformed;
 pub use entry::{Attachment, DisconnectReason, Entry, Origin, Outcome, Resumed};
-pub use kept::Kept;
-pub use readers::{Read, Reader, Readers};
+pub use readers::{Point, Read, Reader, Readers};
 pub use sessions::{Claim, ENDED_SESSIONS};
 pub use transcript::{FellBehind, Position, Transcript};
 
-use crate::protocol::{Broadcast, Nickname, Progress, Refusal, SecretHash, SessionId, Token};
+use crate::protocol::{
+    Broadcast, Nickname, Notice, Progress, Refusal, SecretHash, SessionId, Text, Timestamp, Token,
+};
 use roster::{Roster, Taken};
 use sessions::Sessions;
 
@@ -42,61 +50,66 @@ pub struct Room {
     roster: Roster,
     sessions: Sessions,
     transcript: Transcript,
-    /// Nobody joins any more.
-    closed: bool,
+    /// How often a server has begun to run it.
+    starts: u64,
+    kept_private_bytes: usize,
+}
+
+/// How much a room keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The transcript keeps at least so much.
+    pub retention_bytes: usize,
+    /// For each session, private lines are kept up to this.
+    pub kept_private_bytes: usize,
 }
 
 impl Room {
-    /// An empty room whose transcript keeps at least the last `retention_bytes`.
+    /// An empty room.
     #[must_use]
-    pub fn new(retention_bytes: usize) -> Self {
+    pub fn new(bounds: Bounds) -> Self {
         Self {
             roster: Roster::default(),
             sessions: Sessions::default(),
-            transcript: Transcript::new(retention_bytes),
-            closed: false,
+            transcript: Transcript::new(bounds.retention_bytes),
+            starts: 0,
+            kept_private_bytes: bounds.kept_private_bytes,
         }
     }
 
     /// Carries out one entry: the only way in which the room changes. Each entry appends at most one
-    /// line to the transcript.
-    pub fn apply(&mut self, entry: &Entry<'_>) -> Outcome {
+    /// line to the transcript, which was said at that time.
+    pub fn apply(&mut self, at: Timestamp, entry: &Entry<'_>) -> Outcome {
         match entry {
-            Entry::Join { nickname, .. } => self.join(nickname),
-            Entry::Say { by, text } => self.broadcast(*by, |nickname| Broadcast::Said(nickname, *text)),
-            Entry::Act { by, text } => self.broadcast(*by, |nickname| Broadcast::Acted(nickname, *text)),
-            Entry::Whisper { by, to, .. } => self.whisper(*by, *to),
-            Entry::Rename { by, nickname } => self.rename(*by, nickname),
-            Entry::Note { by } => {
-                self.sessions.take(*by);
-                Outcome::Unchanged
-            }
+            Entry::Join { nickname, .. } => self.join(at, nickname),
+            Entry::Say { by, text } => self.broadcast(at, *by, |nickname| Broadcast::Said(nickname, *text)),
+            Entry::Act { by, text } => self.broadcast(at, *by, |nickname| Broadcast::Acted(nickname, *text)),
+            Entry::Whisper { by, to, text } => self.whisper(*by, *to, *text),
+            Entry::Rename { by, nickname } => self.rename(at, *by, nickname),
+            Entry::Answer { by, lines } => self.answer(*by, lines),
             Entry::Begin { attachment, session, secret } => self.begin(*attachment, *session, *secret),
             Entry::Detach { attachment, reason } => self.detach(*attachment, *reason),
-            Entry::Resume { session, .. } => self.resume(*session),
+            Entry::Resume { session, private_lines, .. } => self.resume(*session, *private_lines),
             Entry::Expire { attachment } => match self.sessions.lost(*attachment) {
-                Some(reason) => self.leave(attachment.member, reason),
+                Some(reason) => self.leave(at, attachment.member, reason),
                 None => Outcome::Unchanged,
             },
-            Entry::Forget { session } => {
-                self.sessions.forget(*session);
-                Outcome::Unchanged
-            }
+            Entry::Forget { session } if self.sessions.forget(*session) => Outcome::Noted,
             Entry::Leave { attachment, reason } if self.is_current(*attachment) => {
-                self.leave(attachment.member, *reason)
+                self.leave(at, attachment.member, *reason)
             }
-            Entry::Leave { .. } => Outcome::Unchanged,
-            Entry::Close => self.close(),
+            Entry::Leave { .. } | Entry::Forget { .. } => Outcome::Unchanged,
+            Entry::Start => {
+                self.starts += 1;
+                Outcome::Noted
+            }
         }
     }
 
-    fn join(&mut self, nickname: &Nickname) -> Outcome {
-        if self.closed {
-            return Outcome::Refused(Refusal::Closed);
-        }
+    fn join(&mut self, at: Timestamp, nickname: &Nickname) -> Outcome {
         match self.roster.add(nickname.clone()) {
             Ok(member) => {
-                self.transcript.append(Broadcast::Joined(nickname));
+                self.transcript.append(at, Broadcast::Joined(nickname));
                 Outcome::Joined(Attachment { member, number: 0 })
             }
             Err(Taken) => Outcome::Refused(Refusal::NicknameTaken),
@@ -105,6 +118,7 @@ impl Room {
 
     fn broadcast<'a, D: fmt::Display>(
         &'a mut self,
+        at: Timestamp,
         by: Origin,
         line: impl FnOnce(&'a Nickname) -> D,
     ) -> Outcome {
@@ -112,33 +126,64 @@ impl Room {
         if !self.sessions.take(by) {
             return Outcome::Unchanged;
         }
-        self.transcript.append(line(nickname));
+        self.transcript.append(at, line(nickname));
         Outcome::Said(nickname.clone())
     }
 
-    fn whisper(&mut self, by: Origin, to: MemberId) -> Outcome {
+    fn whisper(&mut self, by: Origin, to: MemberId, text: Text<'_>) -> Outcome {
+        let sender = by.attachment.member;
         if !self.sessions.take(by) {
             return Outcome::Unchanged;
         }
-        match (self.nickname(by.attachment.member), self.nickname(to)) {
-            (Some(from), Some(to)) => Outcome::Whispered { from: from.clone(), to: to.clone() },
-            (Some(_), None) => Outcome::Refused(Refusal::NobodyOfThatName),
+        match (self.nickname(sender).cloned(), self.nickname(to).cloned()) {
+            (Some(from), Some(addressee)) => {
+                self.keep(to, &Notice::WhisperFrom(&from, text));
+                self.keep(sender, &Notice::WhisperTo(&addressee, text));
+                Outcome::Whispered { from, to: addressee }
+            }
+            (Some(_), None) => self.refuse(sender, Refusal::NobodyOfThatName),
             (None, _) => Outcome::Unchanged,
         }
     }
 
-    fn rename(&mut self, by: Origin, new: &Nickname) -> Outcome {
+    fn rename(&mut self, at: Timestamp, by: Origin, new: &Nickname) -> Outcome {
         let member = by.attachment.member;
-        if !self.sessions.take(by) || self.nickname(member) == Some(new) {
+        if !self.sessions.take(by) {
             return Outcome::Unchanged;
+        }
+        if self.nickname(member) == Some(new) {
+            return if by.number.is_some() { Outcome::Noted } else { Outcome::Unchanged };
         }
         match self.roster.rename(member, new) {
             Ok(Some(old)) => {
-                self.transcript.append(Broadcast::Renamed(&old, new));
+                self.transcript.append(at, Broadcast::Renamed(&old, new));
                 Outcome::Renamed(old)
             }
             Ok(None) => Outcome::Unchanged,
-            Err(Taken) => Outcome::Refused(Refusal::NicknameTaken),
+            Err(Taken) => self.refuse(member, Refusal::NicknameTaken),
+        }
+    }
+
+    fn answer(&mut self, by: Origin, lines: &str) -> Outcome {
+        let after = self.transcript.lines();
+        if self.sessions.take(by)
+            && self.sessions.keep(by.attachment.member, after, lines, self.kept_private_bytes)
+        {
+            return Outcome::Noted;
+        }
+        Outcome::Unchanged
+    }
+
+    fn refuse(&mut self, member: MemberId, refusal: Refusal) -> Outcome {
+        self.keep(member, &Notice::NotSent(refusal));
+        Outcome::Refused(refusal)
+    }
+
+    /// Keeps what a member is told, if it has a session.
+    fn keep(&mut self, member: MemberId, notice: &Notice<'_>) {
+        if self.sessions.taken(member).is_some() {
+            let after = self.transcript.lines();
+            self.sessions.keep(member, after, &notice.to_string(), self.kept_private_bytes);
         }
     }
 
@@ -159,27 +204,16 @@ impl Room {
         }
     }
 
-    fn resume(&mut self, session: SessionId) -> Outcome {
-        let resumed = self.sessions.resume(session).and_then(|(attachment, since, taken)| {
-            let nickname = self.roster.nickname(attachment.member)?.clone();
-            Some(Resumed { attachment, nickname, since, taken })
-        });
+    fn resume(&mut self, session: SessionId, private_lines: u64) -> Outcome {
+        let nickname = |member| self.roster.nickname(member).cloned();
+        let resumed = self.sessions.resume(session, nickname, private_lines);
         resumed.map_or(Outcome::Refused(Refusal::UnknownSession), Outcome::Resumed)
     }
 
-    fn leave(&mut self, member: MemberId, reason: DisconnectReason) -> Outcome {
+    fn leave(&mut self, at: Timestamp, member: MemberId, reason: DisconnectReason) -> Outcome {
         let Some(nickname) = self.roster.remove(member) else { return Outcome::Unchanged };
-        self.transcript.append(Broadcast::Left(&nickname));
+        self.transcript.append(at, Broadcast::Left(&nickname));
         Outcome::Left { nickname, reason, session: self.sessions.end(member) }
-    }
-
-    fn close(&mut self) -> Outcome {
-        self.closed = true;
-        let members = self.roster.clear().into_iter();
-        let members =
-            members.map(|(member, nickname)| (self.sessions.attachment(member), nickname)).collect();
-        self.sessions = Sessions::default();
-        Outcome::Closed(members)
     }
 
     /// The lines that everyone is told.
@@ -206,10 +240,10 @@ impl Room {
         self.roster.find(&Nickname::parse(name).ok()?)
     }
 
-    /// Whether [`Entry::Close`] has been applied.
+    /// How often a server has begun to run the room.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.closed
+    pub fn starts(&self) -> u64 {
+        self.starts
     }
 
     /// The connection of a member, the present one or the last.
@@ -244,155 +278,25 @@ impl Room {
         self.sessions.is_away(member)
     }
 
+    /// The private lines of a member's session that are kept, in order, each with the number of public lines that
+    /// it follows.
+    pub fn kept(&self, member: MemberId) -> impl Iterator<Item = (u64, &str)> {
+        self.sessions.kept(member)
+    }
+
+    /// The members that have a session, each with its connection, the present one or the last.
+    pub fn sessions(&self) -> impl Iterator<Item = Attachment> {
+        self.sessions.attachments()
+    }
+
+    /// The sessions that have ended and are remembered, in the order in which they ended.
+    pub fn ended_sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.sessions.ended()
+    }
+
     /// What a token is good for. The secret is compared in constant time.
     #[must_use]
     pub fn claim(&self, token: &Token) -> Claim {
         self.sessions.claim(token)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::Text;
-
-    fn room() -> Room {
-        Room::new(1 << 20)
-    }
-
-    fn nickname(name: &str) -> Nickname {
-        Nickname::parse(name).expect("a valid nickname")
-    }
-
-    fn join(room: &mut Room, name: &str) -> Outcome {
-        room.apply(&Entry::Join { nickname: nickname(name), from: ([127, 0, 0, 1], 5).into() })
-    }
-
-    fn joined(room: &mut Room, name: &str) -> Attachment {
-        match join(room, name) {
-            Outcome::Joined(attachment) => attachment,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn from(attachment: Attachment) -> Origin {
-        Origin { attachment, number: None }
-    }
-
-    fn say(room: &mut Room, attachment: Attachment, text: &str) -> Outcome {
-        let text = Text::parse(text).expect("a valid text");
-        room.apply(&Entry::Say { by: from(attachment), text })
-    }
-
-    fn rename(room: &mut Room, attachment: Attachment, name: &str) -> Outcome {
-        room.apply(&Entry::Rename { by: from(attachment), nickname: nickname(name) })
-    }
-
-    fn leave(room: &mut Room, attachment: Attachment) -> Outcome {
-        room.apply(&Entry::Leave { attachment, reason: DisconnectReason::Quit })
-    }
-
-    fn left(name: &str) -> Outcome {
-        Outcome::Left { nickname: nickname(name), reason: DisconnectReason::Quit, session: None }
-    }
-
-    fn lines(room: &Room) -> Vec<String> {
-        let transcript = room.transcript();
-        let bytes = transcript.read(0, transcript.end(), usize::MAX).expect("everything is retained");
-        String::from_utf8(bytes.to_vec()).expect("lines are UTF-8").lines().map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn every_change_that_everyone_is_told_of_is_one_line() {
-        let mut room = room();
-        let dinesh = joined(&mut room, "Dinesh");
-        assert_eq!(say(&mut room, dinesh, "anyone?"), Outcome::Said(nickname("Dinesh")));
-        let act = Entry::Act { by: from(dinesh), text: Text::parse("waves").unwrap() };
-        assert_eq!(room.apply(&act), Outcome::Said(nickname("Dinesh")));
-        assert_eq!(rename(&mut room, dinesh, "Gilfoyle"), Outcome::Renamed(nickname("Dinesh")));
-        assert_eq!(leave(&mut room, dinesh), left("Gilfoyle"));
-        assert_eq!(
-            lines(&room),
-            [
-                "Dinesh joined the chat!",
-                "Dinesh: anyone?",
-                "* Dinesh waves",
-                "Dinesh is now known as Gilfoyle.",
-                "Gilfoyle left the chat."
-            ]
-        );
-    }
-
-    #[test]
-    fn a_whisper_is_in_no_transcript_and_needs_two_members() {
-        let mut room = room();
-        let dinesh = joined(&mut room, "Dinesh");
-        let alex = joined(&mut room, "Alex");
-        assert_eq!(room.find("ALEX"), Some(alex.member));
-        let whisper =
-            Entry::Whisper { by: from(dinesh), to: alex.member, text: Text::parse("psst").unwrap() };
-        let end = room.transcript().end();
-        assert_eq!(
-            room.apply(&whisper),
-            Outcome::Whispered { from: nickname("Dinesh"), to: nickname("Alex") }
-        );
-        assert_eq!(room.transcript().end(), end);
-        leave(&mut room, alex);
-        assert_eq!(room.find("Alex"), None);
-        assert_eq!(room.apply(&whisper), Outcome::Refused(Refusal::NobodyOfThatName));
-    }
-
-    #[test]
-    fn a_nickname_is_taken_while_its_member_is_here_and_free_afterwards() {
-        let mut room = room();
-        let alex = joined(&mut room, "Alex");
-        for taken in ["Alex", "ALEX"] {
-            assert_eq!(join(&mut room, taken), Outcome::Refused(Refusal::NicknameTaken), "{taken}");
-        }
-        leave(&mut room, alex);
-        joined(&mut room, "Alex");
-        assert_eq!(room.members().len(), 1);
-    }
-
-    #[test]
-    fn a_new_nickname_is_taken_and_the_old_one_is_free() {
-        let mut room = room();
-        joined(&mut room, "Dinesh");
-        let alex = joined(&mut room, "Alex");
-        assert_eq!(rename(&mut room, alex, "dinesh"), Outcome::Refused(Refusal::NicknameTaken));
-        assert_eq!(rename(&mut room, alex, "Alex"), Outcome::Unchanged, "it is no news");
-        assert_eq!(rename(&mut room, alex, "ALEX"), Outcome::Renamed(nickname("Alex")), "but its case is");
-        assert_eq!(join(&mut room, "Alex"), Outcome::Refused(Refusal::NicknameTaken));
-        assert_eq!(rename(&mut room, alex, "Sascha"), Outcome::Renamed(nickname("ALEX")));
-        joined(&mut room, "Alex");
-        say(&mut room, alex, "it is me");
-        assert_eq!(lines(&room).last().map(String::as_str), Some("Sascha: it is me"));
-    }
-
-    #[test]
-    fn entries_of_a_member_that_has_left_change_nothing() {
-        let mut room = room();
-        let dinesh = joined(&mut room, "Dinesh");
-        joined(&mut room, "Alex");
-        leave(&mut room, dinesh);
-        let end = room.transcript().end();
-        assert_eq!(leave(&mut room, dinesh), Outcome::Unchanged);
-        assert_eq!(say(&mut room, dinesh, "from beyond"), Outcome::Unchanged);
-        assert_eq!(rename(&mut room, dinesh, "Ghost"), Outcome::Unchanged);
-        assert_eq!(room.transcript().end(), end);
-        joined(&mut room, "Ghost");
-    }
-
-    #[test]
-    fn a_closed_room_has_no_members_and_lets_nobody_in() {
-        let mut room = room();
-        let dinesh = joined(&mut room, "Dinesh");
-        let alex = joined(&mut room, "Alex");
-        let members = vec![(dinesh, nickname("Dinesh")), (alex, nickname("Alex"))];
-        assert_eq!(room.apply(&Entry::Close), Outcome::Closed(members));
-        assert!(room.is_closed());
-        assert_eq!(say(&mut room, dinesh, "wait"), Outcome::Unchanged);
-        assert_eq!(leave(&mut room, dinesh), Outcome::Unchanged, "nobody is told again");
-        assert_eq!(join(&mut room, "Late"), Outcome::Refused(Refusal::Closed));
     }
 }

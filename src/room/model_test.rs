@@ -9,10 +9,12 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
-use crate::protocol::{Notice, Text};
+use crate::protocol::{Notice, Text, Timestamp};
 
 /// Some of these look alike, and some differ only in case.
 const NAMES: [&str; 6] = ["Alex", "alex", "Dinesh", "Ax", "\u{410}\u{445}", "Zoe"];
+
+const NOW: Timestamp = Timestamp(0);
 
 const TEXTS: [&str; 3] = ["hi", "a longer text that takes more than one read", "é"];
 
@@ -33,7 +35,6 @@ enum Step {
     Tell(Index, Index),
     /// Reads up to the first number of bytes, of which the socket takes up to the second.
     Read(Index, usize, usize),
-    Close,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -47,7 +48,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => index().prop_map(Step::Forget),
         4 => (index(), index()).prop_map(|(who, text)| Step::Tell(who, text)),
         9 => (index(), 1..80_usize, 0..80_usize).prop_map(|(who, most, taken)| Step::Read(who, most, taken)),
-        1 => Just(Step::Close),
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -72,7 +72,6 @@ struct Model {
     lines: Vec<String>,
     members: BTreeMap<MemberId, String>,
     readers: BTreeMap<MemberId, ModelReader>,
-    closed: bool,
 }
 
 #[derive(Default)]
@@ -139,7 +138,7 @@ struct Pair {
 
 impl Pair {
     fn new(retention_bytes: usize) -> Self {
-        let room = Room::new(retention_bytes);
+        let room = Room::new(Bounds { retention_bytes, kept_private_bytes: 0 });
         Self { room, readers: Readers::new(PRIVATE_BYTES), model: Model::default() }
     }
 
@@ -155,21 +154,19 @@ impl Pair {
             Step::Forget(index) => self.forget(who(index)),
             Step::Tell(index, text) => self.tell(who(index), pick(*text, &TEXTS)),
             Step::Read(index, most, taken) => self.read(who(index), *most, *taken),
-            Step::Close => self.close(),
         }
     }
 
     fn join(&mut self, name: &str, history: usize) {
         let nickname = Nickname::parse(name).unwrap();
         let joining = self.room.transcript().end();
-        let outcome = self.room.apply(&Entry::Join { nickname, from: ([127, 0, 0, 1], 1).into() });
+        let outcome = self.room.apply(NOW, &Entry::Join { nickname, from: ([127, 0, 0, 1], 1).into() });
         let Outcome::Joined(Attachment { member: id, number: 0 }) = outcome else {
-            let refusal = if self.model.closed { Refusal::Closed } else { Refusal::NicknameTaken };
-            assert_eq!(outcome, Outcome::Refused(refusal));
-            assert!(self.model.closed || self.model.is_taken(name, None));
+            assert_eq!(outcome, Outcome::Refused(Refusal::NicknameTaken));
+            assert!(self.model.is_taken(name, None));
             return;
         };
-        assert!(!self.model.closed && !self.model.is_taken(name, None));
+        assert!(!self.model.is_taken(name, None));
         let cursor = self.room.transcript().lines_before(joining, history);
         self.readers.add(at(id), cursor, ());
         let earlier = usize::try_from(joining - cursor).unwrap();
@@ -184,11 +181,14 @@ impl Pair {
 
     fn broadcast(&mut self, member: MemberId, text: &str, says: bool) {
         let parsed = Text::parse(text).unwrap();
-        let outcome = self.room.apply(&if says {
-            Entry::Say { by: from(member), text: parsed }
-        } else {
-            Entry::Act { by: from(member), text: parsed }
-        });
+        let outcome = self.room.apply(
+            NOW,
+            &if says {
+                Entry::Say { by: from(member), text: parsed }
+            } else {
+                Entry::Act { by: from(member), text: parsed }
+            },
+        );
         match self.model.members.get(&member).cloned() {
             None => assert_eq!(outcome, Outcome::Unchanged),
             Some(name) => {
@@ -200,7 +200,7 @@ impl Pair {
 
     fn rename(&mut self, member: MemberId, name: &str) {
         let nickname = Nickname::parse(name).unwrap();
-        let outcome = self.room.apply(&Entry::Rename { by: from(member), nickname });
+        let outcome = self.room.apply(NOW, &Entry::Rename { by: from(member), nickname });
         match self.model.members.get(&member).cloned() {
             None => assert_eq!(outcome, Outcome::Unchanged),
             Some(old) if old == name => assert_eq!(outcome, Outcome::Unchanged),
@@ -218,7 +218,7 @@ impl Pair {
     fn leave(&mut self, member: MemberId) {
         let until = self.room.transcript().end();
         let reason = DisconnectReason::Quit;
-        let outcome = self.room.apply(&Entry::Leave { attachment: at(member), reason });
+        let outcome = self.room.apply(NOW, &Entry::Leave { attachment: at(member), reason });
         match self.model.members.get(&member).cloned() {
             None => assert_eq!(outcome, Outcome::Unchanged),
             Some(name) => {
@@ -240,7 +240,8 @@ impl Pair {
 
     fn tell(&mut self, member: MemberId, text: &str) {
         let notice = Notice::Pong(Text::parse(text).unwrap(), None);
-        self.readers.tell(at(member), self.room.transcript().end(), &notice);
+        let now = Point { position: self.room.transcript().end(), record: 0 };
+        self.readers.tell(at(member), now, &notice);
         if let Some(reader) = self.model.readers.get_mut(&member).filter(|reader| !reader.left) {
             let begin = reader.screen.len();
             writeln!(reader.screen, "-- pong {text}").unwrap();
@@ -254,7 +255,7 @@ impl Pair {
             return;
         };
         let transcript = self.room.transcript();
-        self.readers.visit_one(at(member), |reader| match reader.read(transcript, at_most) {
+        self.readers.visit_one(at(member), |reader| match reader.read(transcript, Point::END, at_most) {
             Ok(Read::Data { bytes, is_all }) => {
                 assert!(!bytes.is_empty());
                 if let Cow::Borrowed(_) = bytes {
@@ -265,7 +266,7 @@ impl Pair {
                 assert!(expected.rest().starts_with(&bytes), "{:?}", String::from_utf8_lossy(&bytes));
                 assert_eq!(is_all, bytes.len() == expected.rest().len());
                 let taken = taken.min(bytes.len());
-                reader.advance(transcript, taken);
+                reader.advance(transcript, Point::END, taken);
                 expected.taken += taken;
             }
             Ok(Read::Idle) => assert!(expected.rest().is_empty() && !expected.left),
@@ -274,25 +275,12 @@ impl Pair {
         });
     }
 
-    fn close(&mut self) {
-        let until = self.room.transcript().end();
-        let Outcome::Closed(members) = self.room.apply(&Entry::Close) else { panic!("it closes") };
-        let named = members.iter().map(|(attachment, name)| (attachment.member, name.to_string()));
-        assert!(named.eq(self.model.members.clone()));
-        self.model.closed = true;
-        for (attachment, _) in members {
-            self.readers.end(attachment, until);
-            self.model.leave(attachment.member);
-        }
-    }
-
     /// Every query agrees with the model.
     fn agree(&mut self) {
         let (room, model) = (&self.room, &self.model);
         let end = room.transcript().end();
         assert_eq!(end, model.position());
         assert!(room.members().map(|(_, name)| name.as_str()).eq(model.members.values().map(String::as_str)));
-        assert_eq!(room.is_closed(), model.closed);
         let here = |id: &MemberId| model.members.contains_key(id);
         let lags = || model.readers.iter().filter(|(id, _)| here(id)).map(|(&id, reader)| (id, reader.lag()));
         assert_eq!(self.readers.largest_lag_bytes(end), lags().map(|(_, lag)| lag).max().unwrap_or(0));
@@ -335,15 +323,15 @@ fn a_reader_that_is_ignored_counts_again_as_soon_as_it_moves() {
     readers.add(slow, 0, "stalled");
     readers.add(quick, 0, "well");
     while transcript.end() < 1_000 {
-        transcript.append("twenty bytes of text");
+        transcript.append(NOW, "twenty bytes of text");
     }
     let end = transcript.end();
-    readers.visit_one(quick, |reader| reader.advance(&transcript, usize::MAX));
+    readers.visit_one(quick, |reader| reader.advance(&transcript, Point::END, usize::MAX));
     let is_stalled = |outlet: &&str| *outlet == "stalled";
     assert!(readers.somebody_is_behind_by(500, end, |_| false));
     assert!(!readers.somebody_is_behind_by(500, end, is_stalled));
     assert!(!readers.somebody_is_behind_by(500, end, |_| false), "nothing has changed since");
-    readers.visit_one(slow, |reader| reader.advance(&transcript, 1));
+    readers.visit_one(slow, |reader| reader.advance(&transcript, Point::END, 1));
     assert!(readers.somebody_is_behind_by(500, end, |_| false));
 }
 
@@ -366,4 +354,37 @@ fn a_newcomer_counts_when_the_slowest_is_looked_for() {
     assert!(!readers.somebody_is_behind_by(10, 100, |()| false));
     readers.add(Attachment::FIRST, 50, ());
     assert!(readers.somebody_is_behind_by(10, 100, |()| false));
+}
+
+#[test]
+fn nothing_after_the_horizon_is_shown_and_a_reader_that_has_left_waits_for_it() {
+    let mut readers = Readers::new(PRIVATE_BYTES);
+    let mut transcript = Transcript::new(1 << 20);
+    let id = Attachment::FIRST;
+    let shown = |readers: &mut Readers<()>, transcript: &Transcript, horizon| {
+        readers.visit_one(id, |reader| match reader.read(transcript, horizon, 99) {
+            Ok(Read::Data { bytes, .. }) => {
+                reader.advance(transcript, horizon, bytes.len());
+                String::from_utf8(bytes.into_owned()).unwrap()
+            }
+            other => format!("{other:?}"),
+        })
+    };
+    let next = |readers: &mut Readers<()>, transcript: &Transcript, horizon| {
+        shown(readers, transcript, horizon).unwrap()
+    };
+    readers.add(id, 0, ());
+    let start = Point { position: 0, record: 0 };
+    transcript.append(NOW, "public");
+    let said = Point { position: transcript.end(), record: 1 };
+    let answered = Point { record: 2, ..said };
+    readers.tell(id, answered, &"private");
+    assert_eq!(next(&mut readers, &transcript, start), "Ok(Idle)");
+    readers.interject(id, start, &"at once");
+    assert_eq!(next(&mut readers, &transcript, start), "at once\n");
+    assert_eq!(next(&mut readers, &transcript, said), "public\n");
+    readers.end(id, said.position);
+    assert_eq!(next(&mut readers, &transcript, said), "Ok(Idle)", "it is still to be told something");
+    assert_eq!(next(&mut readers, &transcript, answered), "private\n");
+    assert_eq!(next(&mut readers, &transcript, answered), "Ok(End)");
 }

@@ -9,6 +9,23 @@ use std::fmt;
 use super::Attachment;
 use super::transcript::{FellBehind, Position, Transcript};
 
+/// A point in the one order of the room: after so many bytes of the transcript, and after so many records.
+///
+/// A line for one member alone follows one, and readers read up to one: where the commit log makes entries
+/// last, they are shown nothing that comes after what it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// The public lines before it.
+    pub position: Position,
+    /// The number of the last record before it; 0 where nothing is recorded.
+    pub record: u64,
+}
+
+impl Point {
+    /// After everything.
+    pub const END: Self = Self { position: Position::MAX, record: u64::MAX };
+}
+
 /// The readers of the transcript, each with a cursor and an outlet `T` of the caller's.
 ///
 /// A member that has left is still a reader until [`Readers::remove`], since it is sent everything
@@ -36,9 +53,9 @@ pub struct Reader<T> {
 
 const NEVER: Position = Position::MAX;
 
-/// Lines for one reader alone, each with the position in the transcript that it follows. The bytes of the
+/// Lines for one reader alone, each with the point that it follows. The bytes of the
 /// first that were taken are gone.
-type PrivateLines = VecDeque<(Position, Vec<u8>)>;
+type PrivateLines = VecDeque<(Point, Vec<u8>)>;
 
 /// The next bytes for a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,11 +102,17 @@ impl<T> Readers<T> {
     }
 
     /// Ends the view of a reader where the line ends that it is in, with a last line for it alone.
-    pub fn end_with(&mut self, id: Attachment, transcript: &Transcript, last_words: &impl fmt::Display) {
+    pub fn end_with(
+        &mut self,
+        id: Attachment,
+        transcript: &Transcript,
+        record: u64,
+        last_words: &impl fmt::Display,
+    ) {
         let Some(reader) = self.by_attachment.get(&id) else { return };
-        let until = transcript.next_line(reader.cursor);
-        self.tell(id, until, last_words);
-        self.end(id, until);
+        let position = transcript.next_line(reader.cursor);
+        self.tell(id, Point { position, record }, last_words);
+        self.end(id, position);
     }
 
     /// Forgets a reader, and what it has not read.
@@ -119,9 +142,18 @@ impl<T> Readers<T> {
     }
 
     /// Tells one reader something, after everything that lies before `at`.
-    pub fn tell(&mut self, id: Attachment, at: Position, notice: &impl fmt::Display) {
+    pub fn tell(&mut self, id: Attachment, at: Point, notice: &impl fmt::Display) {
         if let Some(reader) = self.by_attachment.get_mut(&id).filter(|reader| !reader.has_left()) {
             reader.private.get_or_insert_default().push_back((at, format!("{notice}\n").into_bytes()));
+        }
+    }
+
+    /// Tells one reader something before everything that lies after `horizon`.
+    pub fn interject(&mut self, id: Attachment, horizon: Point, notice: &impl fmt::Display) {
+        if let Some(reader) = self.by_attachment.get_mut(&id).filter(|reader| !reader.has_left()) {
+            let lines = reader.private.get_or_insert_default();
+            let shown = lines.partition_point(|(at, _)| at.record <= horizon.record);
+            lines.insert(shown, (horizon, format!("{notice}\n").into_bytes()));
         }
     }
 
@@ -141,17 +173,17 @@ impl<T> Readers<T> {
     /// Finding the slowest one takes a walk over all of them, which is done only when the transcript
     /// has grown by that much since the last walk, or somebody really is that far behind.
     pub fn somebody_is_behind_by(&mut self, bytes: u64, end: Position, ignored: impl Fn(&T) -> bool) -> bool {
-        if end - self.slowest > bytes {
+        if end.saturating_sub(self.slowest) > bytes {
             let counted = self.members().filter(|reader| !ignored(&reader.outlet));
             self.slowest = counted.map(|reader| reader.cursor).min().unwrap_or(end);
         }
-        end - self.slowest > bytes
+        end.saturating_sub(self.slowest) > bytes
     }
 
     /// How far the slowest member is behind `end`, in bytes.
     #[must_use]
     pub fn largest_lag_bytes(&self, end: Position) -> u64 {
-        self.members().map(|reader| end - reader.cursor).max().unwrap_or(0)
+        self.members().map(|reader| end.saturating_sub(reader.cursor)).max().unwrap_or(0)
     }
 
     /// The readers that have not left.
@@ -175,16 +207,22 @@ fn noting_the_slowest<T, R>(
 }
 
 impl<T> Reader<T> {
-    /// The next bytes, at most `at_most_bytes` of them unless the first line is a longer private one.
+    /// The next bytes up to `horizon`, at most `at_most_bytes` of them unless the first line is a longer private
+    /// one.
     ///
     /// # Errors
     ///
     /// [`FellBehind`]: the transcript no longer holds the next bytes.
-    pub fn read<'a>(&self, transcript: &'a Transcript, at_most_bytes: usize) -> Result<Read<'a>, FellBehind> {
-        let end = self.end(transcript);
+    pub fn read<'a>(
+        &self,
+        transcript: &'a Transcript,
+        horizon: Point,
+        at_most_bytes: usize,
+    ) -> Result<Read<'a>, FellBehind> {
+        let end = self.end(transcript, horizon);
         let Some(private) = &self.private else {
-            if self.cursor == end {
-                return Ok(if self.has_left() { Read::End } else { Read::Idle });
+            if self.cursor >= end {
+                return Ok(if self.cursor == self.until { Read::End } else { Read::Idle });
             }
             let bytes = transcript.read(self.cursor, end, at_most_bytes)?;
             let is_all = self.cursor + bytes.len() as Position == end;
@@ -192,7 +230,7 @@ impl<T> Reader<T> {
         };
         let (mut bytes, mut cursor, mut index) = (Vec::new(), self.cursor, 0);
         while bytes.len() < at_most_bytes
-            && let Some(piece) = self.next_piece(cursor, index, end)
+            && let Some(piece) = self.next_piece(cursor, index, end, horizon)
         {
             match piece {
                 Piece::Public { until } => {
@@ -206,15 +244,18 @@ impl<T> Reader<T> {
                 }
             }
         }
-        let is_all = self.next_piece(cursor, index, end).is_none();
+        if bytes.is_empty() {
+            return Ok(Read::Idle);
+        }
+        let is_all = self.next_piece(cursor, index, end, horizon).is_none();
         Ok(Read::Data { bytes: Cow::Owned(bytes), is_all })
     }
 
     /// Moves the cursor past the first `taken_bytes` that [`Reader::read`] gave.
-    pub fn advance(&mut self, transcript: &Transcript, mut taken_bytes: usize) {
-        let end = self.end(transcript);
+    pub fn advance(&mut self, transcript: &Transcript, horizon: Point, mut taken_bytes: usize) {
+        let end = self.end(transcript, horizon);
         while taken_bytes > 0
-            && let Some(piece) = self.next_piece(self.cursor, 0, end)
+            && let Some(piece) = self.next_piece(self.cursor, 0, end, horizon)
         {
             match piece {
                 Piece::Public { until } => {
@@ -250,15 +291,15 @@ impl<T> Reader<T> {
 
     /// The piece after `cursor` and the first `index` private lines: the one place where public and private
     /// lines are merged.
-    fn next_piece(&self, cursor: Position, index: usize, end: Position) -> Option<Piece> {
+    fn next_piece(&self, cursor: Position, index: usize, end: Position, horizon: Point) -> Option<Piece> {
         let line = self.private.as_ref().and_then(|lines| lines.get(index));
-        let private = line.map(|&(position, _)| position.min(end));
-        let until = private.unwrap_or(end);
+        let private = line.map(|&(at, _)| at).filter(|at| at.record <= horizon.record);
+        let until = private.map_or(end, |at| at.position.min(end));
         if cursor < until { Some(Piece::Public { until }) } else { private.map(|_| Piece::Private { index }) }
     }
 
-    fn end(&self, transcript: &Transcript) -> Position {
-        self.until.min(transcript.end())
+    fn end(&self, transcript: &Transcript, horizon: Point) -> Position {
+        self.until.min(horizon.position).min(transcript.end())
     }
 
     fn has_left(&self) -> bool {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::MemberId;
+use super::encoding::{Decoder, Encoder};
+use super::{Malformed, MemberId};
 use crate::protocol::Nickname;
 
 /// The members and their nicknames. No two members share a key of their nicknames
@@ -36,12 +37,6 @@ impl Roster {
         Some(nickname)
     }
 
-    /// Removes everyone.
-    pub(super) fn clear(&mut self) -> Vec<(MemberId, Nickname)> {
-        self.holders.clear();
-        std::mem::take(&mut self.members).into_iter().collect()
-    }
-
     /// Gives a member another nickname. Returns the old one, or `None` if it is not a member.
     pub(super) fn rename(&mut self, id: MemberId, new: &Nickname) -> Result<Option<Nickname>, Taken> {
         let Some(old) = self.members.get(&id).cloned() else { return Ok(None) };
@@ -67,6 +62,26 @@ impl Roster {
 
     pub(super) fn members(&self) -> impl ExactSizeIterator<Item = (MemberId, &Nickname)> {
         self.members.iter().map(|(&id, nickname)| (id, nickname))
+    }
+
+    pub(super) fn encode(&self, out: &mut Encoder) {
+        out.number(self.joined_so_far).number(self.members.len() as u64);
+        for (id, nickname) in &self.members {
+            out.number(id.0).text(nickname.as_str());
+        }
+    }
+
+    pub(super) fn decode(bytes: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let mut roster = Self { joined_so_far: bytes.number()?, ..Self::default() };
+        for _ in 0..bytes.number()? {
+            let (id, nickname) = (MemberId(bytes.number()?), bytes.nickname()?);
+            for key in nickname.keys() {
+                // Newer tables of Unicode may make two nicknames alike that were not. Both stay.
+                roster.holders.entry(key).or_insert(id);
+            }
+            roster.members.insert(id, nickname);
+        }
+        Ok(roster)
     }
 
     fn hold(&mut self, id: MemberId, nickname: &Nickname) -> Result<(), Taken> {

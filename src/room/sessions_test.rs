@@ -6,6 +6,10 @@ use proptest::sample::Index;
 use super::*;
 use crate::protocol::{SECRET_BYTES, Text};
 
+const NOW: Timestamp = Timestamp(0);
+
+const BOUNDS: Bounds = Bounds { retention_bytes: 1 << 20, kept_private_bytes: 100 };
+
 fn nickname(name: &str) -> Nickname {
     Nickname::parse(name).unwrap()
 }
@@ -16,32 +20,35 @@ fn token(id: u128) -> Token {
 
 /// A room with one member, that has session 1.
 fn room_with_session() -> (Room, Attachment) {
-    let mut room = Room::new(1 << 20);
+    let mut room = Room::new(BOUNDS);
     let Outcome::Joined(attachment) = join(&mut room, "Dinesh") else { panic!("it joins") };
     assert_eq!(begin(&mut room, attachment, 1), Outcome::Begun);
     (room, attachment)
 }
 
 fn join(room: &mut Room, name: &str) -> Outcome {
-    room.apply(&Entry::Join { nickname: nickname(name), from: ([127, 0, 0, 1], 5).into() })
+    room.apply(NOW, &Entry::Join { nickname: nickname(name), from: ([127, 0, 0, 1], 5).into() })
 }
 
 fn begin(room: &mut Room, attachment: Attachment, id: u128) -> Outcome {
-    room.apply(&Entry::Begin { attachment, session: SessionId(id), secret: token(id).hash() })
+    room.apply(NOW, &Entry::Begin { attachment, session: SessionId(id), secret: token(id).hash() })
 }
 
 fn say(room: &mut Room, attachment: Attachment, number: u64) -> Outcome {
     let text = format!("line {number}");
     let by = Origin { attachment, number: Some(number) };
-    room.apply(&Entry::Say { by, text: Text::parse(&text).unwrap() })
+    room.apply(NOW, &Entry::Say { by, text: Text::parse(&text).unwrap() })
 }
 
 fn detach(room: &mut Room, attachment: Attachment) -> Outcome {
-    room.apply(&Entry::Detach { attachment, reason: DisconnectReason::Reset })
+    room.apply(NOW, &Entry::Detach { attachment, reason: DisconnectReason::Reset })
 }
 
 fn resume(room: &mut Room, id: u128) -> Outcome {
-    room.apply(&Entry::Resume { session: SessionId(id), from: ([127, 0, 0, 1], 6).into() })
+    room.apply(
+        NOW,
+        &Entry::Resume { session: SessionId(id), from: ([127, 0, 0, 1], 6).into(), private_lines: 0 },
+    )
 }
 
 fn resumed(room: &mut Room, id: u128) -> Attachment {
@@ -65,14 +72,14 @@ fn a_numbered_line_is_applied_once_however_often_it_is_sent() {
     assert_eq!(say(&mut room, dinesh, 1), Outcome::Unchanged);
     assert_eq!(say(&mut room, dinesh, 5), said, "the client chooses its numbers");
     assert_eq!(say(&mut room, dinesh, 4), Outcome::Unchanged);
-    room.apply(&Entry::Note { by: Origin { attachment: dinesh, number: Some(6) } });
+    room.apply(NOW, &Entry::Answer { by: Origin { attachment: dinesh, number: Some(6) }, lines: "" });
     assert_eq!(say(&mut room, dinesh, 6), Outcome::Unchanged, "it was answered or refused");
     assert_eq!(room.progress(dinesh.member), Some(Progress { public_lines: 3, taken: 6 }));
 }
 
 #[test]
 fn a_session_knows_how_many_lines_there_had_been_when_it_began() {
-    let mut room = Room::new(1 << 20);
+    let mut room = Room::new(BOUNDS);
     join(&mut room, "Alex");
     let Outcome::Joined(dinesh) = join(&mut room, "Dinesh") else { panic!("it joins") };
     begin(&mut room, dinesh, 1);
@@ -108,13 +115,13 @@ fn nothing_from_a_connection_that_was_resumed_elsewhere_changes_anything() {
         Entry::Act { by: Origin { attachment: dinesh, number: Some(2) }, text },
         Entry::Whisper { by: unnumbered, to: dinesh.member, text },
         Entry::Rename { by: unnumbered, nickname: nickname("Ghost") },
-        Entry::Note { by: Origin { attachment: dinesh, number: Some(9) } },
+        Entry::Answer { by: Origin { attachment: dinesh, number: Some(9) }, lines: "-- no" },
         Entry::Begin { attachment: dinesh, session: SessionId(2), secret: token(2).hash() },
         Entry::Detach { attachment: dinesh, reason: DisconnectReason::Reset },
         Entry::Expire { attachment: dinesh },
         Entry::Leave { attachment: dinesh, reason: DisconnectReason::Quit },
     ] {
-        assert_eq!(room.apply(&entry), Outcome::Unchanged, "{entry:?}");
+        assert_eq!(room.apply(NOW, &entry), Outcome::Unchanged, "{entry:?}");
     }
     assert_eq!(room.progress(dinesh.member), Some(Progress { public_lines: lines, taken: 1 }));
     assert!(!room.is_news(unnumbered));
@@ -128,21 +135,21 @@ fn a_session_expires_only_while_it_waits_and_is_remembered_until_it_is_forgotten
     let (mut room, dinesh) = room_with_session();
     say(&mut room, dinesh, 12);
     let expire = Entry::Expire { attachment: dinesh };
-    assert_eq!(room.apply(&expire), Outcome::Unchanged, "it has a connection");
+    assert_eq!(room.apply(NOW, &expire), Outcome::Unchanged, "it has a connection");
     detach(&mut room, dinesh);
     let again = resumed(&mut room, 1);
-    assert_eq!(room.apply(&expire), Outcome::Unchanged, "it goes on in another one");
+    assert_eq!(room.apply(NOW, &expire), Outcome::Unchanged, "it goes on in another one");
     detach(&mut room, again);
     let left = Outcome::Left {
         nickname: nickname("Dinesh"),
         reason: DisconnectReason::Reset,
         session: Some(SessionId(1)),
     };
-    assert_eq!(room.apply(&Entry::Expire { attachment: again }), left);
+    assert_eq!(room.apply(NOW, &Entry::Expire { attachment: again }), left);
     assert_eq!(last_line(&room), "Dinesh left the chat.");
     assert_eq!(resume(&mut room, 1), Outcome::Refused(Refusal::UnknownSession));
     assert_eq!(room.claim(&token(1)), Claim::Ended { taken: 12 });
-    room.apply(&Entry::Forget { session: SessionId(1) });
+    room.apply(NOW, &Entry::Forget { session: SessionId(1) });
     assert_eq!(room.claim(&token(1)), Claim::Unknown);
 }
 
@@ -153,7 +160,7 @@ fn a_token_is_good_for_its_own_session_alone() {
     assert_eq!(room.claim(&token(2)), Claim::Unknown);
     let wrong = Token::new(SessionId(1), [8; SECRET_BYTES]);
     assert_eq!(room.claim(&wrong), Claim::Unknown);
-    room.apply(&Entry::Leave { attachment: dinesh, reason: DisconnectReason::Quit });
+    room.apply(NOW, &Entry::Leave { attachment: dinesh, reason: DisconnectReason::Quit });
     assert_eq!(room.claim(&wrong), Claim::Unknown, "and so when it has ended");
 }
 
@@ -179,6 +186,26 @@ fn of_many_sessions_that_have_ended_the_last_are_remembered() {
     assert_eq!((claim(0), claim(1)), (Claim::Unknown, Claim::Ended { taken: 0 }));
 }
 
+#[test]
+fn what_a_session_is_told_alone_is_kept_until_its_client_has_read_it() {
+    let (mut room, dinesh) = room_with_session();
+    let Outcome::Joined(alex) = join(&mut room, "Alex") else { panic!("it joins") };
+    let unnumbered = |attachment| Origin { attachment, number: None };
+    let text = Text::parse("psst").unwrap();
+    room.apply(NOW, &Entry::Whisper { by: unnumbered(alex), to: dinesh.member, text });
+    room.apply(NOW, &Entry::Answer { by: unnumbered(dinesh), lines: "-- one\n-- two" });
+    room.apply(NOW, &Entry::Rename { by: unnumbered(dinesh), nickname: nickname("alex") });
+    assert_eq!(room.apply(NOW, &Entry::Answer { by: unnumbered(alex), lines: "-- x" }), Outcome::Unchanged);
+    let taken = "-- Not sent: somebody here has that nickname, or one like it.";
+    let kept = |room: &Room, member| room.kept(member).map(|(_, line)| line.to_owned()).collect::<Vec<_>>();
+    assert_eq!(kept(&room, dinesh.member), ["-- Alex to you: psst", "-- one", "-- two", taken]);
+    assert_eq!(kept(&room, alex.member), [""; 0], "it has no session");
+    let resume = Entry::Resume { session: SessionId(1), from: ([127, 0, 0, 1], 6).into(), private_lines: 2 };
+    let Outcome::Resumed(resumed) = room.apply(NOW, &resume) else { panic!("it goes on") };
+    assert_eq!(resumed.missing_private_lines, 0);
+    assert_eq!(kept(&room, dinesh.member), ["-- two", taken]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     /// Says a line with a number this much above the last one, over one of the connections so far.
@@ -199,6 +226,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
+    /// Every entry is recorded on the way, and every state is restored from a snapshot somewhere before it.
+    ///
     /// The model is a list of numbers, the connection that counts, and whether that one is lost.
     #[test]
     fn exactly_the_lines_of_the_last_connection_with_new_numbers_are_said(steps in steps()) {
@@ -230,7 +259,7 @@ proptest! {
                 },
                 Step::Expire(which) => {
                     let counts = here && *which.get(&attachments) == current && away;
-                    let outcome = room.apply(&Entry::Expire { attachment: *which.get(&attachments) });
+                    let outcome = room.apply(NOW, &Entry::Expire { attachment: *which.get(&attachments) });
                     prop_assert_eq!(outcome != Outcome::Unchanged, counts);
                     here &= !counts;
                 }

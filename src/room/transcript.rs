@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::Write as _;
 
+use crate::protocol::Timestamp;
+
 /// A place in the transcript: the number of bytes before it since the room began. A member's cursor is
 /// one: everything before it was taken by the member's socket.
 pub type Position = u64;
@@ -43,6 +45,8 @@ struct Chunk {
     lines: Vec<u8>,
     /// Where every [`LINES_PER_MARK`]th line begins, the first one included.
     marks: Vec<usize>,
+    /// When lines were said: the time of the line that begins there, and of those after it in the same second.
+    times: Vec<(usize, Timestamp)>,
 }
 
 /// A cursor lies before all retained bytes: its reader was too slow.
@@ -81,20 +85,37 @@ impl Transcript {
         self.lines
     }
 
+    /// A transcript that had so many lines, of which these are the last.
+    pub(super) fn restore<'a>(
+        retention_bytes: usize,
+        so_far: u64,
+        lines: impl ExactSizeIterator<Item = (Timestamp, &'a str)>,
+    ) -> Self {
+        let before = so_far.saturating_sub(lines.len() as u64);
+        let mut transcript = Self { lines: before, ..Self::new(retention_bytes) };
+        lines.for_each(|(at, line)| {
+            transcript.append(at, line);
+        });
+        transcript
+    }
+
     /// How many bytes are retained; see [`Transcript::bound_bytes`].
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
         offset(self.end - self.begin())
     }
 
-    /// Appends one line, and returns the position at which it begins.
-    pub fn append(&mut self, line: impl fmt::Display) -> Position {
+    /// Appends one line that was said at that time, and returns the position at which it begins.
+    pub fn append(&mut self, at: Timestamp, line: impl fmt::Display) -> Position {
         let position = self.end;
         let number = self.lines;
-        let Chunk { lines_before, lines, marks, .. } = self.open_chunk();
+        let Chunk { lines_before, lines, marks, times, .. } = self.open_chunk();
         let before = lines.len();
         if (number - *lines_before).is_multiple_of(LINES_PER_MARK) {
             marks.push(before);
+        }
+        if times.last().is_none_or(|(_, last)| last.seconds() != at.seconds()) {
+            times.push((before, at));
         }
         writeln!(lines, "{line}").expect("writing into memory does not fail");
         let added = lines.len() - before;
@@ -153,6 +174,19 @@ impl Transcript {
         if begin < farthest { nearer } else { begin }
     }
 
+    /// The lines that are retained, the last one first, each with the second in which it was said.
+    pub fn latest(&self) -> impl Iterator<Item = (Timestamp, &str)> {
+        self.chunks.iter().rev().flat_map(Chunk::latest)
+    }
+
+    /// The line that begins at a position, without its newline; empty if it is not retained.
+    #[must_use]
+    pub fn line_at(&self, position: Position) -> &str {
+        let line = self.read(position, self.end, usize::MAX).unwrap_or_default();
+        let line = &line[..line_length(line).map_or(0, |length| length - 1)];
+        std::str::from_utf8(line).unwrap_or_default()
+    }
+
     /// Where the line begins that `lines` lines come before, and how many lines are no longer retained between:
     /// if there are any, where the first begins that is.
     #[must_use]
@@ -190,7 +224,8 @@ impl Transcript {
             // The last line overshoots. Memory that is not written to costs nothing.
             let lines = Vec::with_capacity(chunk_bytes + chunk_bytes / CHUNKS_IN_RETENTION);
             let (begin, lines_before) = (self.end, self.lines);
-            self.chunks.push_back(Chunk { begin, lines_before, lines, marks: Vec::new() });
+            let (marks, times) = (Vec::new(), Vec::new());
+            self.chunks.push_back(Chunk { begin, lines_before, lines, marks, times });
         }
         self.chunks.back_mut().expect("a chunk was just seen or added")
     }
@@ -206,6 +241,22 @@ impl Transcript {
     }
 }
 
+impl Chunk {
+    /// Its lines, the last one first.
+    fn latest(&self) -> impl Iterator<Item = (Timestamp, &str)> {
+        let mut end = self.lines.len();
+        std::iter::from_fn(move || {
+            let last = end.checked_sub(1)?;
+            let begin =
+                self.lines[..last].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+            end = begin;
+            let time = self.times.partition_point(|&(from, _)| from <= begin).checked_sub(1)?;
+            let line = std::str::from_utf8(&self.lines[begin..last]).unwrap_or_default();
+            Some((self.times[time].1, line))
+        })
+    }
+}
+
 /// The length of the first line, with its newline.
 fn line_length(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|&byte| byte == b'\n').map(|newline| newline + 1)
@@ -217,148 +268,4 @@ fn offset(distance: Position) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn read_all(log: &Transcript, mut cursor: Position) -> Result<String, FellBehind> {
-        let mut seen = Vec::new();
-        while cursor < log.end() {
-            let bytes = log.read(cursor, log.end(), usize::MAX)?;
-            cursor += bytes.len() as Position;
-            seen.extend_from_slice(bytes);
-        }
-        Ok(String::from_utf8(seen).expect("lines are UTF-8"))
-    }
-
-    #[test]
-    fn a_transcript_holds_one_chunk_and_two_lines_more_than_its_retention() {
-        assert_eq!(Transcript::bound_bytes(8_000, 100), 8_000 + 1_000 + 200);
-    }
-
-    #[test]
-    fn a_large_retention_takes_memory_only_as_it_is_needed() {
-        let mut log = Transcript::new(1 << 40);
-        log.append("one");
-        let capacity_bytes = log.open_chunk().lines.capacity();
-        assert!((1 << 20..2 << 20).contains(&capacity_bytes), "{capacity_bytes}");
-        assert_eq!(read_all(&log, 0).unwrap(), "one\n");
-    }
-
-    #[test]
-    fn a_cursor_reads_every_line_after_it_in_order() {
-        let mut log = Transcript::new(1_024);
-        assert_eq!(log.append("one"), 0);
-        let second = log.append("two");
-        log.append("three");
-        assert_eq!(read_all(&log, 0).unwrap(), "one\ntwo\nthree\n");
-        assert_eq!(read_all(&log, second).unwrap(), "two\nthree\n");
-        assert_eq!(read_all(&log, second + 1).unwrap(), "wo\nthree\n");
-        assert_eq!(read_all(&log, log.end()).unwrap(), "");
-    }
-
-    #[test]
-    fn reading_stops_at_the_given_position_and_length() {
-        let mut log = Transcript::new(1_024);
-        log.append("one");
-        let until = log.append("two");
-        assert_eq!(log.read(0, until, usize::MAX).unwrap(), b"one\n");
-        assert_eq!(log.read(0, log.end(), 6).unwrap(), b"one\ntw");
-    }
-
-    #[test]
-    fn history_is_an_earlier_cursor() {
-        let mut log = Transcript::new(1 << 20);
-        for number in 0..5_000 {
-            log.append(number);
-        }
-        let tail = |lines| read_all(&log, log.lines_before(log.end(), lines)).unwrap();
-        assert_eq!(tail(0), "");
-        assert_eq!(tail(2), "4998\n4999\n");
-        assert_eq!(tail(5_000).lines().count(), 5_000);
-        assert_eq!(tail(9_999).lines().count(), 5_000, "all that there are");
-    }
-
-    #[test]
-    fn history_reaches_back_a_quarter_of_the_retention_at_most() {
-        let mut log = Transcript::new(4_000);
-        for _ in 0..1_000 {
-            log.append("123456789");
-        }
-        assert_eq!(log.end() - log.lines_before(log.end(), 99), 990);
-        assert_eq!(log.end() - log.lines_before(log.end(), 1_000), 1_000);
-        assert_eq!(log.end() - log.lines_before(log.end(), 101), 1_000);
-    }
-
-    #[test]
-    fn a_line_is_found_by_its_number_and_missing_ones_are_counted() {
-        let mut log = Transcript::new(4_000);
-        let mut begins = Vec::new();
-        for number in 0..2_000 {
-            begins.push(log.append(format!("line {number}")));
-        }
-        let retained = begins.partition_point(|&begin| begin < log.begin());
-        assert!(retained > 0);
-        for (lines, &begin) in begins.iter().enumerate() {
-            let expected =
-                if lines < retained { (log.begin(), (retained - lines) as u64) } else { (begin, 0) };
-            assert_eq!(log.position_after(lines as u64), expected, "{lines}");
-        }
-        assert_eq!(log.lines(), 2_000);
-        assert_eq!(log.position_after(2_000), (log.end(), 0));
-        assert_eq!(log.position_after(9_999), (log.end(), 0), "whatever a client says");
-        assert_eq!(Transcript::new(4_000).position_after(0), (0, 0));
-    }
-
-    #[test]
-    fn the_next_line_begins_at_the_cursor_or_after_the_line_that_it_is_in() {
-        let mut log = Transcript::new(1_024);
-        log.append("one");
-        log.append("two");
-        let next: Vec<_> = (0..=log.end()).map(|cursor| log.next_line(cursor)).collect();
-        assert_eq!(next, [0, 4, 4, 4, 4, 8, 8, 8, 8]);
-    }
-
-    #[test]
-    fn a_cursor_before_the_retention_has_fallen_behind() {
-        let mut log = Transcript::new(10_000);
-        while log.begin() == 0 {
-            log.append("x".repeat(100));
-        }
-        assert_eq!(read_all(&log, 0), Err(FellBehind));
-        assert!(read_all(&log, log.begin()).is_ok());
-    }
-
-    proptest! {
-        #[test]
-        fn any_sequence_of_reads_gives_every_byte_in_order_and_within_the_bounds(
-            lengths in proptest::collection::vec(0..2_000_usize, 1..200),
-            at_most in 1..40_000_usize,
-            retention in 0..100_000_usize,
-        ) {
-            let mut log = Transcript::new(retention);
-            let mut expected = String::new();
-            let (mut cursor, mut seen) = (0, Vec::new());
-            for (index, length) in lengths.iter().enumerate() {
-                let line = format!("{index} {}", "x".repeat(*length));
-                log.append(&line);
-                expected.push_str(&line);
-                expected.push('\n');
-                prop_assert_eq!(log.retained_bytes(), log.chunks.iter().map(|chunk| chunk.lines.len()).sum::<usize>());
-                prop_assert!(log.retained_bytes() <= Transcript::bound_bytes(retention, 2_005));
-                prop_assert!(log.end() - log.begin() >= retention.min(expected.len()) as u64);
-                if index % 3 == 0 {
-                    let Ok(bytes) = log.read(cursor, log.end(), at_most) else { return Ok(()) };
-                    prop_assert!(!bytes.is_empty() && bytes.len() <= at_most);
-                    seen.extend_from_slice(bytes);
-                    cursor += bytes.len() as Position;
-                }
-            }
-            match read_all(&log, cursor) {
-                Ok(rest) => prop_assert_eq!(String::from_utf8(seen).unwrap() + &rest, expected),
-                Err(FellBehind) => prop_assert!(cursor < log.begin()),
-            }
-        }
-    }
-}
+mod tests;

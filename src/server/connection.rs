@@ -15,7 +15,7 @@ use tracing::trace;
 use super::limits::{LINGER, READ_BYTES, SILENCE, TYPING_PAUSE, TYPING_SILENCE, WRITE_BYTES};
 use crate::net::Stream;
 use crate::protocol::{Decoder, Framing, Patience, Refusal};
-use crate::room::{DisconnectReason, FellBehind, Read, Reader, Transcript};
+use crate::room::{DisconnectReason, FellBehind, Point, Read, Reader, Transcript};
 
 /// A connection that was accepted.
 pub(super) struct Connection<S> {
@@ -157,21 +157,22 @@ pub(super) enum Delivered {
     NoMore,
 }
 
-/// Writes a reader's next bytes to its socket, once, and moves its cursor past those that the socket has
-/// taken. Adds their number to `taken_bytes`.
+/// Writes a reader's next bytes up to `horizon` to its socket, once, and moves its cursor past those that the
+/// socket has taken. Adds their number to `taken_bytes`.
 pub(super) fn write<S: Stream>(
     reader: &mut Reader<Outlet<S>>,
     transcript: &Transcript,
+    horizon: Point,
     taken_bytes: &mut u64,
 ) -> Delivered {
     loop {
-        let polled = match reader.read(transcript, WRITE_BYTES) {
+        let polled = match reader.read(transcript, horizon, WRITE_BYTES) {
             Ok(Read::Data { bytes, is_all }) => match reader.outlet.poll_write(&bytes, is_all) {
                 Poll::Ready(Ok(written)) => {
                     trace!(bytes = written, "written");
                     *taken_bytes += written as u64;
                     let is_all = is_all && written == bytes.len();
-                    reader.advance(transcript, written);
+                    reader.advance(transcript, horizon, written);
                     reader.outlet.status = Status::Ready;
                     if !is_all {
                         return Delivered::Part;

@@ -28,11 +28,13 @@ impl<S: Stream> Hub<S> {
     /// How the deliveries to a member are going: `Ready` while it takes what there is. A socket that
     /// took nothing is offered the rest again, and wakes this task when it takes more.
     pub(super) fn poll_deliveries(&self, id: Attachment, context: &Context<'_>) -> Status {
-        let State { room, readers, due, counters, .. } = &mut *self.lock();
+        let state = &mut *self.lock();
+        let horizon = state.horizon();
+        let State { room, readers, due, counters, .. } = state;
         let status = readers.visit_one(id, |reader| {
             reader.outlet.session.clone_from(context.waker());
             if let Status::Blocked(_) = reader.outlet.status
-                && let Delivered::Part = write(reader, room.transcript(), &mut counters.taken_bytes)
+                && let Delivered::Part = write(reader, room.transcript(), horizon, &mut counters.taken_bytes)
             {
                 due.push(id);
                 self.written.notify_one();
@@ -45,19 +47,18 @@ impl<S: Stream> Hub<S> {
 
 impl<S: Stream> State<S> {
     pub(super) fn has_something_to_deliver(&self) -> bool {
-        !self.due.is_empty()
-            || self.walk.under_way.is_some()
-            || self.walk.offered != self.room.transcript().end()
+        !self.due.is_empty() || self.walk.under_way.is_some() || self.walk.offered != self.shown()
     }
 
     /// Serves the readers that are due, and up to [`DELIVERIES_AT_ONCE`] members of the walk. Returns whether
     /// there is more to do.
     fn deliver(&mut self) -> bool {
+        let (horizon, shown) = (self.horizon(), self.shown());
         let State { room, readers, walk, due, counters, .. } = self;
         let transcript = room.transcript();
         let mut serve = |id, reader: &mut Reader<Outlet<S>>, due: &mut Vec<_>| {
             if reader.outlet.status == Status::Ready
-                && write(reader, transcript, &mut counters.taken_bytes) == Delivered::Part
+                && write(reader, transcript, horizon, &mut counters.taken_bytes) == Delivered::Part
             {
                 due.push(id);
             }
@@ -68,7 +69,7 @@ impl<S: Stream> State<S> {
             readers.visit_one(id, |reader| serve(id, reader, due));
         }
         due.drain(..served);
-        let (goal, next) = walk.under_way.unwrap_or((transcript.end(), Attachment::FIRST));
+        let (goal, next) = walk.under_way.unwrap_or((shown, Attachment::FIRST));
         if goal != walk.offered {
             match readers.visit(next, DELIVERIES_AT_ONCE, |id, reader| serve(id, reader, due)) {
                 Some(next) => walk.under_way = Some((goal, next)),

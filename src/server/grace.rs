@@ -43,6 +43,13 @@ impl Randomness {
     }
 }
 
+impl Sessions {
+    /// An epoch that no log has had before.
+    pub(super) fn fresh_epoch(&self) -> LogEpoch {
+        LogEpoch(u64::from_be_bytes(self.randomness.bytes()))
+    }
+}
+
 impl fmt::Debug for Randomness {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Randomness")
@@ -58,11 +65,10 @@ pub(super) struct Grants {
 }
 
 impl Grants {
-    /// `encrypted`: so are all connections.
-    pub(super) fn new(sessions: Option<Sessions>, encrypted: bool) -> Self {
-        let sessions = sessions.filter(|sessions| !sessions.grace.is_zero());
-        let epoch = sessions.as_ref().map_or(0, |sessions| u64::from_be_bytes(sessions.randomness.bytes()));
-        Self { sessions, encrypted, epoch: LogEpoch(epoch) }
+    /// `encrypted`: so are all connections. The epoch is that of the commit log, or else a new one.
+    pub(super) fn new(sessions: Option<&Sessions>, encrypted: bool, epoch: LogEpoch) -> Self {
+        let sessions = sessions.filter(|sessions| !sessions.grace.is_zero()).cloned();
+        Self { sessions, encrypted, epoch }
     }
 
     /// What a client is offered that connects from here, and delimits its messages so.
@@ -209,7 +215,7 @@ mod tests {
     #[test]
     fn a_token_is_sent_only_where_nobody_can_read_it_unless_the_operator_allows_it() {
         let refusal = |sessions: Option<Sessions>, encrypted, peer: &str| {
-            let grants = Grants::new(sessions, encrypted);
+            let grants = Grants::new(sessions.as_ref(), encrypted, LogEpoch(1));
             grants.offered_to(peer.parse().unwrap(), Framing::Lines).err()
         };
         assert_eq!(refusal(Some(sessions(false, 1)), false, "10.0.0.1:5"), Some(Refusal::NotEncrypted));
@@ -219,7 +225,7 @@ mod tests {
         assert_eq!(refusal(Some(sessions(false, 1)), false, "[::ffff:127.0.0.1]:5"), None);
         assert_eq!(refusal(Some(sessions(true, 0)), true, "127.0.0.1:5"), Some(Refusal::NoSessionsHere));
         assert_eq!(refusal(None, true, "127.0.0.1:5"), Some(Refusal::NoSessionsHere));
-        let grants = Grants::new(Some(sessions(true, 1)), true);
+        let grants = Grants::new(Some(&sessions(true, 1)), true, LogEpoch(1));
         let offered = grants.offered_to("127.0.0.1:5".parse().unwrap(), Framing::Report);
         assert_eq!(offered.err(), Some(Refusal::UnknownCommand), "it knows no sessions");
     }

@@ -14,6 +14,7 @@ use super::hub::Hub;
 use super::limits::{NICKNAME_ATTEMPTS, PASSWORD_WAIT_LONGEST};
 use super::member::Member;
 use super::resume::NotResumed;
+use super::unregistered::{Awaited, Unregistered};
 use crate::net::{Peer, Stream};
 use crate::protocol::{
     Framing, LINE_BYTES, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Refusal, Resume,
@@ -118,6 +119,7 @@ impl<S: Stream> Handshake<'_, S> {
         if chosen.is_ok() && !self.asked_for_password {
             self.ask_password(&wanted).await?;
         }
+        self.wait_for(self.newcomer.hub.takes_more()).await?;
         match chosen.and_then(|nickname| Ok((self.join(&nickname)?, nickname))) {
             Ok((attachment, nickname)) => {
                 debug!(peer = %self.newcomer.connection.peer, ?framing, "registered");
@@ -158,6 +160,7 @@ impl<S: Stream> Handshake<'_, S> {
     /// Goes on with a session. Otherwise says why not, and asks for a nickname.
     async fn resume(&mut self, request: Result<String, Refusal>) -> Result<Option<Member>, Unregistered> {
         self.newcomer.connection.framing = Framing::Lines;
+        self.wait_for(self.newcomer.hub.takes_more()).await?;
         let not_resumed = match self.claim(&request.unwrap_or_default()).await? {
             Ok(request) => {
                 let Newcomer { connection, hub, place } = &mut *self.newcomer;
@@ -174,8 +177,15 @@ impl<S: Stream> Handshake<'_, S> {
         if let NotResumed::Refused(refusal) = not_resumed {
             self.refuse(" a session", refusal);
         }
+        // What was taken is told when it lasts.
+        self.wait_for(self.newcomer.hub.settled()).await?;
         self.send(&format!("{}\n{NICKNAME_REQUEST}\n", not_resumed.notice())).await?;
         Ok(None)
+    }
+
+    /// Waits for the log, if it does what is awaited in time.
+    async fn wait_for(&self, log: impl Future<Output = ()>) -> Result<(), Unregistered> {
+        Box::pin(timeout_at(self.deadline, log)).await.map_err(|_| Unregistered::TooLate)
     }
 
     /// Checks that a token is of a session. Guesses are slowed down like those of a password; a client that
@@ -357,39 +367,5 @@ impl<S: Stream> Handshake<'_, S> {
             timeout(self.newcomer.hub.limits().write_timeout, self.newcomer.connection.write_now(&line))
                 .await;
         if let Ok(Ok(())) = told { Ending::InOrder } else { Ending::Broken }
-    }
-}
-
-/// The last thing that a newcomer was asked for.
-#[derive(Clone, Copy)]
-enum Awaited {
-    Nickname,
-    Password,
-}
-
-impl Awaited {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Nickname => "nickname",
-            Self::Password => "password",
-        }
-    }
-}
-
-/// Why a connection did not become a member.
-enum Unregistered {
-    /// It closed, or broke.
-    Gone,
-    /// It was refused, and is told so after this time.
-    Refused { refusal: Refusal, told_after: Duration },
-    /// It took too long.
-    TooLate,
-    /// The server ended.
-    ServerStopped,
-}
-
-impl From<io::Error> for Unregistered {
-    fn from(_: io::Error) -> Self {
-        Self::Gone
     }
 }

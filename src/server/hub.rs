@@ -3,8 +3,6 @@
 //! A change of the room and the line of `server.log` that tells it happen in one critical section,
 //! so the order of the log is the order of the room. The lock is never held across an await.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,24 +16,28 @@ use super::Config;
 use super::admission::{LoginThrottle, Places};
 use super::connection::{Connection, Outlet, Status};
 use super::decide::{Decision, decide};
+use super::durable::Unstored;
 use super::grace::{Grants, Offer, Timers};
 use super::limits::{
-    ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, HANDLED_IN_RETENTION, KEPT_PRIVATE_BYTES,
-    Limits, PRIVATE_BYTES, STALLED_PATIENCE,
+    ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, HANDLED_IN_RETENTION, Limits, PRIVATE_BYTES,
+    STALLED_PATIENCE,
 };
 use super::member::Member;
-use super::report::{report, report_refusal};
 use super::stats::{Counters, Observed, Statistics};
 use crate::net::Stream;
-use crate::protocol::{Nickname, Notice, Numbered, Password, Refusal};
-use crate::room::{Attachment, Entry, Kept, MemberId, Origin, Outcome, Position, Readers, Room};
+use crate::protocol::{Nickname, Notice, Numbered, Password, Refusal, Timestamp};
+use crate::room::{Attachment, DisconnectReason, Entry, Origin, Outcome, Position, Readers, Room};
 
 /// Everything that the sessions of a server share.
 pub(super) struct Hub<S> {
     state: Mutex<State<S>>,
     /// Somebody has something to read.
     pub(super) written: Notify,
-    /// The room has ended.
+    /// The room has changed, and the log does not have that yet.
+    pub(super) unstored: Notify,
+    /// The log has more than before.
+    pub(super) stored: Notify,
+    /// The server ends.
     closing: Notify,
     /// The timers of the sessions have changed.
     pub(super) timed: Notify,
@@ -50,14 +52,18 @@ pub(super) struct Hub<S> {
 
 pub(super) struct State<S> {
     pub(super) room: Room,
+    /// What the log does not have yet, if there is one.
+    pub(super) unstored: Option<Box<Unstored>>,
+    /// The time by the clock on the wall, as of the latest change.
+    pub(super) time: Timestamp,
     pub(super) readers: Readers<Outlet<S>>,
-    /// The private lines of sessions that have any.
-    pub(super) kept: BTreeMap<MemberId, Kept>,
     pub(super) timers: Timers,
     pub(super) walk: Walk,
     /// Readers to be served apart from the walk.
     pub(super) due: Vec<Attachment>,
     pub(super) counters: Counters,
+    /// Nobody joins any more.
+    closed: bool,
 }
 
 /// The walk over all readers that follows each change of the transcript.
@@ -76,6 +82,8 @@ pub(super) enum Handled {
     All,
     /// Enough was said that the listeners have their turn before the rest.
     Some,
+    /// The rest waits until the log takes more.
+    Held,
     /// The member sends too fast, or does not take the answers: the rest waits for this long.
     Slowed(Duration),
     /// The member wishes to leave.
@@ -83,23 +91,28 @@ pub(super) enum Handled {
 }
 
 impl<S: Stream> Hub<S> {
-    /// `encrypted`: so are all connections.
-    pub(super) fn new(config: Config, encrypted: bool) -> Self {
+    /// The hub of a room, of which the log does not have `unstored` yet, if there is one.
+    pub(super) fn new(config: Config, grants: Grants, room: Room, unstored: Option<Unstored>) -> Self {
+        let walk = Walk { offered: room.transcript().end(), under_way: None };
         let state = State {
-            room: Room::new(config.limits.retention_bytes),
+            room,
+            unstored: unstored.map(Box::new),
+            time: Timestamp::default(),
             readers: Readers::new(PRIVATE_BYTES),
-            kept: BTreeMap::new(),
             timers: Timers::default(),
-            walk: Walk::default(),
+            walk,
             due: Vec::new(),
             counters: Counters::default(),
+            closed: false,
         };
         Self {
             state: Mutex::new(state),
             written: Notify::new(),
+            unstored: Notify::new(),
+            stored: Notify::new(),
             closing: Notify::new(),
             timed: Notify::new(),
-            grants: Grants::new(config.sessions.clone(), encrypted),
+            grants,
             places: Arc::default(),
             guesses: LoginThrottle::default(),
             config,
@@ -123,6 +136,9 @@ impl<S: Stream> Hub<S> {
     ) -> Result<Attachment, Refusal> {
         let entry = Entry::Join { nickname: nickname.clone(), from: peer };
         self.change(|state| {
+            if state.closed {
+                return Err(Refusal::Closed);
+            }
             let joining = state.room.transcript().end();
             match state.apply(&entry) {
                 Outcome::Joined(attachment) => {
@@ -146,6 +162,9 @@ impl<S: Stream> Hub<S> {
         self.change(|state| {
             let end = state.room.transcript().end();
             let handled = loop {
+                if decoder.held_bytes() > 0 && state.is_held(member.attachment) {
+                    break Handled::Held;
+                }
                 if !state.readers.may_be_told_more(member.attachment) {
                     break Handled::Slowed(ANSWERS_PAUSE);
                 }
@@ -174,12 +193,12 @@ impl<S: Stream> Hub<S> {
         self.lock().readers.remove(attachment);
     }
 
-    /// Ends the room: every member is told, and is sent everything that came before.
+    /// Ends the server: every member is told, and is sent everything that came before.
     pub(super) fn close(&self) {
         self.change(|state| {
+            state.closed = true;
             let until = state.room.transcript().end();
-            let Outcome::Closed(members) = state.apply(&Entry::Close) else { return };
-            for (attachment, _) in members {
+            for attachment in state.part_from_all() {
                 state.tell_connection(attachment, &Notice::ShuttingDown);
                 state.readers.end(attachment, until);
             }
@@ -188,16 +207,16 @@ impl<S: Stream> Hub<S> {
         self.places.close();
     }
 
-    /// Whether the room has ended.
+    /// Whether the server ends.
     pub(super) fn is_closed(&self) -> bool {
-        self.lock().room.is_closed()
+        self.lock().closed
     }
 
-    /// Waits until the room has ended.
+    /// Waits until the server ends.
     pub(super) async fn closed(&self) {
         // Made before looking, so that an end in between is not missed.
         let closing = self.closing.notified();
-        if !self.lock().room.is_closed() {
+        if !self.lock().closed {
             closing.await;
         }
     }
@@ -205,10 +224,11 @@ impl<S: Stream> Hub<S> {
     /// Whether somebody who reads is more than half of the retention behind.
     pub(super) fn somebody_is_far_behind(&self) -> bool {
         let far_bytes = self.limits().retention_bytes as u64 / 2;
-        let State { room, readers, .. } = &mut *self.lock();
-        readers.somebody_is_behind_by(
+        let state = &mut *self.lock();
+        let shown = state.shown();
+        state.readers.somebody_is_behind_by(
             far_bytes,
-            room.transcript().end(),
+            shown,
             |outlet| matches!(outlet.status, Status::Blocked(since) if since.elapsed() > STALLED_PATIENCE),
         )
     }
@@ -234,8 +254,12 @@ impl<S: Stream> Hub<S> {
     /// Changes the room, and wakes the deliveries if there is something to write.
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State<S>) -> T) -> T {
         let mut state = self.lock();
-        let begin = state.room.transcript().begin();
+        state.time = self.config.clock.now();
+        let (begin, last) = (state.room.transcript().begin(), state.now().record);
         let changed = change(&mut state);
+        if state.now().record != last {
+            self.unstored.notify_one();
+        }
         if state.room.transcript().begin() != begin {
             state.drop_the_blocked_that_fell_behind();
         }
@@ -284,46 +308,40 @@ impl<S: Stream> State<S> {
         let by = Origin { attachment: *attachment, number };
         let may_be_told_more = |id| self.readers.may_be_told_more(self.room.attachment(id));
         match decide(&self.room, may_be_told_more, by, chosen, line) {
-            Decision::Commit(entry) => {
-                match self.apply(&entry) {
-                    Outcome::Refused(refusal) => self.refuse(by.attachment, peer, refusal),
-                    Outcome::Whispered { from, to } => self.deliver_whisper(&entry, &from, &to),
-                    _ => {}
-                }
-                return ControlFlow::Continue(());
-            }
-            Decision::Ignore => {}
+            Decision::Commit(entry) => match self.apply(&entry) {
+                Outcome::Refused(refusal) => self.refused(by.attachment, peer, refusal),
+                Outcome::Whispered { from, to } => self.deliver_whisper(&entry, &from, &to),
+                _ => {}
+            },
+            Decision::Ignore => self.answer(by, ""),
             Decision::Answer(notice) => {
-                let is_heartbeat = matches!(notice, Notice::Pong(..)) && number.is_none();
-                member.pings |= matches!(notice, Notice::Pong(..));
+                let is_pong = matches!(notice, Notice::Pong(..));
+                member.pings |= is_pong;
                 let notice = notice.to_string();
-                if is_heartbeat {
+                if is_pong && number.is_none() {
                     self.tell_connection(by.attachment, &notice);
                 } else {
-                    self.tell(by.attachment.member, &notice);
+                    self.answer(by, &notice);
                 }
             }
-            Decision::Refuse(refusal) => self.refuse(by.attachment, peer, refusal),
+            Decision::Refuse(refusal) => self.refuse(by, peer, refusal),
             Decision::Begin => match offered {
-                Ok(offer) => self.begin_session(by.attachment, peer, &offer),
-                Err(refusal) => self.refuse(by.attachment, peer, refusal),
+                Ok(offer) => self.begin_session(by, peer, &offer),
+                Err(refusal) => self.refuse(by, peer, refusal),
             },
             Decision::Quit => {
-                self.room.apply(&Entry::Note { by });
+                self.answer(by, "");
                 return ControlFlow::Break(());
             }
-        }
-        if number.is_some() {
-            self.room.apply(&Entry::Note { by });
         }
         ControlFlow::Continue(())
     }
 
-    /// Applies an entry to the room, and reports the outcome.
+    /// Applies an entry to the room, and reports or records the outcome.
     pub(super) fn apply(&mut self, entry: &Entry<'_>) -> Outcome {
         let end = self.room.transcript().end();
-        let outcome = self.room.apply(entry);
-        report(entry, &outcome);
+        let outcome = self.room.apply(self.time, entry);
+        self.record(end, entry, &outcome);
         if self.room.transcript().end() != end {
             self.counters.lines += 1;
             self.counters.count_deliveries(self.room.members().len());
@@ -331,34 +349,20 @@ impl<S: Stream> State<S> {
         outcome
     }
 
-    fn deliver_whisper(&mut self, entry: &Entry<'_>, from: &Nickname, addressee: &Nickname) {
-        let Entry::Whisper { by, to, text } = entry else { return };
-        self.tell(*to, &Notice::WhisperFrom(from, *text));
-        self.tell(by.attachment.member, &Notice::WhisperTo(addressee, *text));
-    }
-
-    pub(super) fn refuse(&mut self, attachment: Attachment, peer: SocketAddr, refusal: Refusal) {
-        self.counters.count_refusal(refusal.cause());
-        self.tell(attachment.member, &Notice::NotSent(refusal));
-        if let Some(nickname) = self.room.nickname(attachment.member) {
-            report_refusal(nickname, peer, refusal);
+    /// Parts from all members: those with a session may come back if a log keeps them, everyone else leaves. Returns
+    /// who they were.
+    pub(super) fn part_from_all(&mut self) -> Vec<Attachment> {
+        let members = self.room.members().map(|(member, _)| self.room.attachment(member));
+        let members: Vec<_> = members.collect();
+        let reason = DisconnectReason::ServerStopped;
+        for &attachment in &members {
+            let stays = self.unstored.is_some() && self.room.progress(attachment.member).is_some();
+            self.apply(&if stays {
+                Entry::Detach { attachment, reason }
+            } else {
+                Entry::Leave { attachment, reason }
+            });
         }
-    }
-
-    /// Tells one member something, after everything that has been said so far. It is kept for a session.
-    fn tell(&mut self, member: MemberId, notice: &impl fmt::Display) {
-        if self.room.progress(member).is_some() {
-            let kept = self.kept.entry(member).or_default();
-            let at = self.room.transcript().end();
-            notice.to_string().lines().for_each(|line| kept.push(at, line, KEPT_PRIVATE_BYTES));
-        }
-        self.tell_connection(self.room.attachment(member), notice);
-    }
-
-    /// The same for something that is of no use in another connection.
-    pub(super) fn tell_connection(&mut self, attachment: Attachment, notice: &impl fmt::Display) {
-        self.readers.tell(attachment, self.room.transcript().end(), notice);
-        self.counters.count_deliveries(1);
-        self.due.push(attachment);
+        members
     }
 }

@@ -1,5 +1,6 @@
 //! Every bound of the server, named, with its unit and its default.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use super::admission::Rate;
@@ -55,6 +56,21 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a member's socket may take nothing of what waits for it.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many bytes of entries may wait for the commit log before senders do.
+pub const UNSTORED_BYTES: usize = 1_024 * 1_024;
+
+/// How long a commit log that takes nothing is left alone before the next attempt.
+pub const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The log is given a snapshot of the room after so many records, which are what a start has to read.
+pub const SNAPSHOT_RECORDS: u64 = 10_000;
+
+/// The same in bytes of records.
+pub const SNAPSHOT_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// The address that members count for who have lost their connections to an earlier server: it is not known.
+pub(super) const RESTORED_ADDRESS: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
 
 /// How much of the transcript is kept for members that are behind, and as history.
 pub const RETENTION_BYTES: usize = 8 * 1_024 * 1_024;

@@ -5,19 +5,26 @@
 //! [`journal`](crate::journal) makes `server.log`.
 
 mod admission;
+mod answer;
+mod clock;
 mod connection;
 mod decide;
 mod deliver;
+mod durable;
 mod grace;
 mod handshake;
 mod hub;
 pub mod limits;
 mod member;
+mod recovery;
 mod report;
 mod resume;
 mod session;
 mod stats;
+mod unregistered;
 
+use std::future::pending;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 
 use tokio::task::coop::unconstrained;
@@ -26,14 +33,19 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 pub use admission::Rate;
+pub use clock::Clock;
 pub use grace::{Randomness, Sessions};
 pub use limits::Limits;
-pub use stats::{Counters, Observer, SessionCounters, Statistics};
+pub use stats::{Counters, Observer, SessionCounters, Statistics, StoreCounters};
 
+use crate::commit_log::{CommitLog, LogError};
 use crate::net::{Listener, explain, is_of_one_connection};
-use crate::protocol::Password;
+use crate::protocol::{LogEpoch, Password};
+use crate::room::{Bounds, Room};
+use grace::Grants;
 use hub::Hub;
-use limits::{ACCEPT_ERRORS_WITHOUT_PAUSE, ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST};
+use limits::{ACCEPT_ERRORS_WITHOUT_PAUSE, ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, KEPT_PRIVATE_BYTES};
+use recovery::{Kept, recover};
 use stats::Observed;
 
 /// The configuration of a server, apart from the address it listens on.
@@ -47,6 +59,19 @@ pub struct Config {
     pub sessions: Option<Sessions>,
     /// The bounds that it keeps.
     pub limits: Limits,
+    /// The time, for people.
+    pub clock: Clock,
+}
+
+impl Config {
+    fn bounds(&self) -> Bounds {
+        let retention_bytes = self.limits.retention_bytes;
+        Bounds { retention_bytes, kept_private_bytes: KEPT_PRIVATE_BYTES }
+    }
+
+    fn fresh_epoch(&self) -> LogEpoch {
+        self.sessions.as_ref().map_or(LogEpoch(0), Sessions::fresh_epoch)
+    }
 }
 
 /// A chat server: one room.
@@ -76,39 +101,79 @@ impl Server {
     /// Nothing that a network or a client does ends it.
     pub async fn run<L: Listener>(self, listener: L, shutdown: impl Future<Output = ()>) {
         let Self { config, observer } = self;
-        let grace = config.limits.shutdown_grace;
-        let hub = Arc::new(Hub::<L::Stream>::new(config, listener.is_encrypted()));
-        observer.observe(Arc::downgrade(&hub) as Weak<dyn Observed>);
-        let (mut services, mut sessions) = (JoinSet::new(), JoinSet::new());
-        // Deliveries bound their own turns. With tokio's budget used up, a ready socket would look full.
-        services.spawn(unconstrained(Arc::clone(&hub).deliver()));
-        services.spawn(Arc::clone(&hub).expire_sessions());
-        info!(event = "start", "Server started");
-
-        tokio::select! {
-            biased;
-            () = shutdown => {}
-            () = accept_connections(listener, &hub, &mut sessions) => {}
-            ended = services.join_next() => pass_on_panic(ended),
-        }
-
-        hub.close();
-        let drained = async {
-            while let Some(ended) = sessions.join_next().await {
-                report_panic(&ended);
-            }
-        };
-        let ended_in_time = tokio::select! {
-            biased;
-            drained = timeout(grace, drained) => drained.is_ok(),
-            ended = services.join_next() => { pass_on_panic(ended); false },
-        };
-        if !ended_in_time {
-            debug!("{} connections were still open at the end of the grace", sessions.len());
-            sessions.shutdown().await;
-        }
-        info!(event = "stop", "Server stopped");
+        let grants = Grants::new(config.sessions.as_ref(), listener.is_encrypted(), config.fresh_epoch());
+        let room = Room::new(config.bounds());
+        let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, None));
+        // Without a log nothing can fail.
+        let _: Result<(), LogError> = serve(&hub, &observer, listener, shutdown, pending()).await;
     }
+
+    /// The same with a room that outlives the server: what is said is shown when `log` has made it durable, and the
+    /// room goes on where the last server has left it.
+    ///
+    /// # Errors
+    ///
+    /// Why the log cannot be used, or not any more. Then the server ends at once.
+    pub async fn run_with_log<L: Listener>(
+        self,
+        mut log: impl CommitLog,
+        listener: L,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), LogError> {
+        let Self { config, observer } = self;
+        let Kept { room, unstored, epoch } = recover(&mut log, config.bounds(), config.fresh_epoch()).await?;
+        let grants = Grants::new(config.sessions.as_ref(), listener.is_encrypted(), epoch);
+        let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, Some(unstored)));
+        let keep = Arc::clone(&hub).keep(log);
+        serve(&hub, &observer, listener, shutdown, keep).await
+    }
+}
+
+/// Serves a room until `shutdown` completes, or its log cannot be used any more.
+async fn serve<L: Listener>(
+    hub: &Arc<Hub<L::Stream>>,
+    observer: &Observer,
+    listener: L,
+    shutdown: impl Future<Output = ()>,
+    keep: impl Future<Output = LogError>,
+) -> Result<(), LogError> {
+    let grace = hub.limits().shutdown_grace;
+    let mut keep = pin!(keep);
+    observer.observe(Arc::downgrade(hub) as Weak<dyn Observed>);
+    let (mut services, mut sessions) = (JoinSet::new(), JoinSet::new());
+    // Deliveries bound their own turns. With tokio's budget used up, a ready socket would look full.
+    services.spawn(unconstrained(Arc::clone(hub).deliver()));
+    services.spawn(Arc::clone(hub).expire_sessions());
+    info!(event = "start", "Server started");
+    hub.take_up();
+
+    tokio::select! {
+        biased;
+        () = shutdown => {}
+        error = &mut keep => return Err(error),
+        () = accept_connections(listener, hub, &mut sessions) => {}
+        ended = services.join_next() => pass_on_panic(ended),
+    }
+
+    hub.close();
+    let drained = async {
+        while let Some(ended) = sessions.join_next().await {
+            report_panic(&ended);
+        }
+        hub.settled().await;
+    };
+    let ended_in_time = tokio::select! {
+        biased;
+        error = &mut keep => return Err(error),
+        drained = timeout(grace, drained) => drained.is_ok(),
+        ended = services.join_next() => { pass_on_panic(ended); false },
+    };
+    if !ended_in_time {
+        debug!("{} connections were still open at the end of the grace", sessions.len());
+        sessions.shutdown().await;
+    }
+    info!(event = "stop", "Server stopped");
+    Ok(())
 }
 
 /// Accepts connections for ever, and only starts their sessions.

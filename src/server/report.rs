@@ -32,11 +32,6 @@ pub(super) fn report(entry: &Entry<'_>, outcome: &Outcome) {
             info!(event = "resume", %nickname, peer = %from, "{nickname} reconnected from {}", Peer(*from));
         }
         (_, Outcome::Left { nickname, reason, .. }) => report_leave(nickname, *reason),
-        (Entry::Close, Outcome::Closed(members)) => {
-            for (_, nickname) in members {
-                report_leave(nickname, DisconnectReason::ServerStopped);
-            }
-        }
         _ => {}
     }
 }

@@ -12,7 +12,7 @@ use super::hub::{Hub, State};
 use super::limits::ENDED_SESSIONS_KEPT;
 use crate::net::Stream;
 use crate::protocol::{Nickname, Notice, Refusal, Resume, SessionId, SessionNotice, Token};
-use crate::room::{Attachment, Claim, DisconnectReason, Entry, MemberId, Outcome, Resumed};
+use crate::room::{Attachment, Claim, DisconnectReason, Entry, MemberId, Origin, Outcome, Point, Resumed};
 
 /// Why a session is not resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,8 @@ impl<S: Stream> Hub<S> {
                 Claim::Ended { taken } => return Err(NotResumed::Ended { taken }),
                 Claim::Unknown => return Err(NotResumed::Refused(Refusal::UnknownSession)),
             };
-            match state.apply(&Entry::Resume { session: request.token.id(), from: peer }) {
+            let (session, private_lines) = (request.token.id(), request.private_lines);
+            match state.apply(&Entry::Resume { session, from: peer, private_lines }) {
                 Outcome::Resumed(resumed) => {
                     state.take_over(before);
                     state.replay(&resumed, request, outlet);
@@ -81,9 +82,9 @@ impl<S: Stream> Hub<S> {
             let until = state.room.transcript().end();
             let has_session = state.room.progress(attachment.member).is_some();
             let entry = match reason {
-                DisconnectReason::Quit
-                | DisconnectReason::ServerStopped
-                | DisconnectReason::InternalError => Entry::Leave { attachment, reason },
+                DisconnectReason::Quit | DisconnectReason::InternalError => {
+                    Entry::Leave { attachment, reason }
+                }
                 _ if has_session => Entry::Detach { attachment, reason },
                 DisconnectReason::Closed => Entry::Leave { attachment, reason: DisconnectReason::Quit },
                 _ => Entry::Leave { attachment, reason },
@@ -98,7 +99,7 @@ impl<S: Stream> Hub<S> {
             }
             state.counters.count_eviction(reason);
             state.readers.end(attachment, until);
-            state.due.push(attachment);
+            state.is_due(attachment);
         });
         self.timed.notify_one();
     }
@@ -120,7 +121,8 @@ impl<S: Stream> Hub<S> {
 
 impl<S: Stream> State<S> {
     /// Gives a member a session.
-    pub(super) fn begin_session(&mut self, attachment: Attachment, peer: SocketAddr, offer: &Offer<'_>) {
+    pub(super) fn begin_session(&mut self, by: Origin, peer: SocketAddr, offer: &Offer<'_>) {
+        let attachment = by.attachment;
         let token = offer.token();
         let entry = Entry::Begin { attachment, session: token.id(), secret: token.hash() };
         match self.apply(&entry) {
@@ -133,7 +135,7 @@ impl<S: Stream> State<S> {
                     self.tell_connection(attachment, &Notice::Session(notice));
                 }
             }
-            Outcome::Refused(refusal) => self.refuse(attachment, peer, refusal),
+            Outcome::Refused(refusal) => self.refused(attachment, peer, refusal),
             _ => {}
         }
     }
@@ -141,14 +143,16 @@ impl<S: Stream> State<S> {
     /// The session of a connection, which may not have ended yet, goes on in another one.
     fn take_over(&mut self, before: Attachment) {
         let notice = Notice::Session(SessionNotice::TakenOver);
-        self.readers.end_with(before, self.room.transcript(), &notice);
-        self.due.push(before);
+        let record = self.now().record;
+        self.readers.end_with(before, self.room.transcript(), record, &notice);
+        self.is_due(before);
         self.timers.is_back(before.member);
     }
 
     /// Begins to send a connection what its client has missed.
     fn replay(&mut self, resumed: &Resumed, request: &Resume, outlet: Outlet<S>) {
-        let &Resumed { attachment, ref nickname, since, taken } = resumed;
+        let &Resumed { attachment, ref nickname, since, taken, missing_private_lines } = resumed;
+        let record = self.now().record;
         let transcript = self.room.transcript();
         let public_lines = transcript.lines();
         // What was said before it has this session is none of the client's, whatever it says.
@@ -158,22 +162,21 @@ impl<S: Stream> State<S> {
         self.counters.sessions.resumed += 1;
         self.counters.sessions.replayed_lines += public_lines.saturating_sub(read_lines + missing);
         let nickname = nickname.to_string();
-        let mut tell = |notice| self.readers.tell(attachment, cursor, &Notice::Session(notice));
+        let at = Point { position: cursor, record };
+        let mut tell = |notice| self.readers.tell(attachment, at, &Notice::Session(notice));
         tell(SessionNotice::Resumed { nickname, public_lines, taken });
         if missing > 0 {
             tell(SessionNotice::PublicMissing(missing));
         }
-        if let Some(kept) = self.kept.get_mut(&attachment.member) {
-            match kept.count(request.private_lines) {
-                0 => {}
-                missing => tell(SessionNotice::PrivateMissing(missing)),
-            }
-            self.counters.sessions.replayed_lines += kept.lines().len() as u64;
-            for (at, line) in kept.lines() {
-                self.readers.tell(attachment, at, &line);
-            }
+        if missing_private_lines > 0 {
+            tell(SessionNotice::PrivateMissing(missing_private_lines));
         }
-        self.due.push(attachment);
+        for (after, line) in self.room.kept(attachment.member) {
+            let (position, _) = transcript.position_after(after);
+            self.readers.tell(attachment, Point { position, record }, &line);
+            self.counters.sessions.replayed_lines += 1;
+        }
+        self.is_due(attachment);
     }
 
     /// Does what is due by now.
@@ -193,10 +196,9 @@ impl<S: Stream> State<S> {
         }
     }
 
-    /// A member has left: what was kept for it goes, and its session is remembered for a while.
+    /// A member has left, and its session is remembered for a while.
     fn has_left(&mut self, member: MemberId, session: Option<SessionId>) {
         let Some(session) = session else { return };
-        self.kept.remove(&member);
         self.timers.is_back(member);
         self.timers.ended(session, Instant::now() + ENDED_SESSIONS_KEPT);
     }

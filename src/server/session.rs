@@ -109,6 +109,10 @@ impl<S: Stream> Input<'_, S> {
                     yield_now().await;
                     continue;
                 }
+                Handled::Held => {
+                    Box::pin(self.hub.takes_more()).await;
+                    continue;
+                }
                 Handled::All => {}
             }
             // A member that sends without a pause must not keep its own deliveries waiting.

@@ -41,6 +41,8 @@ pub struct Counters {
     pub taken_bytes: u64,
     /// What has become of sessions.
     pub sessions: SessionCounters,
+    /// What the commit log has made durable.
+    pub store: StoreCounters,
     /// Members that were dropped, by cause.
     pub evictions: BTreeMap<&'static str, u64>,
     /// Nicknames, messages and connections that were refused, by cause.
@@ -59,6 +61,16 @@ pub struct SessionCounters {
     pub expired: u64,
     /// Lines that were sent again because a client had missed them.
     pub replayed_lines: u64,
+}
+
+/// What a commit log has made durable since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreCounters {
+    /// Changes of the room.
+    pub records: u64,
+    /// The batches in which they came.
+    pub batches: u64,
 }
 
 /// The reasons that are the server's doing, not the member's or the network's.
@@ -114,6 +126,7 @@ impl Default for Counters {
             deliveries: 0,
             taken_bytes: 0,
             sessions: SessionCounters::default(),
+            store: StoreCounters::default(),
             evictions: EVICTIONS.iter().map(|reason| (reason.cause(), 0)).collect(),
             refusals: BTreeMap::new(),
         }

@@ -38,7 +38,7 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "skips the drain",
         mistakes: &[Mistake {
-            right: "state.readers.end(attachment, until);\n            state.due.push(attachment);",
+            right: "state.readers.end(attachment, until);\n            state.is_due(attachment);",
             wrong: "state.readers.remove(attachment);",
         }],
         caught_by: CaughtBy {
@@ -62,9 +62,9 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "announces a leaving twice",
         mistakes: &[Mistake {
-            right: "self.transcript.append(Broadcast::Left(&nickname));",
-            wrong: "self.transcript.append(Broadcast::Left(&nickname));
-        self.transcript.append(Broadcast::Left(&nickname));",
+            right: "self.transcript.append(at, Broadcast::Left(&nickname));",
+            wrong: "self.transcript.append(at, Broadcast::Left(&nickname));
+        self.transcript.append(at, Broadcast::Left(&nickname));",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 20, says: "everyone sees one order" },
     },
@@ -149,8 +149,8 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "tells a newcomer that it is connected before it is",
         mistakes: &[Mistake {
-            right: "line.map(|&(position, _)| position.min(end))",
-            wrong: "line.map(|_| cursor)",
+            right: "private.map_or(end, |at| at.position.min(end))",
+            wrong: "private.map_or(end, |_| cursor)",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 20, says: "everyone sees one order" },
     },
@@ -215,8 +215,8 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "says that it has taken one more line",
         mistakes: &[Mistake {
-            right: "number: session.attachment }, session.since, session.taken))",
-            wrong: "number: session.attachment }, session.since, session.taken + 1))",
+            right: "            taken: session.taken,\n            missing",
+            wrong: "            taken: session.taken + 1,\n            missing",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "what was taken is in server.log" },
     },
@@ -231,14 +231,14 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "forgets private lines when a session goes on",
         mistakes: &[Mistake {
-            right: "for (at, line) in kept.lines() {",
-            wrong: "for (at, line) in kept.lines().skip(1_000_000) {",
+            right: "for (after, line) in self.room.kept(attachment.member) {",
+            wrong: "for (after, line) in self.room.kept(attachment.member).skip(1_000_000) {",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 1_000, says: "nobody misses a private line" },
     },
     Broken {
         name: "tells private lines again that were counted",
-        mistakes: &[Mistake { right: "kept.count(request.private_lines)", wrong: "kept.count(0)" }],
+        mistakes: &[Mistake { right: "kept.count(private_lines)", wrong: "kept.count(0)" }],
         caught_by: CaughtBy {
             test: SWEEP,
             seeds: 300,
@@ -248,8 +248,8 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "tells private lines that were missed too late",
         mistakes: &[Mistake {
-            right: "self.readers.tell(attachment, at, &line);",
-            wrong: "self.readers.tell(attachment, at.max(self.room.transcript().end()), &line);",
+            right: "self.readers.tell(attachment, Point { position, record }, &line);",
+            wrong: "let position = position.max(transcript.end());\n            self.readers.tell(attachment, Point { position, record }, &line);",
         }],
         caught_by: CaughtBy {
             test: SWEEP,
@@ -260,9 +260,9 @@ pub const BROKEN: &[Broken] = &[
     Broken {
         name: "tells everybody what is private",
         mistakes: &[Mistake {
-            right: "self.tell(*to, &Notice::WhisperFrom(from, *text));",
-            wrong: "let all: Vec<MemberId> = self.room.members().map(|(member, _)| member).collect();
-        all.into_iter().for_each(|member| self.tell(member, &Notice::WhisperFrom(from, *text)));
+            right: "self.tell_connection(self.room.attachment(*to), &Notice::WhisperFrom(from, *text));",
+            wrong: "let all: Vec<Attachment> = self.room.members().map(|(id, _)| self.room.attachment(id)).collect();
+        all.into_iter().for_each(|id| self.tell_connection(id, &Notice::WhisperFrom(from, *text)));
         let _ = to;",
         }],
         caught_by: CaughtBy { test: SWEEP, seeds: 100, says: "a private line is heard by one member alone" },

@@ -15,8 +15,8 @@ use commonroom::journal::LogFile;
 use commonroom::journal::{self, LogFormat};
 use commonroom::journal::{BackgroundWriter, Handle};
 use commonroom::net::{Bind, Identity, Listener, Peer, Tcp, TlsServer, explain, parse_address};
-use commonroom::protocol::Password;
-use commonroom::server::{Config, Server};
+use commonroom::protocol::{Password, Timestamp};
+use commonroom::server::{Clock, Config, Server};
 use commonroom::terminal::descriptors::{OTHER_DESCRIPTORS, allow_connections};
 use commonroom::terminal::password_file;
 use limits::LimitArguments;
@@ -170,6 +170,7 @@ async fn serve_until_signalled<N: Bind>(
         password,
         sessions: Some(arguments.limits.sessions()),
         limits: arguments.limits.limits(),
+        clock: Clock::new(now),
     });
     if let Some((listener, address)) = scraped {
         say(&stderr.handle(), &format!("metrics on http://{address}/metrics"));
@@ -194,6 +195,11 @@ async fn serve_until_signalled<N: Bind>(
         );
     }
     Ok(())
+}
+
+/// The time now.
+fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond().try_into().unwrap_or_default())
 }
 
 /// Listens, and returns the address with the actual port, which differs if 0 was asked for.

@@ -1,0 +1,70 @@
+//! The room as a commit log has kept it, and what has become of its members meanwhile.
+
+use tracing::info;
+
+use super::durable::Unstored;
+use super::hub::{Hub, State};
+use super::limits::{ENDED_SESSIONS_KEPT, RESTORED_ADDRESS};
+use crate::commit_log::{CommitLog, LogError, Recovered};
+use crate::net::Stream;
+use crate::protocol::LogEpoch;
+use crate::room::{Bounds, Entry, Malformed, Room};
+use tokio::time::Instant;
+
+/// The room of a log.
+pub(super) struct Kept {
+    pub(super) room: Room,
+    pub(super) unstored: Unstored,
+    pub(super) epoch: LogEpoch,
+}
+
+/// Reads a log. If it is new, or was put back to an earlier state, it gets the epoch `fresh`.
+pub(super) async fn recover(
+    log: &mut impl CommitLog,
+    bounds: Bounds,
+    fresh: LogEpoch,
+) -> Result<Kept, LogError> {
+    let recovered = log.recover(fresh, bounds.retention_bytes).await?;
+    let mut last = recovered.snapshot.as_ref().map_or(0, |snapshot| snapshot.id);
+    let mut room = restore(bounds, &recovered)
+        .map_err(|error| LogError(format!("the snapshot after entry {last} cannot be used: {error}")))?;
+    for record in &recovered.records {
+        let text = record.text.as_deref().unwrap_or_default();
+        let entry = Entry::decode(&record.head, text)
+            .map_err(|error| LogError(format!("entry {} cannot be used: {error}", record.id)))?;
+        room.apply(record.at, &entry);
+        last = record.id;
+    }
+    if recovered.torn_pages > 0 {
+        let pages = recovered.torn_pages;
+        info!(event = "store", pages, "Dropped an unfinished write from the store ({pages} pages)");
+    }
+    let unstored = Unstored::after(last, room.transcript().end());
+    Ok(Kept { room, unstored, epoch: recovered.epoch })
+}
+
+fn restore(bounds: Bounds, recovered: &Recovered) -> Result<Room, Malformed> {
+    let Some(snapshot) = &recovered.snapshot else { return Ok(Room::new(bounds)) };
+    Room::restore(bounds, &snapshot.state, recovered.lines.iter().map(|line| (line.at, &*line.text)))
+}
+
+impl<S: Stream> Hub<S> {
+    /// Goes on with a room that another server has left, in whatever order. Its members have lost their
+    /// connections: those with a session may come back, and everyone else leaves.
+    pub(super) fn take_up(&self) {
+        let now = Instant::now();
+        let grace = self.grants.grace();
+        self.change(|state| {
+            state.apply(&Entry::Start);
+            state.part_from_all();
+            let State { room, timers, .. } = state;
+            for attachment in room.sessions() {
+                timers.lost(attachment, RESTORED_ADDRESS, now + grace);
+            }
+            for session in room.ended_sessions() {
+                timers.ended(session, now + ENDED_SESSIONS_KEPT);
+            }
+        });
+        self.timed.notify_one();
+    }
+}
