@@ -36,6 +36,7 @@ pub use admission::Rate;
 pub use clock::Clock;
 pub use grace::{Randomness, Sessions};
 pub use limits::Limits;
+pub use recovery::Store;
 pub use stats::{Counters, Observer, SessionCounters, Statistics, StoreCounters};
 
 use crate::commit_log::{CommitLog, LogError};
@@ -45,7 +46,6 @@ use crate::room::{Bounds, Room};
 use grace::Grants;
 use hub::Hub;
 use limits::{ACCEPT_ERRORS_WITHOUT_PAUSE, ACCEPT_PAUSE, ACCEPT_PAUSE_LONGEST, KEPT_PRIVATE_BYTES};
-use recovery::{Kept, recover};
 use stats::Observed;
 
 /// The configuration of a server, apart from the address it listens on.
@@ -108,20 +108,20 @@ impl Server {
         let _: Result<(), LogError> = serve(&hub, &observer, listener, shutdown, pending()).await;
     }
 
-    /// The same with a room that outlives the server: what is said is shown when `log` has made it durable, and the
-    /// room goes on where the last server has left it.
+    /// The same with a room that outlives the server: what is said is shown when the log of `store` has made it
+    /// durable, and the room goes on where the last server has left it.
     ///
     /// # Errors
     ///
-    /// Why the log cannot be used, or not any more. Then the server ends at once.
-    pub async fn run_with_log<L: Listener>(
+    /// Why the log cannot be used any more. Then the server ends at once.
+    pub async fn run_with_store<L: Listener>(
         self,
-        mut log: impl CommitLog,
+        store: Store<impl CommitLog>,
         listener: L,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), LogError> {
         let Self { config, observer } = self;
-        let Kept { room, unstored, epoch } = recover(&mut log, config.bounds(), config.fresh_epoch()).await?;
+        let Store { log, room, unstored, epoch } = store;
         let grants = Grants::new(config.sessions.as_ref(), listener.is_encrypted(), epoch);
         let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, Some(unstored)));
         let keep = Arc::clone(&hub).keep(log);

@@ -1,7 +1,9 @@
 //! The room as a commit log has kept it, and what has become of its members meanwhile.
 
+use tokio::time::Instant;
 use tracing::info;
 
+use super::Config;
 use super::durable::Unstored;
 use super::hub::{Hub, State};
 use super::limits::{ENDED_SESSIONS_KEPT, RESTORED_ADDRESS};
@@ -9,24 +11,45 @@ use crate::commit_log::{CommitLog, LogError, Recovered};
 use crate::net::Stream;
 use crate::protocol::LogEpoch;
 use crate::room::{Bounds, Entry, Malformed, Room};
-use tokio::time::Instant;
 
-/// The room of a log.
-pub(super) struct Kept {
+/// A commit log, and the room that it has kept.
+#[derive(Debug)]
+pub struct Store<L> {
+    pub(super) log: L,
     pub(super) room: Room,
     pub(super) unstored: Unstored,
     pub(super) epoch: LogEpoch,
 }
 
-/// Reads a log. If it is new, or was put back to an earlier state, it gets the epoch `fresh`.
-pub(super) async fn recover(
-    log: &mut impl CommitLog,
-    bounds: Bounds,
-    fresh: LogEpoch,
-) -> Result<Kept, LogError> {
-    let recovered = log.recover(fresh, bounds.retention_bytes).await?;
+impl<L: CommitLog> Store<L> {
+    /// Reads a log, for a server with this configuration.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be used.
+    pub async fn recover(mut log: L, config: &Config) -> Result<Self, LogError> {
+        let bounds = config.bounds();
+        let recovered = log.recover(config.fresh_epoch(), bounds.retention_bytes).await?;
+        let (room, last) = rebuild(bounds, &recovered)?;
+        if recovered.torn_pages > 0 {
+            let pages = recovered.torn_pages;
+            info!(event = "store", pages, "Dropped an unfinished write from the store ({pages} pages)");
+        }
+        let unstored = Unstored::after(last, room.transcript().end());
+        Ok(Self { log, room, unstored, epoch: recovered.epoch })
+    }
+
+    /// How many lines the room has had.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.room.transcript().lines()
+    }
+}
+
+/// The room after the last record, and the number of that.
+fn rebuild(bounds: Bounds, recovered: &Recovered) -> Result<(Room, u64), LogError> {
     let mut last = recovered.snapshot.as_ref().map_or(0, |snapshot| snapshot.id);
-    let mut room = restore(bounds, &recovered)
+    let mut room = restore(bounds, recovered)
         .map_err(|error| LogError(format!("the snapshot after entry {last} cannot be used: {error}")))?;
     for record in &recovered.records {
         let text = record.text.as_deref().unwrap_or_default();
@@ -35,12 +58,7 @@ pub(super) async fn recover(
         room.apply(record.at, &entry);
         last = record.id;
     }
-    if recovered.torn_pages > 0 {
-        let pages = recovered.torn_pages;
-        info!(event = "store", pages, "Dropped an unfinished write from the store ({pages} pages)");
-    }
-    let unstored = Unstored::after(last, room.transcript().end());
-    Ok(Kept { room, unstored, epoch: recovered.epoch })
+    Ok((room, last))
 }
 
 fn restore(bounds: Bounds, recovered: &Recovered) -> Result<Room, Malformed> {
