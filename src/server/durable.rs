@@ -4,13 +4,14 @@
 //! behind it: until a batch is durable, nobody is shown what it holds, and `server.log` does not tell it.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::hub::{Hub, State};
-use super::limits::{SNAPSHOT_BYTES, SNAPSHOT_RECORDS, STORE_PAUSE, UNSTORED_BYTES};
+use super::limits::{SNAPSHOT_BYTES, SNAPSHOT_RECORDS, STORE_PATIENCE, STORE_PAUSE, UNSTORED_BYTES};
 use super::report::report;
 use crate::commit_log::{AppendError, Batch, CommitLog, LogError, Record, Snapshot};
 use crate::net::Stream;
@@ -195,7 +196,7 @@ impl<S: Stream> State<S> {
     }
 
     /// The log takes nothing at the moment. Whoever waits for it is told, once.
-    fn hold(&mut self, reason: &LogError) {
+    fn hold(&mut self, reason: &str) {
         let Some(unstored) = &mut self.unstored else { return };
         if unstored.held.is_some() {
             return;
@@ -230,11 +231,20 @@ impl<S: Stream> Hub<S> {
 
     async fn append(&self, log: &mut impl CommitLog, batch: Arc<Batch>) -> Result<(), LogError> {
         loop {
-            match log.append(Arc::clone(&batch)).await {
+            let mut append = pin!(log.append(Arc::clone(&batch)));
+            let appended = tokio::select! {
+                biased;
+                appended = &mut append => appended,
+                () = sleep(STORE_PATIENCE) => {
+                    self.change(|state| state.hold("the store does not answer"));
+                    append.await
+                }
+            };
+            match appended {
                 Ok(()) => return Ok(()),
                 Err(AppendError::Failed(error)) => return Err(error),
                 Err(AppendError::Full(reason)) => {
-                    self.change(|state| state.hold(&reason));
+                    self.change(|state| state.hold(&reason.0));
                     sleep(STORE_PAUSE).await;
                 }
             }

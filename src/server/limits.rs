@@ -60,6 +60,9 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many bytes of entries may wait for the commit log before senders do.
 pub const UNSTORED_BYTES: usize = 1_024 * 1_024;
 
+/// How long the commit log may take for a batch before those who wait for it are told.
+pub const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long a commit log that takes nothing is left alone before the next attempt.
 pub const STORE_PAUSE: Duration = Duration::from_secs(1);
 
