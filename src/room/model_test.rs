@@ -360,26 +360,30 @@ fn a_newcomer_counts_when_the_slowest_is_looked_for() {
 fn nothing_after_the_horizon_is_shown_and_a_reader_that_has_left_waits_for_it() {
     let mut readers = Readers::new(PRIVATE_BYTES);
     let mut transcript = Transcript::new(1 << 20);
-    let id = Attachment::FIRST;
-    let shown = |readers: &mut Readers<()>, transcript: &Transcript, horizon| {
-        readers.visit_one(id, |reader| match reader.read(transcript, horizon, 99) {
+    let [id, late] = [at(MemberId(0)), at(MemberId(1))];
+    let read = |id, readers: &mut Readers<()>, transcript: &Transcript, horizon| {
+        let read = |reader: &mut Reader<()>| match reader.read(transcript, horizon, 99) {
             Ok(Read::Data { bytes, .. }) => {
                 reader.advance(transcript, horizon, bytes.len());
                 String::from_utf8(bytes.into_owned()).unwrap()
             }
             other => format!("{other:?}"),
-        })
+        };
+        readers.visit_one(id, read).unwrap()
     };
-    let next = |readers: &mut Readers<()>, transcript: &Transcript, horizon| {
-        shown(readers, transcript, horizon).unwrap()
-    };
+    let next =
+        |readers: &mut Readers<()>, transcript: &Transcript, horizon| read(id, readers, transcript, horizon);
     readers.add(id, 0, ());
+    readers.add(late, 0, ());
     let start = Point { position: 0, record: 0 };
     transcript.append(NOW, "public");
     let said = Point { position: transcript.end(), record: 1 };
     let answered = Point { record: 2, ..said };
     readers.tell(id, answered, &"private");
     assert_eq!(next(&mut readers, &transcript, start), "Ok(Idle)");
+    readers.tell(late, Point { position: 0, record: 2 }, &"what follows was missed");
+    assert_eq!(read(late, &mut readers, &transcript, said), "Ok(Idle)", "it waits for what comes before it");
+    assert_eq!(read(late, &mut readers, &transcript, answered), "what follows was missed\npublic\n");
     readers.interject(id, start, &"at once");
     assert_eq!(next(&mut readers, &transcript, start), "at once\n");
     assert_eq!(next(&mut readers, &transcript, said), "public\n");

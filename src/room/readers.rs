@@ -292,10 +292,13 @@ impl<T> Reader<T> {
     /// The piece after `cursor` and the first `index` private lines: the one place where public and private
     /// lines are merged.
     fn next_piece(&self, cursor: Position, index: usize, end: Position, horizon: Point) -> Option<Piece> {
-        let line = self.private.as_ref().and_then(|lines| lines.get(index));
-        let private = line.map(|&(at, _)| at).filter(|at| at.record <= horizon.record);
+        let private = self.private.as_ref().and_then(|lines| lines.get(index)).map(|&(at, _)| at);
+        // What comes after a private line waits for it, even if it could be shown.
         let until = private.map_or(end, |at| at.position.min(end));
-        if cursor < until { Some(Piece::Public { until }) } else { private.map(|_| Piece::Private { index }) }
+        if cursor < until {
+            return Some(Piece::Public { until });
+        }
+        private.filter(|at| at.record <= horizon.record).map(|_| Piece::Private { index })
     }
 
     fn end(&self, transcript: &Transcript, horizon: Point) -> Position {
