@@ -8,7 +8,8 @@
 //! 3. [`Command`] and [`Text`]: a member's message, parsed.
 //! 4. [`Broadcast`], [`Notice`] and [`Refusal`]: every sentence that the server says, and
 //!    [`Heard`]: how a client tells them apart.
-//! 5. [`Resume`] and [`SessionNotice`]: how a session goes on in another connection.
+//! 5. [`Words`] and [`Found`]: what members ask about what was said, and the answer.
+//! 6. [`Resume`] and [`SessionNotice`]: how a session goes on in another connection.
 
 mod characters;
 mod command;
@@ -20,6 +21,7 @@ mod notice;
 mod password;
 mod refusal;
 mod sanitize;
+mod search;
 mod session;
 mod timestamp;
 mod token;
@@ -31,6 +33,7 @@ pub use notice::{Broadcast, Heard, Notice};
 pub use password::{PASSWORD_BYTES, Password, PasswordError};
 pub use refusal::Refusal;
 pub use sanitize::Sanitized;
+pub use search::{Found, SEARCHED_WORDS, Words, is_same_word, words};
 pub use session::{Progress, Resume, SessionNotice};
 pub use timestamp::Timestamp;
 pub use token::{LogEpoch, SECRET_BYTES, SecretHash, SessionId, Token};

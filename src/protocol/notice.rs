@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Nickname, Progress, Refusal, SessionNotice, Text};
+use super::{Found, Nickname, Progress, Refusal, SessionNotice, Text};
 
 /// The prefix of every line for one member alone. No broadcast line can begin with it, because each of
 /// them begins with a nickname or with `* `.
@@ -25,6 +25,15 @@ pub enum Broadcast<'a> {
     Acted(&'a Nickname, Text<'a>),
     /// Somebody changed the first nickname for the second.
     Renamed(&'a Nickname, &'a Nickname),
+}
+
+impl Broadcast<'_> {
+    /// Whether this line, which everyone was told, is what a member has said or done: its text, not only news about
+    /// it. No nickname contains a space, a colon or an asterisk.
+    #[must_use]
+    pub fn is_talk(line: &str) -> bool {
+        line.split_once(' ').is_some_and(|(first, _)| first == "*" || first.ends_with(':'))
+    }
 }
 
 impl fmt::Display for Broadcast<'_> {
@@ -61,6 +70,8 @@ pub enum Notice<'a> {
         /// connection.
         names: Vec<(&'a str, bool)>,
     },
+    /// The answer to `/search` and `/history`.
+    Found(Found<'a>),
     /// A private message from somebody.
     WhisperFrom(&'a Nickname, Text<'a>),
     /// The receipt of a private message to somebody.
@@ -98,6 +109,7 @@ impl fmt::Display for Notice<'_> {
                     more => write!(formatter, " and {more} more"),
                 }
             }
+            Self::Found(found) => found.fmt(formatter),
             Self::WhisperFrom(from, text) => write!(formatter, "{from} to you: {}", text.as_str()),
             Self::WhisperTo(to, text) => write!(formatter, "You to {to}: {}", text.as_str()),
             Self::Pong(token, None) => write!(formatter, "pong {}", token.as_str()),
@@ -116,6 +128,8 @@ const HELP: &str = "/who  who is here
 -- /me TEXT  tell everyone what you do
 -- /msg NICKNAME TEXT  say something to one member alone
 -- /nick NICKNAME  be called something else
+-- /search WORDS  what was said last with all of these words
+-- /history NUMBER  the last lines, of whatever kind
 -- /ping TOKEN  the server answers with the token
 -- /quit  leave
 -- //TEXT  say a text that begins with a slash";
@@ -187,6 +201,8 @@ mod tests {
         ] {
             let line = broadcast.to_string();
             assert_eq!(Heard::parse(&line), Heard::Everyone(&line));
+            let is_talk = matches!(broadcast, Broadcast::Said(..) | Broadcast::Acted(..));
+            assert_eq!(Broadcast::is_talk(&line), is_talk, "{line}");
         }
         let parsed = |notice: Notice<'_>| {
             let line = notice.to_string();
@@ -207,6 +223,7 @@ mod tests {
         assert_eq!(parsed(Notice::WhisperTo(&bo, text)), "whisper");
         assert_eq!(parsed(Notice::Here { count: 1, names: vec![("Alex", false)] }), "told");
         assert_eq!(parsed(Notice::Pong(text, None)), "told");
+        assert_eq!(parsed(Notice::Found(Found(vec![]))), "told");
         assert_eq!(parsed(Notice::ShuttingDown), "told");
     }
 
@@ -218,6 +235,9 @@ mod tests {
 
     #[test]
     fn every_line_of_a_notice_is_marked_as_one() {
-        assert!(Notice::Help.to_string().lines().all(|line| line.starts_with(PRIVATE)));
+        let found = Found(vec![("18:07".to_owned(), "Dinesh: hello"), ("18:09".to_owned(), "* Alex waves")]);
+        for notice in [Notice::Help, Notice::Found(found)] {
+            assert!(notice.to_string().lines().all(|line| line.starts_with(PRIVATE)), "{notice}");
+        }
     }
 }

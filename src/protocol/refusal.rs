@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::characters::Shown;
-use super::{NICKNAME_CHARACTERS, NicknameError, TEXT_BYTES};
+use super::{NICKNAME_CHARACTERS, NicknameError, SEARCHED_WORDS, TEXT_BYTES};
 
 /// Why something that a client sent is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub enum Refusal {
     NicknameTooLong,
     /// A nickname that somebody has, or one that looks the same.
     NicknameTaken,
+    /// A search for more words than [`SEARCHED_WORDS`].
+    TooManyWords,
+    /// A question about what was said, which cannot be answered now.
+    NotLookedUp,
     /// A private message to somebody who is not here.
     NobodyOfThatName,
     /// A private message to somebody who does not read.
@@ -71,6 +75,8 @@ impl Refusal {
             Self::Usage(_) | Self::NoSession | Self::HasSession => "usage",
             Self::Nickname(_) | Self::NicknameTooLong => "nickname",
             Self::NicknameTaken => "nickname_taken",
+            Self::TooManyWords => "too_many_words",
+            Self::NotLookedUp => "not_looked_up",
             Self::NobodyOfThatName => "nobody_of_that_name",
             Self::NotReading => "not_reading",
             Self::TooManyNewcomers => "too_many_newcomers",
@@ -102,6 +108,10 @@ impl fmt::Display for Refusal {
                 write!(formatter, "a nickname has at most {NICKNAME_CHARACTERS} characters")
             }
             Self::NicknameTaken => write!(formatter, "somebody here has that nickname, or one like it"),
+            Self::TooManyWords => write!(formatter, "a search has at most {SEARCHED_WORDS} words"),
+            Self::NotLookedUp => {
+                write!(formatter, "this cannot be looked up at the moment; try again later")
+            }
             Self::NobodyOfThatName => write!(formatter, "nobody of that name is here"),
             Self::NotReading => write!(formatter, "they are not reading at the moment"),
             Self::Full => write!(formatter, "the room is full"),
