@@ -12,7 +12,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::protocol::{LogEpoch, Timestamp};
+use crate::protocol::{Broadcast, LogEpoch, Timestamp, is_same_word, words};
 
 /// One entry of the room, as a log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +120,16 @@ pub struct Query {
     pub words: Vec<Box<str>>,
     /// How many of the last lines that match are wanted.
     pub at_most: usize,
+}
+
+impl Query {
+    /// Whether a line that everyone was told is wanted. A log may find words in more spellings than this does, such as
+    /// with and without accents.
+    #[must_use]
+    pub fn matches(&self, line: &str) -> bool {
+        let has = |word: &str| words(line).any(|other| is_same_word(other, word));
+        self.words.is_empty() || Broadcast::is_talk(line) && self.words.iter().all(|word| has(word))
+    }
 }
 
 /// Finds lines in a log. Only what everyone was told is ever found.

@@ -126,6 +126,27 @@ pub const TURNED_AWAY_CONNECTIONS: usize = 64;
 /// How many names `/who` lists; the number is always told.
 pub const NAMES_LISTED: usize = 100;
 
+/// How many lines `/search` finds at most, and `/history` shows if it does not say how many.
+pub const FOUND_LINES: usize = 10;
+
+/// How many lines `/history` shows at most.
+pub const HISTORY_LINES: usize = 50;
+
+/// How many bytes the lines take that answer a question; the newest that fit are shown.
+pub const ANSWER_BYTES: usize = PRIVATE_BYTES;
+
+/// How many questions about what was said are looked up at once. The others wait for their turn.
+pub const QUESTIONS_AT_ONCE: usize = 4;
+
+/// How long an answer to such a question may take, the wait for its turn included.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many of the [messages](MESSAGES_PER_SECOND) that a member may send a question counts for: it takes longer to answer.
+pub const QUESTION_MESSAGES: u32 = 20;
+
+/// How much of the transcript is searched at once, before others have their turn.
+pub const SEARCHED_AT_ONCE_BYTES: usize = 16 * 1_024;
+
 /// How many messages a member may send at once before it is slowed down: a pasted page.
 pub const BURST_MESSAGES: u32 = 200;
 

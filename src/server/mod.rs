@@ -6,6 +6,7 @@
 
 mod admission;
 mod answer;
+mod ask;
 mod clock;
 mod connection;
 mod decide;
@@ -19,6 +20,7 @@ mod member;
 mod recovery;
 mod report;
 mod resume;
+mod search;
 mod session;
 mod stats;
 mod unregistered;
@@ -123,7 +125,7 @@ impl Server {
         let Self { config, observer } = self;
         let Store { log, room, unstored, epoch } = store;
         let grants = Grants::new(config.sessions.as_ref(), listener.is_encrypted(), epoch);
-        let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, Some(unstored)));
+        let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, Some((unstored, log.finder()))));
         let keep = Arc::clone(&hub).keep(log);
         serve(&hub, &observer, listener, shutdown, keep).await
     }

@@ -20,6 +20,7 @@ mod proxy;
 mod rapid;
 #[cfg(unix)]
 mod resume;
+mod search;
 mod start_and_stop;
 mod support;
 #[cfg(unix)]

@@ -170,7 +170,7 @@ async fn serve_until_signalled<N: Bind>(
         password,
         sessions: Some(arguments.limits.sessions()),
         limits: arguments.limits.limits(),
-        clock: Clock::new(now),
+        clock: Clock::new(now, show),
     });
     if let Some((listener, address)) = scraped {
         say(&stderr.handle(), &format!("metrics on http://{address}/metrics"));
@@ -200,6 +200,13 @@ async fn serve_until_signalled<N: Bind>(
 /// The time now.
 fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond().try_into().unwrap_or_default())
+}
+
+/// A time as members are shown it: local to the server, as in `server.log`.
+fn show(time: Timestamp) -> String {
+    let milliseconds = time.0.try_into().unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::MAX);
+    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Listens, and returns the address with the actual port, which differs if 0 was asked for.
