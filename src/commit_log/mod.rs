@@ -7,12 +7,17 @@
 //! A log keeps [`Record`]s and the latest [`Snapshot`] of the state that follows from them. [`CommitLog::recover`] gives
 //! back both. What a log throws away to save space lies before its snapshot.
 
+#[cfg(feature = "store")]
+mod sqlite;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::protocol::{Broadcast, LogEpoch, Timestamp, is_same_word, words};
+#[cfg(feature = "store")]
+pub use sqlite::{Keep, Sqlite};
 
 /// One entry of the room, as a log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ mod bad_input;
 mod chat;
 #[cfg(unix)]
 mod check;
+mod commit_log;
 mod documents;
 mod guards;
 mod limits;

@@ -3,6 +3,8 @@
 
 #[path = "../support/certificates.rs"]
 pub mod certificates;
+#[path = "../support/commit_log.rs"]
+pub mod commit_log;
 #[path = "../support/peer.rs"]
 mod peer;
 #[path = "../support/process.rs"]
