@@ -1,11 +1,12 @@
 //! The commit log: what makes the entries of a room last.
 //!
-//! The room does not wait for it. Entries are applied at once, and the log is a reader like any other: it takes what
-//! comes after its cursor, batch after batch. But it is the first of the readers: no member is shown anything that the
-//! log has not made durable. So a batch is whatever was said while the one before it was written.
+//! The room does not wait for it. Entries are applied at once, and the log is a reader like any other: it
+//! takes what comes after its cursor, batch after batch. But it is the first of the readers: no member is
+//! shown anything that the log has not made durable. So a batch is whatever was said while the one before it
+//! was written.
 //!
-//! A log keeps [`Record`]s and the latest [`Snapshot`] of the state that follows from them. [`CommitLog::recover`] gives
-//! back both. What a log throws away to save space lies before its snapshot.
+//! A log keeps [`Record`]s and the latest [`Snapshot`] of the state that follows from them.
+//! [`CommitLog::recover`] gives back both. What a log throws away to save space lies before its snapshot.
 
 #[cfg(feature = "store")]
 mod sqlite;
@@ -64,7 +65,8 @@ pub struct Snapshot {
 pub struct Batch {
     /// In order; each follows the one before, and the first follows the last of the batch before.
     pub records: Vec<Record>,
-    /// The state after the last of them, every now and then. Records up to it need not be kept, except to be read by people.
+    /// The state after the last of them, every now and then. Records up to it need not be kept, except to be
+    /// read by people.
     pub snapshot: Option<Snapshot>,
 }
 
@@ -128,8 +130,8 @@ pub struct Query {
 }
 
 impl Query {
-    /// Whether a line that everyone was told is wanted. A log may find words in more spellings than this does, such as
-    /// with and without accents.
+    /// Whether a line that everyone was told is wanted. A log may find words in more spellings than this
+    /// does, such as with and without accents.
     #[must_use]
     pub fn matches(&self, line: &str) -> bool {
         let has = |word: &str| words(line).any(|other| is_same_word(other, word));

@@ -103,7 +103,7 @@ impl Server {
     /// Nothing that a network or a client does ends it.
     pub async fn run<L: Listener>(self, listener: L, shutdown: impl Future<Output = ()>) {
         let Self { config, observer } = self;
-        let grants = Grants::new(config.sessions.as_ref(), listener.is_encrypted(), config.fresh_epoch());
+        let grants = Grants::new(&config, listener.is_encrypted(), config.fresh_epoch());
         let room = Room::new(config.bounds());
         let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, None));
         // Without a log nothing can fail.
@@ -124,7 +124,7 @@ impl Server {
     ) -> Result<(), LogError> {
         let Self { config, observer } = self;
         let Store { log, room, unstored, epoch } = store;
-        let grants = Grants::new(config.sessions.as_ref(), listener.is_encrypted(), epoch);
+        let grants = Grants::new(&config, listener.is_encrypted(), epoch);
         let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, Some((unstored, log.finder()))));
         let keep = Arc::clone(&hub).keep(log);
         serve(&hub, &observer, listener, shutdown, keep).await
@@ -152,7 +152,7 @@ async fn serve<L: Listener>(
     tokio::select! {
         biased;
         () = shutdown => {}
-        error = &mut keep => return Err(error),
+        error = &mut keep => return Err(ends(error)),
         () = accept_connections(listener, hub, &mut sessions) => {}
         ended = services.join_next() => pass_on_panic(ended),
     }
@@ -166,7 +166,7 @@ async fn serve<L: Listener>(
     };
     let ended_in_time = tokio::select! {
         biased;
-        error = &mut keep => return Err(error),
+        error = &mut keep => return Err(ends(error)),
         drained = timeout(grace, drained) => drained.is_ok(),
         ended = services.join_next() => { pass_on_panic(ended); false },
     };
@@ -176,6 +176,12 @@ async fn serve<L: Listener>(
     }
     info!(event = "stop", "Server stopped");
     Ok(())
+}
+
+/// Nothing can be stored any more, and what cannot be stored is not shown.
+fn ends(error: LogError) -> LogError {
+    error!(event = "store", "The server ends: {error}");
+    error
 }
 
 /// Accepts connections for ever, and only starts their sessions.

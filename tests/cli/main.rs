@@ -23,6 +23,8 @@ mod rapid;
 mod resume;
 mod search;
 mod start_and_stop;
+#[cfg(unix)]
+mod store;
 mod support;
 #[cfg(unix)]
 mod terminal;

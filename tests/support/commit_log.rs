@@ -1,7 +1,7 @@
 //! What every commit log does, as tests that are run for each.
 //!
-//! A test is given a way to open the same log again and again, which is empty at first. The macro `commit_log_tests!` makes
-//! them tests of a module.
+//! A test is given a way to open the same log again and again, which is empty at first. The macro
+//! `commit_log_tests!` makes them tests of a module.
 
 use std::sync::Arc;
 

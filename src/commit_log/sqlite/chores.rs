@@ -1,7 +1,7 @@
 //! What can wait: the indices, and forgetting what need not be kept.
 //!
-//! Both are done a few entries at a time, while there is nothing to append. If there always is, the least that must be done
-//! is done with the batches, in their transactions, so that it takes no sync of its own.
+//! Both are done a few entries at a time, while there is nothing to append. If there always is, the least
+//! that must be done is done with the batches, in their transactions, so that it takes no sync of its own.
 
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use rusqlite::{Connection, Statement};
 use super::schema;
 use crate::protocol::Timestamp;
 
-/// How many entries are seen to at once when there is nothing to append: a batch that comes then waits for that, a millisecond
-/// or two and one sync.
+/// How many entries are seen to at once when there is nothing to append: a batch that comes then waits for
+/// that, a millisecond or two and one sync.
 const ENTRIES_AT_ONCE: usize = 1_024;
 
-/// How many, with a batch, in any case; and for a larger batch, how many for each of its entries, so that there is an end to it.
+/// How many, with a batch, in any case; and for a larger batch, how many for each of its entries, so that
+/// there is an end to it.
 const ENTRIES_WITH_A_BATCH: usize = 256;
 const ENTRIES_FOR_AN_ENTRY: usize = 2;
 
@@ -25,7 +26,8 @@ const UNINDEXED_AT_MOST: u64 = 1_048_576;
 const PAUSE_FOR_MANY: Duration = Duration::from_millis(20);
 const PAUSE_FOR_FEW: Duration = Duration::from_secs(1);
 
-/// How much of the entries before the snapshot is kept, to be read by people. Older ones are deleted, a few at a time.
+/// How much of the entries before the snapshot is kept, to be read by people. Older ones are deleted, a few
+/// at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
     /// How large the store may become. The file does not shrink; the space of what was deleted is used again.
@@ -94,7 +96,8 @@ impl<'c> Chores<'c> {
         })
     }
 
-    /// For how long there must be nothing to append until the next step; `None` if there is none. `last` is the last entry.
+    /// For how long there must be nothing to append until the next step; `None` if there is none. `last` is
+    /// the last entry.
     pub(super) fn pause(&self, last: u64) -> Option<Duration> {
         let Progress { indexed, forget } = self.progress;
         match last.saturating_sub(indexed) {

@@ -5,8 +5,8 @@ use rusqlite::{Connection, Row};
 use crate::commit_log::Line;
 use crate::protocol::Timestamp;
 
-/// The last public lines up to the entry `to` that `is_wanted` until it says no, in order. Reads no more than these, and
-/// what is not indexed.
+/// The last public lines up to the entry `to` that `is_wanted` until it says no, in order. Reads no more than
+/// these, and what is not indexed.
 pub(super) fn last_lines(
     connection: &Connection,
     indexed: u64,

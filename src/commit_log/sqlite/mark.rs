@@ -1,8 +1,8 @@
 //! The mark: a small file beside the store, which says how far the store has come.
 //!
-//! A store that was restored from a backup, or deleted, does not look any different from one that is as it was left. But its
-//! mark does: it names the file that it belongs to, and the last record in it. The mark is also what a server
-//! locks, since SQLite's own locks would keep readers out.
+//! A store that was restored from a backup, or deleted, does not look any different from one that is as it
+//! was left. But its mark does: it names the file that it belongs to, and the last record in it. The mark is
+//! also what a server locks, since SQLite's own locks would keep readers out.
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -61,14 +61,14 @@ impl Mark {
         Ok(Self { file, found, store: identity_of(store).map_err(cannot)? })
     }
 
-    /// Whether the store, of this epoch and with this last record, has everything that it had when the mark was written last.
-    /// It may have more: the mark is written after it, and not synced.
+    /// Whether the store, of this epoch and with this last record, has everything that it had when the mark
+    /// was written last. It may have more: the mark is written after it, and not synced.
     pub(super) fn fits(&self, epoch: LogEpoch, last: u64) -> bool {
         self.found.is_some_and(|found| found.epoch == epoch && found.store == self.store && found.id <= last)
     }
 
-    /// Notes that the store has come to this record. If that fails, the mark says too little, which does no harm as long
-    /// as the store is not replaced.
+    /// Notes that the store has come to this record. If that fails, the mark says too little, which does no
+    /// harm as long as the store is not replaced.
     pub(super) fn write(&self, epoch: LogEpoch, id: u64) -> io::Result<()> {
         let mut file = &self.file;
         file.rewind()?;

@@ -1,7 +1,7 @@
 //! The commit log in a file of SQLite.
 //!
-//! Two threads work on it, each with a connection of its own: one writes ([`writer`]), the other answers questions
-//! ([`find`]). SQLite's write-ahead log lets both go on at once, and people with `sqlite3` as well.
+//! Two threads work on it, each with a connection of its own: one writes ([`writer`]), the other answers
+//! questions ([`find`]). SQLite's write-ahead log lets both go on at once, and people with `sqlite3` as well.
 
 mod check;
 mod chores;
@@ -38,8 +38,9 @@ const QUESTIONS_AT_MOST: usize = 16;
 
 /// A commit log in a file.
 ///
-/// Beside `FILE` are `FILE-wal` and `FILE-shm`, which are SQLite's own, and `FILE.mark`, which is locked while the log is
-/// open. Dropping the log waits until what was appended is durable, and until the file is closed.
+/// Beside `FILE` are `FILE-wal` and `FILE-shm`, which are SQLite's own, and `FILE.mark`, which is locked
+/// while the log is open. Dropping the log waits until what was appended is durable, and until the file is
+/// closed.
 pub struct Sqlite {
     name: Name,
     // Dropped first: the connection that is closed last tidies up.

@@ -20,8 +20,9 @@ const APPLICATION: i32 = 0x726f_6f6d;
 
 /// Each brings a store to the next version; a new store has version 0. Never change one that was released.
 ///
-/// The words (`said`) and the list of what everyone was told (`public`) are indices. They are written later than the
-/// entries, since a transaction with them takes two to five times as long. `meta.indexed` is the last entry that is in them.
+/// The words (`said`) and the list of what everyone was told (`public`) are indices. They are written later
+/// than the entries, since a transaction with them takes two to five times as long. `meta.indexed` is the
+/// last entry that is in them.
 const MIGRATIONS: [&str; 1] = [r#"
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT INTO meta VALUES ('indexed', 0);
@@ -67,7 +68,8 @@ pub(super) fn open(path: &Path, name: &Name) -> Result<Connection, LogError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(cannot_open)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(cannot_open)?;
-    // The writer runs the checkpoints, since SQLite would let a transaction wait for one. The last two are for macOS.
+    // The writer runs the checkpoints, since SQLite would let a transaction wait for one. The last two are
+    // for macOS.
     let settings = format!(
         "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = {WAL_BYTES};
          PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;"

@@ -34,7 +34,8 @@ impl Store {
     }
 }
 
-/// The one path of a file, whichever name it was given by: the files beside it must be the same for all servers.
+/// The one path of a file, whichever name it was given by: the files beside it must be the same for all
+/// servers.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let resolved = match fs::canonicalize(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -1,8 +1,8 @@
 //! The end of SQLite's write-ahead log: what an unfinished transaction has left there.
 //!
-//! SQLite drops it without a word, so it is counted before SQLite opens the store. The format is that of section 4 of
-//! "Database File Format" (<https://sqlite.org/fileformat2.html#walformat>). The log is written over from its beginning,
-//! so it ends with frames of an earlier generation, which have another salt.
+//! SQLite drops it without a word, so it is counted before SQLite opens the store. The format is that of
+//! section 4 of "Database File Format" (<https://sqlite.org/fileformat2.html#walformat>). The log is written
+//! over from its beginning, so it ends with frames of an earlier generation, which have another salt.
 
 use std::io::{self, Read};
 
@@ -19,8 +19,8 @@ const MAGIC: u32 = 0x377f_0682;
 pub(super) struct Tail {
     /// Frames of a transaction that is not, one that is cut off included.
     pub(super) torn: u64,
-    /// The first frame that cannot be read although transactions were completed after it, so it was once readable. Counted
-    /// from 1.
+    /// The first frame that cannot be read although transactions were completed after it, so it was once
+    /// readable. Counted from 1.
     pub(super) damaged: Option<u64>,
 }
 
@@ -83,8 +83,8 @@ impl Generation {
         is_header.then_some(Self { page_bytes, salt, is_big_endian, sum })
     }
 
-    /// Whether the frame is of this generation. If it is cut off before its salt it must be: the log is only ever cut off at
-    /// its newest end.
+    /// Whether the frame is of this generation. If it is cut off before its salt it must be: the log is only
+    /// ever cut off at its newest end.
     fn has(&self, frame: &[u8]) -> bool {
         frame.get(8..SALT_END).is_none_or(|salt| salt == self.salt)
     }

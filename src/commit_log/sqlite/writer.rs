@@ -14,8 +14,8 @@ use super::{check, error};
 use crate::commit_log::{AppendError, Batch, LogError, Record, Recovered, Snapshot};
 use crate::protocol::{LogEpoch, Timestamp};
 
-/// After how many pages the write-ahead log is copied into the store: 4 MiB. Whoever appends then waits for that, some
-/// milliseconds.
+/// After how many pages the write-ahead log is copied into the store: 4 MiB. Whoever appends then waits for
+/// that, some milliseconds.
 const CHECKPOINT_PAGES: i32 = 1_000;
 
 /// What is to be done.
@@ -175,13 +175,13 @@ impl<'c> Writer<'c> {
         });
         self.chores.is_put_off = written.is_err();
         let written = written.map(|progress| self.chores.progress = progress);
-        written.or_else(|error| {
+        written.map_err(|error| {
             let is_over = self.store.connection.is_autocommit();
             // Otherwise SQLite has rolled back by itself.
             let rolled_back = if is_over { Ok(()) } else { self.store.connection.execute_batch("ROLLBACK") };
             match rolled_back.map(|()| self.store.name.cannot_append(&error)) {
-                Ok(full @ AppendError::Full(_)) => Err(full),
-                _ => Err(self.fail(self.store.name.cannot("write to", &error))),
+                Ok(full @ AppendError::Full(_)) => full,
+                _ => self.fail(self.store.name.cannot("write to", &error)),
             }
         })
     }
@@ -201,8 +201,8 @@ impl<'c> Writer<'c> {
         let _ = self.transact(|writer| writer.chores.step(last));
     }
 
-    /// Copies the write-ahead log into the store if it has become long. While somebody reads an old state it may
-    /// be only a part, and the log goes on growing.
+    /// Copies the write-ahead log into the store if it has become long. While somebody reads an old state it
+    /// may be only a part, and the log goes on growing.
     fn checkpoint(&mut self) {
         if self.failed.is_some() {
             return;
