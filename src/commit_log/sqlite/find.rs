@@ -90,18 +90,27 @@ pub(super) fn answer(
         }
         let (deadline, closed) = (Instant::now() + FIND_TIME, Arc::clone(queue));
         let is_over = move || Instant::now() >= deadline || closed.is_closed();
-        let found = reader.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over));
-        let found =
-            found.and_then(|()| find(&reader, &query)).map_err(|error| match error.sqlite_error_code() {
-                Some(ErrorCode::OperationInterrupted) => LogError(format!(
-                    "the search took more than {} seconds; try other words",
-                    FIND_TIME.as_secs()
-                )),
-                _ => name.cannot("search", &error),
-            });
+        let found = answer_one(&mut reader, name, &query, is_over);
         // Whoever asked may be gone.
         let _ = answer.send(found);
     }
+}
+
+/// Answers one question. It is given up when it `is_over`, which is asked again and again.
+pub(super) fn answer_one(
+    reader: &mut Connection,
+    name: &Name,
+    query: &Query,
+    is_over: impl FnMut() -> bool + Send + 'static,
+) -> Result<Vec<Line>, LogError> {
+    let found =
+        reader.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_over)).and_then(|()| find(reader, query));
+    found.map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => {
+            LogError(format!("the search took more than {} seconds; try other words", FIND_TIME.as_secs()))
+        }
+        _ => name.cannot("search", &error),
+    })
 }
 
 fn find(reader: &Connection, query: &Query) -> rusqlite::Result<Vec<Line>> {

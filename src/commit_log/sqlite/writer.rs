@@ -195,7 +195,7 @@ impl<'c> Writer<'c> {
         AppendError::Failed(error)
     }
 
-    fn do_chores(&mut self) {
+    pub(super) fn do_chores(&mut self) {
         let Some((_, last)) = self.position else { return };
         // If there is no space, there may be some after the next pause; any other error is kept.
         let _ = self.transact(|writer| writer.chores.step(last));
