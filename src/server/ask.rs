@@ -95,4 +95,4 @@ impl fmt::Debug for Question {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

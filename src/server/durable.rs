@@ -92,6 +92,15 @@ impl Unstored {
         self.next.outcomes.push(outcome);
     }
 
+    /// Somebody is told something when the last record is durable.
+    fn tell_after(&mut self, attachment: Attachment) {
+        match &mut self.under_way {
+            // There may never be a batch after this one.
+            Some((_, changes, _)) if self.next.records.is_empty() => changes.told.push(attachment),
+            _ => self.next.told.push(attachment),
+        }
+    }
+
     /// Takes everything that waits as the next batch.
     fn take(&mut self, room: &Room) -> Option<Arc<Batch>> {
         if self.next.records.is_empty() || self.under_way.is_some() {
@@ -153,7 +162,7 @@ impl<S: Stream> State<S> {
     /// Somebody was told something alone: it is due when everything before it is durable.
     pub(super) fn is_due(&mut self, attachment: Attachment) {
         match &mut self.unstored {
-            Some(unstored) if unstored.last > unstored.horizon.record => unstored.next.told.push(attachment),
+            Some(unstored) if unstored.last > unstored.horizon.record => unstored.tell_after(attachment),
             _ => self.due.push(attachment),
         }
     }
@@ -278,3 +287,6 @@ impl<S: Stream> Hub<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

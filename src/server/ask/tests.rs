@@ -25,16 +25,16 @@ const CONNECTION_BYTES: usize = 1_000;
 /// A question that has come to the log, and where its answer goes.
 type Asked = (Query, oneshot::Sender<Result<Vec<Line>, LogError>>);
 
-struct World {
+pub(in crate::server) struct World {
     connections: mpsc::Sender<DuplexStream>,
     asked: mpsc::Receiver<Asked>,
     /// How many more batches are stored.
-    appends: Arc<Semaphore>,
+    pub(in crate::server) appends: Arc<Semaphore>,
 }
 
 impl World {
     /// Runs a server while `test` lasts.
-    async fn run<F: Future<Output = ()>>(test: impl FnOnce(Self) -> F) {
+    pub(in crate::server) async fn run<F: Future<Output = ()>>(test: impl FnOnce(Self) -> F) {
         let (connections, accepted) = mpsc::channel(1);
         let (questions, asked) = mpsc::channel(64);
         let appends = Arc::new(Semaphore::new(1_000));
@@ -64,7 +64,7 @@ impl World {
         peer
     }
 
-    async fn join(&self, nickname: &str) -> Peer {
+    pub(in crate::server) async fn join(&self, nickname: &str) -> Peer {
         let mut peer = self.connect().await;
         peer.send(nickname).await;
         peer.expect(&format!("{nickname} joined the chat!")).await;
@@ -77,10 +77,10 @@ impl World {
     }
 }
 
-struct Peer(BufReader<DuplexStream>);
+pub(in crate::server) struct Peer(BufReader<DuplexStream>);
 
 impl Peer {
-    async fn send(&mut self, line: &str) {
+    pub(in crate::server) async fn send(&mut self, line: &str) {
         self.0.write_all(format!("{line}\n").as_bytes()).await.expect("the server reads");
     }
 
@@ -91,13 +91,13 @@ impl Peer {
     }
 
     #[track_caller]
-    fn expect(&mut self, wanted: &str) -> impl Future<Output = ()> {
+    pub(in crate::server) fn expect(&mut self, wanted: &str) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move { assert_eq!(self.line().await, wanted, "at {caller}") }
     }
 
     /// Asks for a session. Returns the request to go on with it.
-    async fn begin_session(&mut self) -> String {
+    pub(in crate::server) async fn begin_session(&mut self) -> String {
         self.send("/session").await;
         let begun = self.line().await;
         let (token, rest) =
