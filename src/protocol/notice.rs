@@ -116,10 +116,13 @@ impl fmt::Display for Notice<'_> {
             Self::Pong(token, Some(progress)) => write!(formatter, "pong {}{progress}.", token.as_str()),
             Self::Session(notice) => notice.fmt(formatter),
             Self::Help => formatter.write_str(HELP),
-            Self::ShuttingDown => formatter.write_str("The server is shutting down."),
+            Self::ShuttingDown => formatter.write_str(SHUTTING_DOWN),
         }
     }
 }
+
+/// The last words of a server, without their `-- `. No server keeps them for a session: they are about the connection.
+pub const SHUTTING_DOWN: &str = "The server is shutting down.";
 
 const NOT_SENT: &str = "Not sent: ";
 const NOT_JOINED: &str = "Not joined: ";

@@ -175,6 +175,25 @@ fn after_a_restart_the_room_goes_on_and_the_log_tells_what_became_of_whom() {
 }
 
 #[test]
+fn a_private_message_to_a_member_that_is_away_after_an_orderly_restart_arrives() {
+    let mut server = start(&[]);
+    let mut bot = client(server.address, "bot");
+    bot.type_line("one");
+    bot.stdout.expect("bot: one");
+    server.running.signal(Signal::TERM);
+    bot.stderr.expect("-- The server is shutting down.");
+    bot.signal(Signal::STOP);
+    server.running.wait();
+
+    let server = start_again(server, &[]);
+    let mut alex = server.join("Alex");
+    alex.send("/msg bot psst\n");
+    alex.expect("-- You to bot: psst");
+    bot.signal(Signal::CONT);
+    bot.stdout.expect("-- Alex to you: psst");
+}
+
+#[test]
 fn a_client_is_told_if_the_store_was_deleted_and_is_given_no_wrong_lines() {
     let mut server = start(&[]);
     let mut bot = client(server.address, "bot");

@@ -144,7 +144,7 @@ fn private_lines_are_counted_but_not_those_about_the_session_or_about_pings_of_t
         ("-- pong chat at 7, 1 taken.", true),
         ("-- pong chat-client-2 at 7, 1 taken.", false),
         ("-- Kept for 60 s after a lost connection.", false),
-        ("-- The server is shutting down.", true),
+        ("-- The server is shutting down.", false),
     ] {
         let before = tested.session.saved().unwrap().private_lines;
         tested.receive(&format!("{said}\n"));
