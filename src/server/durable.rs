@@ -11,7 +11,9 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::hub::{Hub, State};
-use super::limits::{SNAPSHOT_BYTES, SNAPSHOT_RECORDS, STORE_PATIENCE, STORE_PAUSE, UNSTORED_BYTES};
+use super::limits::{
+    SNAPSHOT_AGE_MILLIS, SNAPSHOT_BYTES, SNAPSHOT_RECORDS, STORE_PATIENCE, STORE_PAUSE, UNSTORED_BYTES,
+};
 use super::report::report;
 use crate::commit_log::{AppendError, Batch, CommitLog, LogError, Record, Snapshot};
 use crate::net::Stream;
@@ -33,8 +35,31 @@ pub(super) struct Unstored {
     bytes: usize,
     /// The members who were told that the log takes nothing at the moment, while it does not.
     held: Option<BTreeSet<MemberId>>,
-    records_since_snapshot: u64,
-    bytes_since_snapshot: usize,
+    /// What a start would have to read.
+    since_snapshot: SinceSnapshot,
+}
+
+/// The records after the latest snapshot.
+#[derive(Debug, Default)]
+struct SinceSnapshot {
+    records: u64,
+    bytes: usize,
+    /// When the first of them was made.
+    since: Option<Timestamp>,
+}
+
+impl SinceSnapshot {
+    fn add(&mut self, record: &Record) {
+        self.records += 1;
+        self.bytes += record.bytes();
+        self.since.get_or_insert(record.at);
+    }
+
+    /// Whether there are many of them, or they are old: only what lies before a snapshot can be deleted.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let is_old = self.since.is_some_and(|since| now.0.saturating_sub(since.0) >= SNAPSHOT_AGE_MILLIS);
+        self.records >= SNAPSHOT_RECORDS || self.bytes >= SNAPSHOT_BYTES || is_old
+    }
 }
 
 /// Changes of the room, and who waits to hear of them.
@@ -49,8 +74,11 @@ struct Changes {
 }
 
 impl Unstored {
-    /// Everything up to this record is durable, and in the transcript up to that position.
-    pub(super) fn after(record: u64, position: Position) -> Self {
+    /// Everything up to this record is durable, and in the transcript up to that position. These records follow the
+    /// latest snapshot.
+    pub(super) fn after(record: u64, position: Position, records: &[Record]) -> Self {
+        let mut since_snapshot = SinceSnapshot::default();
+        records.iter().for_each(|record| since_snapshot.add(record));
         Self {
             horizon: Point { position, record },
             last: record,
@@ -58,8 +86,7 @@ impl Unstored {
             under_way: None,
             bytes: 0,
             held: None,
-            records_since_snapshot: 0,
-            bytes_since_snapshot: 0,
+            since_snapshot,
         }
     }
 
@@ -108,13 +135,11 @@ impl Unstored {
         }
         let mut changes = std::mem::take(&mut self.next);
         let records = std::mem::take(&mut changes.records);
-        self.records_since_snapshot += records.len() as u64;
-        self.bytes_since_snapshot += records.iter().map(Record::bytes).sum::<usize>();
-        let is_due =
-            self.records_since_snapshot >= SNAPSHOT_RECORDS || self.bytes_since_snapshot >= SNAPSHOT_BYTES;
+        records.iter().for_each(|record| self.since_snapshot.add(record));
+        let is_due = records.last().is_some_and(|last| self.since_snapshot.is_due(last.at));
         let snapshot = is_due.then(|| Snapshot { id: self.last, state: room.snapshot() });
         if is_due {
-            (self.records_since_snapshot, self.bytes_since_snapshot) = (0, 0);
+            self.since_snapshot = SinceSnapshot::default();
         }
         let batch = Arc::new(Batch { records, snapshot });
         self.under_way = Some((Arc::clone(&batch), changes, room.transcript().end()));

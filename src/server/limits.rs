@@ -72,6 +72,10 @@ pub const SNAPSHOT_RECORDS: u64 = 10_000;
 /// The same in bytes of records.
 pub const SNAPSHOT_BYTES: usize = 4 * 1_024 * 1_024;
 
+/// The same in milliseconds since the first of them was made. What is kept for some days can be deleted only when it lies
+/// before a snapshot, however little is said.
+pub const SNAPSHOT_AGE_MILLIS: u64 = 24 * 60 * 60 * 1_000;
+
 /// The address that members count for who have lost their connections to an earlier server: it is not known.
 pub(super) const RESTORED_ADDRESS: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
 

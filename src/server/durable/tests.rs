@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::*;
+use crate::room::Bounds;
 use crate::server::ask::tests::World;
 
 #[tokio::test(start_paused = true)]
@@ -23,4 +25,36 @@ async fn an_answer_comes_when_what_was_said_before_it_is_durable_even_if_nothing
         tokio::time::timeout(soon, alex.expect("-- pong two")).await.expect("it waits for nothing else");
     })
     .await;
+}
+
+/// Whether the next batch has a snapshot, after records like these, and this much later.
+fn has_snapshot(records: u64, millis_later: u64) -> bool {
+    let mut room = Room::new(Bounds { retention_bytes: 1_000, kept_private_bytes: 1_000 });
+    let record = |id| Record {
+        id,
+        at: Timestamp(0),
+        kind: "start".into(),
+        nickname: None,
+        text: None,
+        line: None,
+        head: Entry::Start.encode().0,
+    };
+    let records: Vec<_> = (1..=records).map(record).collect();
+    let mut unstored = Unstored::after(records.len() as u64, 0, &records);
+    let outcome = room.apply(Timestamp(millis_later), &Entry::Start);
+    unstored.push(Timestamp(millis_later), &room, 0, &Entry::Start, outcome);
+    unstored.take(&room).expect("there is a record").snapshot.is_some()
+}
+
+#[test]
+fn what_a_start_had_to_read_counts_for_the_next_snapshot() {
+    assert!(!has_snapshot(SNAPSHOT_RECORDS - 2, 0));
+    assert!(has_snapshot(SNAPSHOT_RECORDS - 1, 0), "however often the server is started");
+}
+
+#[test]
+fn a_room_in_which_little_is_said_has_snapshots_too() {
+    assert!(!has_snapshot(1, SNAPSHOT_AGE_MILLIS - 1));
+    assert!(has_snapshot(1, SNAPSHOT_AGE_MILLIS), "or nothing could ever be deleted");
+    assert!(!has_snapshot(0, SNAPSHOT_AGE_MILLIS), "it is as old as its records");
 }
