@@ -217,7 +217,7 @@ impl<S: Stream> Hub<S> {
         self.change(|state| {
             state.closed = true;
             let until = state.room.transcript().end();
-            for attachment in state.part_from_all() {
+            for attachment in state.part_from_all(state.unstored.is_some()) {
                 state.tell_connection(attachment, &Notice::ShuttingDown);
                 state.readers.end(attachment, until);
             }
@@ -372,14 +372,14 @@ impl<S: Stream> State<S> {
         outcome
     }
 
-    /// Parts from all members: those with a session may come back if a log keeps them, everyone else leaves. Returns
-    /// who they were.
-    pub(super) fn part_from_all(&mut self) -> Vec<Attachment> {
+    /// Parts from all members: if sessions go on, those with one may come back. Everyone else leaves. Returns who they
+    /// were.
+    pub(super) fn part_from_all(&mut self, sessions_go_on: bool) -> Vec<Attachment> {
         let members = self.room.members().map(|(member, _)| self.room.attachment(member));
         let members: Vec<_> = members.collect();
         let reason = DisconnectReason::ServerStopped;
         for &attachment in &members {
-            let stays = self.unstored.is_some() && self.room.progress(attachment.member).is_some();
+            let stays = sessions_go_on && self.room.progress(attachment.member).is_some();
             self.apply(&if stays {
                 Entry::Detach { attachment, reason }
             } else {

@@ -106,6 +106,7 @@ impl Server {
         let grants = Grants::new(&config, listener.is_encrypted(), config.fresh_epoch());
         let room = Room::new(config.bounds());
         let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, None));
+        hub.take_up(true);
         // Without a log nothing can fail.
         let _: Result<(), LogError> = serve(&hub, &observer, listener, shutdown, pending()).await;
     }
@@ -123,9 +124,10 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), LogError> {
         let Self { config, observer } = self;
-        let Store { log, room, unstored, epoch } = store;
+        let Store { log, room, unstored, epoch, is_put_back } = store;
         let grants = Grants::new(&config, listener.is_encrypted(), epoch);
         let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, Some((unstored, log.finder()))));
+        hub.take_up(!is_put_back);
         let keep = Arc::clone(&hub).keep(log);
         serve(&hub, &observer, listener, shutdown, keep).await
     }
@@ -147,7 +149,6 @@ async fn serve<L: Listener>(
     services.spawn(unconstrained(Arc::clone(hub).deliver()));
     services.spawn(Arc::clone(hub).expire_sessions());
     info!(event = "start", "Server started");
-    hub.take_up();
 
     tokio::select! {
         biased;

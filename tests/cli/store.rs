@@ -210,6 +210,30 @@ fn a_client_is_told_if_the_store_was_deleted_and_is_given_no_wrong_lines() {
 }
 
 #[test]
+fn a_client_is_back_under_its_nickname_when_the_store_was_put_back_to_an_earlier_state() {
+    let mut server = start(&[]);
+    let mut bot = client(server.address, "bot");
+    bot.type_line("one");
+    bot.stdout.expect("bot: one");
+    let backup = server.directory.path().join("backup.db");
+    let store = Connection::open(server.directory.path().join(STORE)).unwrap();
+    store.execute("VACUUM INTO ?1", [backup.to_str()]).unwrap();
+    drop(store);
+    bot.type_line("two");
+    bot.stdout.expect("bot: two");
+    server.running.kill();
+    server.running.wait();
+    std::fs::rename(backup, server.directory.path().join(STORE)).unwrap();
+    for file in ["room.db-wal", "room.db-shm"] {
+        std::fs::remove_file(server.directory.path().join(file)).unwrap();
+    }
+    let server = start_again(server, &[]);
+    bot.stderr.expect("the log has begun anew since then");
+    bot.stdout.expect("bot joined the chat!");
+    server.wait_for_log("This is not the store that the last server left, so no session goes on");
+}
+
+#[test]
 fn a_token_is_of_no_use_after_the_password_has_changed() {
     let password = |word: &str| {
         let mut file = tempfile::NamedTempFile::new().unwrap();
