@@ -40,7 +40,7 @@ const QUESTIONS_AT_MOST: usize = 16;
 ///
 /// Beside `FILE` are `FILE-wal` and `FILE-shm`, which are SQLite's own, and `FILE.mark`, which is locked
 /// while the log is open. Dropping the log waits until what was appended is durable, and until the file is
-/// closed.
+/// closed; but only for some seconds if the disk does not answer.
 pub struct Sqlite {
     name: Name,
     // Dropped first: the connection that is closed last tidies up.

@@ -1,15 +1,22 @@
 //! A thread for work that blocks, and the queue that leads to it.
 
+use std::convert::Infallible;
 use std::io;
 use std::panic::resume_unwind;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-/// A thread of its own. It ends when this is dropped, which waits for it.
+/// How long a thread may take to end. A disk that does not answer must not keep a server from ending.
+const END_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A thread of its own. It ends when this is dropped, which waits for it, but not for ever.
 pub(super) struct Worker<T> {
     queue: Arc<Queue<T>>,
     thread: Option<JoinHandle<()>>,
+    /// The other end is closed when the thread has done its work.
+    working: Mutex<Receiver<Infallible>>,
 }
 
 /// The way to a worker. It may outlive the worker.
@@ -39,9 +46,12 @@ impl<T: Send + 'static> Worker<T> {
         let (sender, receiver) = sync_channel(jobs_at_most);
         let queue = Arc::new(Queue(Mutex::new(Some(sender))));
         let of_thread = Arc::clone(&queue);
-        let thread =
-            thread::Builder::new().name(name.to_owned()).spawn(move || work(&receiver, of_thread))?;
-        Ok(Self { queue, thread: Some(thread) })
+        let (works, working) = sync_channel(0);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _works = works;
+            work(&receiver, of_thread);
+        })?;
+        Ok(Self { queue, thread: Some(thread), working: Mutex::new(working) })
     }
 
     pub(super) fn queue(&self) -> &Arc<Queue<T>> {
@@ -52,6 +62,10 @@ impl<T: Send + 'static> Worker<T> {
 impl<T> Drop for Worker<T> {
     fn drop(&mut self) {
         self.queue.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let working = self.working.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if working.recv_timeout(END_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+            return;
+        }
         let ended = self.thread.take().map(JoinHandle::join);
         if let Some(Err(panic)) = ended
             && !thread::panicking()
@@ -74,5 +88,38 @@ impl<T> Queue<T> {
     /// Whether nobody waits for the answers any more.
     pub(super) fn is_closed(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_hangs_is_not_waited_for_for_ever() {
+        let (release, hangs) = sync_channel::<()>(0);
+        let worker = Worker::<()>::start("hangs", 1, move |_, _| {
+            let _ = hangs.recv();
+        });
+        let begin = Instant::now();
+        drop(worker.unwrap());
+        assert!(begin.elapsed() >= END_TIMEOUT);
+        drop(release);
+    }
+
+    #[test]
+    fn what_a_worker_was_given_is_done_before_it_ends() {
+        let (done, is_done) = sync_channel(9);
+        let worker = Worker::start("works", 9, move |jobs, _| {
+            jobs.iter().for_each(|job| done.send(job).expect("there is room"));
+        });
+        let worker = worker.unwrap();
+        for job in 0..9 {
+            worker.queue().offer(job).unwrap();
+        }
+        drop(worker);
+        assert_eq!(is_done.try_iter().collect::<Vec<_>>(), (0..9).collect::<Vec<_>>());
     }
 }
