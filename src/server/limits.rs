@@ -183,6 +183,19 @@ pub struct Limits {
     pub rate: Rate,
     /// See [`SHUTDOWN_GRACE`].
     pub shutdown_grace: Duration,
+    /// How much a commit log is given at a time.
+    pub store: StoreLimits,
+}
+
+/// The bounds of a server with a commit log.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreLimits {
+    /// See [`UNSTORED_BYTES`].
+    pub unstored_bytes: usize,
+    /// See [`SNAPSHOT_RECORDS`].
+    pub snapshot_records: u64,
+    /// See [`SNAPSHOT_BYTES`].
+    pub snapshot_bytes: usize,
 }
 
 impl Default for Limits {
@@ -196,6 +209,17 @@ impl Default for Limits {
             connections_per_address: CONNECTIONS_PER_ADDRESS,
             rate: Rate { burst_messages: BURST_MESSAGES, messages_per_second: MESSAGES_PER_SECOND },
             shutdown_grace: SHUTDOWN_GRACE,
+            store: StoreLimits::default(),
+        }
+    }
+}
+
+impl Default for StoreLimits {
+    fn default() -> Self {
+        Self {
+            unstored_bytes: UNSTORED_BYTES,
+            snapshot_records: SNAPSHOT_RECORDS,
+            snapshot_bytes: SNAPSHOT_BYTES,
         }
     }
 }
