@@ -10,6 +10,8 @@ mod kept;
 #[cfg(test)]
 mod model_test;
 mod readers;
+#[cfg(test)]
+mod readers_test;
 mod roster;
 mod sessions;
 #[cfg(test)]

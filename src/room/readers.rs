@@ -153,7 +153,9 @@ impl<T> Readers<T> {
         if let Some(reader) = self.by_attachment.get_mut(&id).filter(|reader| !reader.has_left()) {
             let lines = reader.private.get_or_insert_default();
             let shown = lines.partition_point(|(at, _)| at.record <= horizon.record);
-            lines.insert(shown, (horizon, format!("{notice}\n").into_bytes()));
+            // Not after public lines that wait for the next private one.
+            let next = lines.get(shown).map_or(horizon.position, |(at, _)| at.position.min(horizon.position));
+            lines.insert(shown, (Point { position: next, ..horizon }, format!("{notice}\n").into_bytes()));
         }
     }
 
@@ -292,10 +294,13 @@ impl<T> Reader<T> {
     /// The piece after `cursor` and the first `index` private lines: the one place where public and private
     /// lines are merged.
     fn next_piece(&self, cursor: Position, index: usize, end: Position, horizon: Point) -> Option<Piece> {
-        let line = self.private.as_ref().and_then(|lines| lines.get(index));
-        let private = line.map(|&(at, _)| at).filter(|at| at.record <= horizon.record);
+        let private = self.private.as_ref().and_then(|lines| lines.get(index)).map(|&(at, _)| at);
+        // What comes after a private line waits for it, even if that lies beyond the horizon.
         let until = private.map_or(end, |at| at.position.min(end));
-        if cursor < until { Some(Piece::Public { until }) } else { private.map(|_| Piece::Private { index }) }
+        if cursor < until {
+            return Some(Piece::Public { until });
+        }
+        private.filter(|at| at.record <= horizon.record).map(|_| Piece::Private { index })
     }
 
     fn end(&self, transcript: &Transcript, horizon: Point) -> Position {
