@@ -72,8 +72,6 @@ pub enum Notice<'a> {
     Session(SessionNotice),
     /// The commands.
     Help,
-    /// The server is shutting down.
-    ShuttingDown,
 }
 
 impl fmt::Display for Notice<'_> {
@@ -105,7 +103,6 @@ impl fmt::Display for Notice<'_> {
             Self::Pong(token, Some(progress)) => write!(formatter, "pong {}{progress}.", token.as_str()),
             Self::Session(notice) => notice.fmt(formatter),
             Self::Help => formatter.write_str(HELP),
-            Self::ShuttingDown => formatter.write_str("The server is shutting down."),
         }
     }
 }
@@ -332,7 +329,7 @@ mod tests {
         assert_eq!(parsed(Notice::WhisperTo(&bo, text)), "whisper");
         assert_eq!(parsed(Notice::Here { count: 1, names: vec![("Alex", false)] }), "told");
         assert_eq!(parsed(Notice::Pong(text, None)), "told");
-        assert_eq!(parsed(Notice::ShuttingDown), "told");
+        assert_eq!(parsed(Notice::Session(SessionNotice::ShuttingDown)), "told");
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Session {
                     kept.grace = grace;
                 }
             }
-            SessionNotice::Held => self.hear_news(format!("-- {notice}"), now),
+            SessionNotice::Held | SessionNotice::ShuttingDown => self.hear_news(format!("-- {notice}"), now),
             SessionNotice::PublicMissing(lines) => self.hear_missing(lines, 0),
             SessionNotice::PrivateMissing(lines) => self.hear_missing(0, lines),
             // These answer the request to go on alone.
