@@ -101,7 +101,8 @@ impl<T> Readers<T> {
         }
     }
 
-    /// Ends the view of a reader where the line ends that it is in, with a last line for it alone.
+    /// Ends the view of a reader where the line ends that it is in, with a last line for it alone. What was to come
+    /// after that is dropped.
     pub fn end_with(
         &mut self,
         id: Attachment,
@@ -109,8 +110,11 @@ impl<T> Readers<T> {
         record: u64,
         last_words: &impl fmt::Display,
     ) {
-        let Some(reader) = self.by_attachment.get(&id) else { return };
+        let Some(reader) = self.by_attachment.get_mut(&id) else { return };
         let position = transcript.next_line(reader.cursor);
+        if let Some(lines) = &mut reader.private {
+            lines.retain(|(at, _)| at.position <= position);
+        }
         self.tell(id, Point { position, record }, last_words);
         self.end(id, position);
     }

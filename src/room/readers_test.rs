@@ -88,6 +88,21 @@ fn a_reader_that_comes_back_is_first_told_so_even_if_that_waits_for_the_horizon(
     assert_eq!(next(&mut readers, &transcript, horizon), "resumed\nmissed\n");
 }
 
+#[test]
+fn a_reader_that_ends_early_is_told_nothing_that_follows_lines_that_it_is_not_sent() {
+    let mut readers = Readers::new(PRIVATE_BYTES);
+    let mut transcript = Transcript::new(1 << 20);
+    let id = Attachment::FIRST;
+    readers.add(id, 0, ());
+    let start = Point { position: 0, record: 0 };
+    readers.tell(id, start, &"before");
+    transcript.append(NOW, "public");
+    readers.tell(id, Point { position: transcript.end(), ..start }, &"after");
+    readers.end_with(id, &transcript, 0, &"last");
+    assert_eq!(next(&mut readers, &transcript, Point::END), "before\nlast\n");
+    assert_eq!(next(&mut readers, &transcript, Point::END), "Ok(End)");
+}
+
 /// What the reader takes next.
 fn next(readers: &mut Readers<()>, transcript: &Transcript, horizon: Point) -> String {
     let next = readers.visit_one(Attachment::FIRST, |reader| match reader.read(transcript, horizon, 99) {
