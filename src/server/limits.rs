@@ -60,6 +60,10 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many bytes of entries may wait for the commit log before senders do.
 pub const UNSTORED_BYTES: usize = 1_024 * 1_024;
 
+/// What waits for the commit log may take this fraction of the retention: whoever reads is shown nothing of it yet,
+/// and must find it still there afterwards, however slow the log is.
+pub const UNSTORED_IN_RETENTION: usize = 4;
+
 /// How long a commit log that takes nothing is left alone before the next attempt.
 pub const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -196,6 +200,14 @@ pub struct StoreLimits {
     pub snapshot_records: u64,
     /// See [`SNAPSHOT_BYTES`].
     pub snapshot_bytes: usize,
+}
+
+impl Limits {
+    /// How much the commit log is given at a time, and no more than the transcript bears.
+    pub(super) fn of_the_store(&self) -> StoreLimits {
+        let bearable_bytes = self.retention_bytes / UNSTORED_IN_RETENTION;
+        StoreLimits { unstored_bytes: self.store.unstored_bytes.min(bearable_bytes), ..self.store }
+    }
 }
 
 impl Default for Limits {
