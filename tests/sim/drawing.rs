@@ -27,15 +27,17 @@ pub fn plans() -> impl Strategy<Value = Plan> {
             let segments = prop_oneof![Just(many_segments()), Just(16)];
             (world_plans(), members, faults, rates(), segments, graces(), Just(store))
         })
-        .prop_map(|(plan, members, faults, (burst_messages, messages_per_second), segments, grace, store)| Plan {
-            segments,
-            grace_milliseconds: grace,
-            burst_messages,
-            messages_per_second,
-            members,
-            faults,
-            store,
-            ..plan
+        .prop_map(|(plan, members, faults, (burst_messages, messages_per_second), segments, grace, store)| {
+            Plan {
+                segments,
+                grace_milliseconds: grace,
+                burst_messages,
+                messages_per_second,
+                members,
+                faults,
+                store,
+                ..plan
+            }
         })
 }
 

@@ -65,12 +65,29 @@ pub struct Life<'a> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogEvent {
-    Joined { nickname: String, from: SocketAddr },
-    Said { nickname: String, text: String },
-    Left { nickname: String, reason: String },
-    Renamed { old: String, new: String },
-    LostConnection { nickname: String },
-    Reconnected { nickname: String, from: SocketAddr },
+    Joined {
+        nickname: String,
+        from: SocketAddr,
+    },
+    Said {
+        nickname: String,
+        text: String,
+    },
+    Left {
+        nickname: String,
+        reason: String,
+    },
+    Renamed {
+        old: String,
+        new: String,
+    },
+    LostConnection {
+        nickname: String,
+    },
+    Reconnected {
+        nickname: String,
+        from: SocketAddr,
+    },
     /// About the store.
     Store(String),
     Warning(String),
@@ -162,7 +179,9 @@ impl LogEvent {
     pub fn parse(event: &str) -> Self {
         let (level, text) = event.split_once(" - ").expect("a level and a text");
         let parsed = match level {
-            _ if ABOUT_THE_STORE.iter().any(|begin| text.starts_with(begin)) => Some(Self::Store(text.to_owned())),
+            _ if ABOUT_THE_STORE.iter().any(|begin| text.starts_with(begin)) => {
+                Some(Self::Store(text.to_owned()))
+            }
             "ERROR" => Some(Self::Error(text.to_owned())),
             "WARNING" => Some(Self::Warning(text.to_owned())),
             _ => Self::parse_message(text)

@@ -258,7 +258,9 @@ fn resumed_without_a_loss(history: &History) -> usize {
 /// Counts the sessions that went on after another server had begun to run the room.
 fn resumed_with_another_server(history: &History) -> usize {
     let mut times = 0;
-    for (membership, session) in history.memberships.iter().filter_map(|one| Some((one, one.session.as_ref()?))) {
+    for (membership, session) in
+        history.memberships.iter().filter_map(|one| Some((one, one.session.as_ref()?)))
+    {
         let Some((epoch, _)) = history.joining(membership) else { continue };
         for start in history.epochs[epoch].starts.iter().skip(1) {
             times += usize::from(session.kept.is_some_and(|kept| kept < *start))

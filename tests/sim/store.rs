@@ -157,6 +157,7 @@ impl SimulatedStore {
         let backup = account.backup.take().unwrap_or_default();
         account.logs.push(Log { epoch: None, ..backup });
         account.in_doubt = None;
+        account.run_ends();
         account.fates.put_back += 1;
     }
 

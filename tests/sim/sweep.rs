@@ -191,7 +191,13 @@ fn sweep_some(some: impl Iterator<Item = u64>, progress: &Progress) -> Result<(L
     let mut ledger = Ledger::default();
     let mut simulated = Duration::ZERO;
     for seed in some {
-        simulated += run_seed(seed, &mut ledger)?;
+        match run_seed(seed, &mut ledger) {
+            Ok(further) => simulated += further,
+            Err(failure) if std::env::var_os("SIM_ALL").is_some() => {
+                println!("FAILED {}", failure.lines().take(2).collect::<Vec<_>>().join(" "));
+            }
+            Err(failure) => return Err(failure),
+        }
         progress.advance();
     }
     Ok((ledger, simulated))

@@ -1,8 +1,10 @@
 //! Everyone present sees one and the same order, which is that of `server.log`, without a gap.
 
+use std::time::Duration;
+
 use commonroom::protocol::{Framing, Heard, NICKNAME_REQUEST};
 
-use crate::history::{History, LogEvent, Terms};
+use crate::history::{Epoch, History, LogEvent, Terms};
 use crate::witness::{Ending, Membership};
 use crate::world::SKEW;
 
@@ -11,7 +13,7 @@ use crate::world::SKEW;
 pub fn everyone_sees_the_log(history: &History) -> Result<(), String> {
     for membership in &history.memberships {
         let Some((epoch, joining)) = history.joining(membership) else {
-            heard_nothing(membership)?;
+            heard_nothing(history, membership)?;
             continue;
         };
         let told = view(&history.epochs[epoch].events, joining, &history.terms);
@@ -62,16 +64,37 @@ fn view(events: &[LogEvent], joining: usize, terms: &Terms) -> Vec<(usize, Strin
     view
 }
 
-/// A membership that the log does not have was never let in.
-fn heard_nothing(membership: &Membership) -> Result<(), String> {
-    // In the report's framing, a part of the request for a nickname looks like a line.
-    let is_line = |line: &str| membership.framing == Framing::Lines || !NICKNAME_REQUEST.starts_with(line);
+/// A membership that the log does not have was never let in. If there is a store, the server may have ended before
+/// that had it, and after it was shown the history.
+fn heard_nothing(history: &History, membership: &Membership) -> Result<(), String> {
+    // In the report's framing, a part of the request for a nickname or of a private line looks like a line.
+    let is_part = |line: &str| NICKNAME_REQUEST.starts_with(line) || PRIVATE.starts_with(line);
+    let is_line = |line: &str| membership.framing == Framing::Lines || !is_part(line);
     let is_heard = |line: &str| matches!(Heard::parse(line), Heard::Everyone(_)) && is_line(line);
-    match membership.heard.iter().find(|(_, line)| is_heard(line)) {
-        Some((at, line)) => {
-            Err(format!("{} heard {line:?} at {at:?} without having joined", membership.host))
+    let heard: Vec<_> = membership.heard.iter().filter(|(_, line)| is_heard(line)).collect();
+    let Some((at, line)) = heard.first() else { return Ok(()) };
+    let is_connected = membership.heard.iter().any(|(_, line)| line.contains(CONNECTED));
+    let is_history = heard.len() <= history.terms.history_lines
+        && history.stored.is_some()
+        && history.epochs.iter().any(|epoch| has_told(epoch, &heard, membership.framing));
+    if is_connected || !is_history {
+        return Err(format!("{} heard {line:?} at {at:?} without having joined", membership.host));
+    }
+    Ok(())
+}
+
+/// Whether these lines were told one after the other.
+fn has_told(epoch: &Epoch, heard: &[&(Duration, String)], framing: Framing) -> bool {
+    let told: Vec<String> = epoch.events.iter().filter_map(LogEvent::told).collect();
+    match framing {
+        Framing::Lines => {
+            let same = |told: &[String]| told.iter().eq(heard.iter().map(|(_, line)| line));
+            told.windows(heard.len()).any(same)
         }
-        None => Ok(()),
+        Framing::Report => {
+            let heard: String = heard.iter().map(|(_, read)| read.as_str()).collect();
+            told.concat().contains(&heard)
+        }
     }
 }
 
@@ -86,7 +109,10 @@ fn compare_lines(membership: &Membership, told: &[(usize, String)]) -> Result<()
         };
         last = told.get(place).map(|(_, line)| line.as_str());
         if last != Some(line) {
-            return Err(format!("{} heard {line:?} at {at:?}, where server.log has {last:?}", membership.host));
+            return Err(format!(
+                "{} heard {line:?} at {at:?}, where server.log has {last:?}",
+                membership.host
+            ));
         }
     }
     Ok(())
@@ -106,7 +132,8 @@ fn places(membership: &Membership) -> impl Iterator<Item = Option<usize>> {
 /// How many lines are no longer kept that come before this one in what a member heard.
 fn missing_before(membership: &Membership, index: usize) -> usize {
     let missing = membership.session.iter().flat_map(|session| &session.missing);
-    let public_lines = missing.filter(|(before, ..)| *before == index).map(|(_, public_lines, _)| public_lines);
+    let public_lines =
+        missing.filter(|(before, ..)| *before == index).map(|(_, public_lines, _)| public_lines);
     usize::try_from(public_lines.sum::<u64>()).unwrap_or(usize::MAX)
 }
 

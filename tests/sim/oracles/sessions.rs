@@ -70,6 +70,7 @@ pub fn nobody_leaves_within_the_grace(history: &History) -> Result<(), String> {
             let mut later = epoch.events.iter().zip(&epoch.times).skip(index + 1);
             let found = match later.find(|(event, _)| event.is_of(nickname)) {
                 Some((LogEvent::Reconnected { .. }, _)) => continue,
+                Some((LogEvent::Left { reason, .. }, _)) if ends_with_its_server(history, reason) => continue,
                 Some((LogEvent::Left { reason, .. }, &left)) => {
                     let until = since(left) + history.terms.grace;
                     let grace = until.saturating_sub(ROUNDED)..=until + LATE;
@@ -122,11 +123,16 @@ fn leaves_only_after_a_loss(history: &History, membership: &Membership) -> Resul
     };
     let left = history.epochs[epoch].times[*index];
     let lost = matches!(before.last(), Some((_, LogEvent::LostConnection { .. })));
-    let stops = history.stored.is_none() && reason == "server stopped";
+    let stops = ends_with_its_server(history, reason);
     if left > kept + ROUNDED && !reason.is_empty() && !lost && !stops {
         return Err(format!("{nickname} left at {left:?} ({reason}), but has had a session since {kept:?}"));
     }
     Ok(())
+}
+
+/// Whether a session has ended because its room did.
+fn ends_with_its_server(history: &History, reason: &str) -> bool {
+    history.stored.is_none() && reason == "server stopped"
 }
 
 /// What the log has of a session comes from the client that has resumed it last, as does its end.

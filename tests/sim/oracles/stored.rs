@@ -71,7 +71,10 @@ pub fn the_store_is_used_as_it_must_be(history: &History) -> Result<(), String> 
         return Err(misuse.clone());
     }
     if stored.reasons.len() != stored.failures {
-        return Err(format!("{} syncs have failed, and servers ended: {:?}", stored.failures, stored.reasons));
+        return Err(format!(
+            "{} syncs have failed, and servers ended: {:?}",
+            stored.failures, stored.reasons
+        ));
     }
     Ok(())
 }
