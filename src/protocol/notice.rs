@@ -82,8 +82,6 @@ pub enum Notice<'a> {
     Session(SessionNotice),
     /// The commands.
     Help,
-    /// The server is shutting down.
-    ShuttingDown,
 }
 
 impl fmt::Display for Notice<'_> {
@@ -116,7 +114,6 @@ impl fmt::Display for Notice<'_> {
             Self::Pong(token, Some(progress)) => write!(formatter, "pong {}{progress}.", token.as_str()),
             Self::Session(notice) => notice.fmt(formatter),
             Self::Help => formatter.write_str(HELP),
-            Self::ShuttingDown => formatter.write_str("The server is shutting down."),
         }
     }
 }
@@ -224,7 +221,7 @@ mod tests {
         assert_eq!(parsed(Notice::Here { count: 1, names: vec![("Alex", false)] }), "told");
         assert_eq!(parsed(Notice::Pong(text, None)), "told");
         assert_eq!(parsed(Notice::Found(Found(vec![]))), "told");
-        assert_eq!(parsed(Notice::ShuttingDown), "told");
+        assert_eq!(parsed(Notice::Session(SessionNotice::ShuttingDown)), "told");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::hub::{Hub, State};
-use super::limits::{SNAPSHOT_BYTES, SNAPSHOT_RECORDS, STORE_PATIENCE, STORE_PAUSE, UNSTORED_BYTES};
+use super::limits::{STORE_PATIENCE, STORE_PAUSE, StoreLimits};
 use super::report::report;
 use crate::commit_log::{AppendError, Batch, CommitLog, LogError, Record, Snapshot};
 use crate::net::Stream;
@@ -35,6 +35,7 @@ pub(super) struct Unstored {
     held: Option<BTreeSet<MemberId>>,
     records_since_snapshot: u64,
     bytes_since_snapshot: usize,
+    limits: StoreLimits,
 }
 
 /// Changes of the room, and who waits to hear of them.
@@ -50,7 +51,7 @@ struct Changes {
 
 impl Unstored {
     /// Everything up to this record is durable, and in the transcript up to that position.
-    pub(super) fn after(record: u64, position: Position) -> Self {
+    pub(super) fn after(record: u64, position: Position, limits: StoreLimits) -> Self {
         Self {
             horizon: Point { position, record },
             last: record,
@@ -60,12 +61,13 @@ impl Unstored {
             held: None,
             records_since_snapshot: 0,
             bytes_since_snapshot: 0,
+            limits,
         }
     }
 
     /// Whether senders must wait: the log is full, or far behind.
     fn holds_senders(&self) -> bool {
-        self.held.is_some() || self.bytes >= UNSTORED_BYTES
+        self.held.is_some() || self.bytes >= self.limits.unstored_bytes
     }
 
     /// Takes note of a change, after which the room is like this. `end` is where the transcript ended before.
@@ -101,8 +103,8 @@ impl Unstored {
         let records = std::mem::take(&mut changes.records);
         self.records_since_snapshot += records.len() as u64;
         self.bytes_since_snapshot += records.iter().map(Record::bytes).sum::<usize>();
-        let is_due =
-            self.records_since_snapshot >= SNAPSHOT_RECORDS || self.bytes_since_snapshot >= SNAPSHOT_BYTES;
+        let is_due = self.records_since_snapshot >= self.limits.snapshot_records
+            || self.bytes_since_snapshot >= self.limits.snapshot_bytes;
         let snapshot = is_due.then(|| Snapshot { id: self.last, state: room.snapshot() });
         if is_due {
             (self.records_since_snapshot, self.bytes_since_snapshot) = (0, 0);

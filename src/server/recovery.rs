@@ -35,7 +35,7 @@ impl<L: CommitLog> Store<L> {
             let pages = recovered.torn_pages;
             info!(event = "store", pages, "Dropped an unfinished write from the store ({pages} pages)");
         }
-        let unstored = Unstored::after(last, room.transcript().end());
+        let unstored = Unstored::after(last, room.transcript().end(), config.limits.of_the_store());
         Ok(Self { log, room, unstored, epoch: recovered.epoch })
     }
 

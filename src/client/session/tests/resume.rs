@@ -144,7 +144,7 @@ fn private_lines_are_counted_but_not_those_about_the_session_or_about_pings_of_t
         ("-- pong chat at 7, 1 taken.", true),
         ("-- pong chat-client-2 at 7, 1 taken.", false),
         ("-- Kept for 60 s after a lost connection.", false),
-        ("-- The server is shutting down.", true),
+        ("-- The server is shutting down.", false),
     ] {
         let before = tested.session.saved().unwrap().private_lines;
         tested.receive(&format!("{said}\n"));
@@ -301,4 +301,15 @@ fn numbers_that_no_server_can_mean_make_nothing_overflow() {
     tested.say("two").unwrap();
     let sent = format!("/n {0} one\n/n {0} two\n", u64::MAX);
     assert_eq!(tested.take_sent(), sent);
+}
+
+#[test]
+fn what_the_server_says_of_itself_is_shown_and_does_not_count() {
+    let mut tested = kept();
+    for notice in [SessionNotice::Held, SessionNotice::ShuttingDown] {
+        let line = format!("-- {notice}");
+        tested.receive(&format!("{line}\n"));
+        assert_eq!(tested.take_events(), [Event::Line(line)]);
+        assert_eq!(tested.session.saved(), Some(saved(7, 0)));
+    }
 }
