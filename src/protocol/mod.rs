@@ -29,7 +29,7 @@ mod token;
 pub use command::{Command, Numbered, TEXT_BYTES, Text};
 pub use framing::{Decoder, Framing, LINE_BYTES, Patience};
 pub use nickname::{NICKNAME_CHARACTERS, Nickname, NicknameError};
-pub use notice::{Broadcast, Heard, Notice, SHUTTING_DOWN};
+pub use notice::{Broadcast, Heard, Notice};
 pub use password::{PASSWORD_BYTES, Password, PasswordError};
 pub use refusal::Refusal;
 pub use sanitize::Sanitized;

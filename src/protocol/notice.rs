@@ -82,8 +82,6 @@ pub enum Notice<'a> {
     Session(SessionNotice),
     /// The commands.
     Help,
-    /// The server is shutting down.
-    ShuttingDown,
 }
 
 impl fmt::Display for Notice<'_> {
@@ -116,13 +114,9 @@ impl fmt::Display for Notice<'_> {
             Self::Pong(token, Some(progress)) => write!(formatter, "pong {}{progress}.", token.as_str()),
             Self::Session(notice) => notice.fmt(formatter),
             Self::Help => formatter.write_str(HELP),
-            Self::ShuttingDown => formatter.write_str(SHUTTING_DOWN),
         }
     }
 }
-
-/// The last words of a server, without their `-- `. No server keeps them for a session: they are about the connection.
-pub const SHUTTING_DOWN: &str = "The server is shutting down.";
 
 const NOT_SENT: &str = "Not sent: ";
 const NOT_JOINED: &str = "Not joined: ";
@@ -227,7 +221,7 @@ mod tests {
         assert_eq!(parsed(Notice::Here { count: 1, names: vec![("Alex", false)] }), "told");
         assert_eq!(parsed(Notice::Pong(text, None)), "told");
         assert_eq!(parsed(Notice::Found(Found(vec![]))), "told");
-        assert_eq!(parsed(Notice::ShuttingDown), "told");
+        assert_eq!(parsed(Notice::Session(SessionNotice::ShuttingDown)), "told");
     }
 
     #[test]

@@ -90,10 +90,14 @@ pub enum SessionNotice {
     /// What the member sends waits, because the server cannot store it at the moment. Members without a session
     /// are told, too.
     Held,
+    /// The server ends, and the connection with it. If the room outlives the server, the session goes on with the
+    /// next one. Everybody is told, members or not.
+    ShuttingDown,
 }
 
 const TAKEN_OVER: &str = "Your session goes on in another connection. Goodbye.";
 const HELD: &str = "What you send waits: the server cannot store it at the moment.";
+const SHUTTING_DOWN: &str = "The server is shutting down.";
 const NO_LONGER_KEPT: &str = ": no longer kept.";
 
 impl SessionNotice {
@@ -103,6 +107,7 @@ impl SessionNotice {
         match told {
             TAKEN_OVER => return Some(Self::TakenOver),
             HELD => return Some(Self::Held),
+            SHUTTING_DOWN => return Some(Self::ShuttingDown),
             _ => {}
         }
         if let Some(missing) = told.strip_suffix(NO_LONGER_KEPT) {
@@ -172,6 +177,7 @@ impl fmt::Display for SessionNotice {
             }
             Self::TakenOver => formatter.write_str(TAKEN_OVER),
             Self::Held => formatter.write_str(HELD),
+            Self::ShuttingDown => formatter.write_str(SHUTTING_DOWN),
         }
     }
 }
@@ -247,6 +253,7 @@ mod tests {
             (SessionNotice::PrivateMissing(1), "1 private line is missing: no longer kept."),
             (SessionNotice::PrivateMissing(2), "2 private lines are missing: no longer kept."),
             (SessionNotice::Held, "What you send waits: the server cannot store it at the moment."),
+            (SessionNotice::ShuttingDown, "The server is shutting down."),
             (SessionNotice::TakenOver, "Your session goes on in another connection. Goodbye."),
         ] {
             assert_eq!(notice.to_string(), text);

@@ -10,6 +10,8 @@ mod kept;
 #[cfg(test)]
 mod model_test;
 mod readers;
+#[cfg(test)]
+mod readers_test;
 mod roster;
 mod sessions;
 #[cfg(test)]
@@ -258,8 +260,8 @@ impl Room {
         self.nickname(attachment.member).is_some() && self.attachment(attachment.member) == attachment
     }
 
-    /// Whether an entry from here would change the room: it comes over the present connection, and its number
-    /// is above those before it.
+    /// Whether an entry from here would change the room: it comes over the present connection, which is not
+    /// lost, and its number is above those before it.
     #[must_use]
     pub fn is_news(&self, by: Origin) -> bool {
         self.sessions.is_news(by)

@@ -101,7 +101,8 @@ impl<T> Readers<T> {
         }
     }
 
-    /// Ends the view of a reader where the line ends that it is in, with a last line for it alone.
+    /// Ends the view of a reader where the line ends that it is in, with a last line for it alone. What was to come
+    /// after that is dropped.
     pub fn end_with(
         &mut self,
         id: Attachment,
@@ -109,8 +110,11 @@ impl<T> Readers<T> {
         record: u64,
         last_words: &impl fmt::Display,
     ) {
-        let Some(reader) = self.by_attachment.get(&id) else { return };
+        let Some(reader) = self.by_attachment.get_mut(&id) else { return };
         let position = transcript.next_line(reader.cursor);
+        if let Some(lines) = &mut reader.private {
+            lines.retain(|(at, _)| at.position <= position);
+        }
         self.tell(id, Point { position, record }, last_words);
         self.end(id, position);
     }
@@ -153,7 +157,9 @@ impl<T> Readers<T> {
         if let Some(reader) = self.by_attachment.get_mut(&id).filter(|reader| !reader.has_left()) {
             let lines = reader.private.get_or_insert_default();
             let shown = lines.partition_point(|(at, _)| at.record <= horizon.record);
-            lines.insert(shown, (horizon, format!("{notice}\n").into_bytes()));
+            // Not after public lines that wait for the next private one.
+            let next = lines.get(shown).map_or(horizon.position, |(at, _)| at.position.min(horizon.position));
+            lines.insert(shown, (Point { position: next, ..horizon }, format!("{notice}\n").into_bytes()));
         }
     }
 
@@ -293,7 +299,7 @@ impl<T> Reader<T> {
     /// lines are merged.
     fn next_piece(&self, cursor: Position, index: usize, end: Position, horizon: Point) -> Option<Piece> {
         let private = self.private.as_ref().and_then(|lines| lines.get(index)).map(|&(at, _)| at);
-        // What comes after a private line waits for it, even if it could be shown.
+        // What comes after a private line waits for it, even if that lies beyond the horizon.
         let until = private.map_or(end, |at| at.position.min(end));
         if cursor < until {
             return Some(Piece::Public { until });

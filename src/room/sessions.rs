@@ -77,13 +77,15 @@ impl Sessions {
         Attachment { member, number }
     }
 
-    /// Whether nothing that was taken has come from here with that number or a later one.
+    /// Whether nothing that was taken has come from here with that number or a later one. A connection that was lost
+    /// cannot speak any more.
     pub(super) fn is_news(&self, by: Origin) -> bool {
         match (self.by_member.get(&by.attachment.member), by.number) {
             (None, number) => by.attachment.number == 0 && number.is_none(),
             (Some(session), number) => {
                 session.attachment == by.attachment.number
                     && number.is_none_or(|number| number > session.taken)
+                    && session.away.is_none()
             }
         }
     }

@@ -11,9 +11,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::hub::{Hub, State};
-use super::limits::{
-    SNAPSHOT_AGE_MILLIS, SNAPSHOT_BYTES, SNAPSHOT_RECORDS, STORE_PATIENCE, STORE_PAUSE, UNSTORED_BYTES,
-};
+use super::limits::{SNAPSHOT_AGE_MILLIS, STORE_PATIENCE, STORE_PAUSE, StoreLimits};
 use super::report::report;
 use crate::commit_log::{AppendError, Batch, CommitLog, LogError, Record, Snapshot};
 use crate::net::Stream;
@@ -37,6 +35,7 @@ pub(super) struct Unstored {
     held: Option<BTreeSet<MemberId>>,
     /// What a start would have to read.
     since_snapshot: SinceSnapshot,
+    limits: StoreLimits,
 }
 
 /// The records after the latest snapshot.
@@ -56,9 +55,11 @@ impl SinceSnapshot {
     }
 
     /// Whether there are many of them, or they are old: only what lies before a snapshot can be deleted.
-    fn is_due(&self, now: Timestamp) -> bool {
-        let is_old = self.since.is_some_and(|since| now.0.saturating_sub(since.0) >= SNAPSHOT_AGE_MILLIS);
-        self.records >= SNAPSHOT_RECORDS || self.bytes >= SNAPSHOT_BYTES || is_old
+    fn is_due(&self, now: Timestamp, limits: &StoreLimits) -> bool {
+        let age = self.since.map_or(0, |since| now.0.saturating_sub(since.0));
+        self.records >= limits.snapshot_records
+            || self.bytes >= limits.snapshot_bytes
+            || age >= SNAPSHOT_AGE_MILLIS
     }
 }
 
@@ -76,7 +77,7 @@ struct Changes {
 impl Unstored {
     /// Everything up to this record is durable, and in the transcript up to that position. These records follow the
     /// latest snapshot.
-    pub(super) fn after(record: u64, position: Position, records: &[Record]) -> Self {
+    pub(super) fn after(record: u64, position: Position, records: &[Record], limits: StoreLimits) -> Self {
         let mut since_snapshot = SinceSnapshot::default();
         records.iter().for_each(|record| since_snapshot.add(record));
         Self {
@@ -87,12 +88,13 @@ impl Unstored {
             bytes: 0,
             held: None,
             since_snapshot,
+            limits,
         }
     }
 
     /// Whether senders must wait: the log is full, or far behind.
     fn holds_senders(&self) -> bool {
-        self.held.is_some() || self.bytes >= UNSTORED_BYTES
+        self.held.is_some() || self.bytes >= self.limits.unstored_bytes
     }
 
     /// Takes note of a change, after which the room is like this. `end` is where the transcript ended before.
@@ -136,7 +138,7 @@ impl Unstored {
         let mut changes = std::mem::take(&mut self.next);
         let records = std::mem::take(&mut changes.records);
         records.iter().for_each(|record| self.since_snapshot.add(record));
-        let is_due = records.last().is_some_and(|last| self.since_snapshot.is_due(last.at));
+        let is_due = records.last().is_some_and(|last| self.since_snapshot.is_due(last.at, &self.limits));
         let snapshot = is_due.then(|| Snapshot { id: self.last, state: room.snapshot() });
         if is_due {
             self.since_snapshot = SinceSnapshot::default();

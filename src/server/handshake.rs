@@ -17,7 +17,7 @@ use super::resume::NotResumed;
 use super::unregistered::{Awaited, Unregistered};
 use crate::net::{Peer, Stream};
 use crate::protocol::{
-    Framing, LINE_BYTES, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Refusal, Resume,
+    Framing, LINE_BYTES, NICKNAME_REQUEST, Nickname, Notice, PASSWORD_REQUEST, Refusal, Resume, SessionNotice,
 };
 use crate::room::Attachment;
 
@@ -339,7 +339,7 @@ impl<S: Stream> Handshake<'_, S> {
             }
             Unregistered::ServerStopped => {
                 warn!(event = "refusal", %peer, "Closed {}: the server stopped", Peer(peer));
-                Notice::ShuttingDown
+                Notice::Session(SessionNotice::ShuttingDown)
             }
             Unregistered::TooLate => {
                 self.newcomer.hub.count_refusal("not_registered_in_time");

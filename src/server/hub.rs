@@ -28,7 +28,7 @@ use super::member::Member;
 use super::stats::{Counters, Observed, Statistics};
 use crate::commit_log::Find;
 use crate::net::Stream;
-use crate::protocol::{Nickname, Notice, Numbered, Password, Refusal, Timestamp};
+use crate::protocol::{Nickname, Notice, Numbered, Password, Refusal, SessionNotice, Timestamp};
 use crate::room::{Attachment, DisconnectReason, Entry, Origin, Outcome, Position, Readers, Room};
 
 /// Everything that the sessions of a server share.
@@ -218,7 +218,7 @@ impl<S: Stream> Hub<S> {
             state.closed = true;
             let until = state.room.transcript().end();
             for attachment in state.part_from_all(state.unstored.is_some()) {
-                state.tell_connection(attachment, &Notice::ShuttingDown);
+                state.tell_connection(attachment, &Notice::Session(SessionNotice::ShuttingDown));
                 state.readers.end(attachment, until);
             }
         });

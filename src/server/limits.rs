@@ -63,6 +63,10 @@ pub const UNSTORED_BYTES: usize = 1_024 * 1_024;
 /// How long the commit log may take for a batch before those who wait for it are told.
 pub const STORE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What waits for the commit log may take this fraction of the retention: whoever reads is shown nothing of it yet,
+/// and must find it still there afterwards, however slow the log is.
+pub const UNSTORED_IN_RETENTION: usize = 4;
+
 /// How long a commit log that takes nothing is left alone before the next attempt.
 pub const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -211,6 +215,27 @@ pub struct Limits {
     pub rate: Rate,
     /// See [`SHUTDOWN_GRACE`].
     pub shutdown_grace: Duration,
+    /// How much a commit log is given at a time.
+    pub store: StoreLimits,
+}
+
+/// The bounds of a server with a commit log.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreLimits {
+    /// See [`UNSTORED_BYTES`].
+    pub unstored_bytes: usize,
+    /// See [`SNAPSHOT_RECORDS`].
+    pub snapshot_records: u64,
+    /// See [`SNAPSHOT_BYTES`].
+    pub snapshot_bytes: usize,
+}
+
+impl Limits {
+    /// How much the commit log is given at a time, and no more than the transcript bears.
+    pub(super) fn of_the_store(&self) -> StoreLimits {
+        let bearable_bytes = self.retention_bytes / UNSTORED_IN_RETENTION;
+        StoreLimits { unstored_bytes: self.store.unstored_bytes.min(bearable_bytes), ..self.store }
+    }
 }
 
 impl Default for Limits {
@@ -224,6 +249,17 @@ impl Default for Limits {
             connections_per_address: CONNECTIONS_PER_ADDRESS,
             rate: Rate { burst_messages: BURST_MESSAGES, messages_per_second: MESSAGES_PER_SECOND },
             shutdown_grace: SHUTDOWN_GRACE,
+            store: StoreLimits::default(),
+        }
+    }
+}
+
+impl Default for StoreLimits {
+    fn default() -> Self {
+        Self {
+            unstored_bytes: UNSTORED_BYTES,
+            snapshot_records: SNAPSHOT_RECORDS,
+            snapshot_bytes: SNAPSHOT_BYTES,
         }
     }
 }

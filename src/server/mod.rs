@@ -37,7 +37,7 @@ use tracing::{debug, error, info, warn};
 pub use admission::Rate;
 pub use clock::Clock;
 pub use grace::{Randomness, Sessions};
-pub use limits::Limits;
+pub use limits::{Limits, StoreLimits};
 pub use recovery::Store;
 pub use stats::{Counters, Observer, SessionCounters, Statistics, StoreCounters};
 

@@ -38,7 +38,8 @@ impl<L: CommitLog> Store<L> {
             let pages = recovered.torn_pages;
             info!(event = "store", pages, "Dropped an unfinished write from the store ({pages} pages)");
         }
-        let unstored = Unstored::after(last, room.transcript().end(), &recovered.records);
+        let end = room.transcript().end();
+        let unstored = Unstored::after(last, end, &recovered.records, config.limits.of_the_store());
         let is_put_back = recovered.epoch == fresh && last > 0;
         if is_put_back {
             warn!(event = "store", "This is not the store that the last server left, so no session goes on");

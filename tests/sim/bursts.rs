@@ -2,6 +2,7 @@
 //! binary is in `tests/cli/rapid.rs`.
 
 use std::io;
+use std::time::Duration;
 
 use commonroom::protocol::NICKNAME_CHARACTERS;
 use commonroom::server::{Config, Limits, Rate};
@@ -9,6 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::member::Member;
 use super::network::{Pieces, Simulated};
+use super::store::SimulatedStore;
 use super::stranger::Stranger;
 use super::world::{Physics, World, seconds};
 
@@ -55,6 +57,28 @@ fn short_messages_that_become_long_lines_lose_nobody() {
     for host in ["Dinesh", "Alex"] {
         let said = format!("{nickname}: x");
         assert_eq!(world.screen(host).iter().filter(|line| **line == said).count(), LINES, "{host}");
+    }
+    assert_eq!(world.server_log().matches(" disconnected").count(), 1, "only the talker has left");
+}
+
+#[test]
+fn a_burst_that_outruns_the_store_slows_its_sender_and_loses_nobody() {
+    const LINES: usize = 2_000;
+    let retention_bytes = 128 * 1_024;
+    let rate = Rate { burst_messages: 1, messages_per_second: 0 };
+    let limits = Limits { retention_bytes, rate, ..Limits::default() };
+    let mut world = World::with(Physics::default());
+    let store = SimulatedStore::new(0, Duration::from_millis(100));
+    world.start_service(Simulated::default(), Config { limits, ..Config::default() }, Some(store));
+    world.run_until(seconds(1));
+    world.add(Member::new("Dinesh"));
+    world.add(Member::new("Alex"));
+    let line = format!("{}\n", "x".repeat(500));
+    add_talker(&mut world, "Talker", &line.repeat(LINES));
+    world.run_until(seconds(20));
+    for host in ["Dinesh", "Alex"] {
+        let screen = world.screen(host);
+        assert_eq!(screen.iter().filter(|line| line.starts_with("Talker: ")).count(), LINES, "{host}");
     }
     assert_eq!(world.server_log().matches(" disconnected").count(), 1, "only the talker has left");
 }

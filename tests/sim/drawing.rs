@@ -2,33 +2,42 @@
 
 use std::time::Duration;
 
+use commonroom::server::limits::{SNAPSHOT_RECORDS, UNSTORED_BYTES};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
 use super::cut::{Cut, Direction, How};
 use super::fault::Fault;
 use super::member::Act;
-use super::plan::{MemberPlan, PROBER, Plan, many_segments};
+use super::plan::{MemberPlan, PROBER, Plan, StorePlan, many_segments};
 
 /// All plans. They are drawn swarm style: each plan first draws the kinds of faults and of acts that it
 /// may contain, so some plans consist of nothing but, say, crashes and races.
 pub fn plans() -> impl Strategy<Value = Plan> {
-    (subsequence(FAULT_KINDS.to_vec(), 0..=3), subsequence(ACT_KINDS.to_vec(), 1..=ACT_KINDS.len()))
-        .prop_flat_map(|(fault_kinds, act_kinds)| {
+    stores()
+        .prop_flat_map(|store| {
+            let further = if store.is_some() { &STORE_FAULT_KINDS[..] } else { &[] };
+            let fault_kinds = subsequence([&FAULT_KINDS[..], further].concat(), 0..=3);
+            (Just(store), fault_kinds, subsequence(ACT_KINDS.to_vec(), 1..=ACT_KINDS.len()))
+        })
+        .prop_flat_map(|(store, fault_kinds, act_kinds)| {
             let members = proptest::collection::vec(member_plans(act_kinds), 1..=5);
             let how_many = if fault_kinds.is_empty() { 0..=0 } else { 0..=6 };
             let faults = proptest::collection::vec(faults(fault_kinds), how_many);
             let segments = prop_oneof![Just(many_segments()), Just(16)];
-            (world_plans(), members, faults, rates(), segments, graces())
+            (world_plans(), members, faults, rates(), segments, graces(), Just(store))
         })
-        .prop_map(|(plan, members, faults, (burst_messages, messages_per_second), segments, grace)| Plan {
-            segments,
-            grace_milliseconds: grace,
-            burst_messages,
-            messages_per_second,
-            members,
-            faults,
-            ..plan
+        .prop_map(|(plan, members, faults, (burst_messages, messages_per_second), segments, grace, store)| {
+            Plan {
+                segments,
+                grace_milliseconds: grace,
+                burst_messages,
+                messages_per_second,
+                members,
+                faults,
+                store,
+                ..plan
+            }
         })
 }
 
@@ -47,6 +56,7 @@ fn world_plans() -> impl Strategy<Value = Plan> {
             burst_messages: 0,
             messages_per_second: 0,
             grace_milliseconds: 0,
+            store: None,
             largest_piece,
             members: Vec::new(),
             faults: Vec::new(),
@@ -58,6 +68,21 @@ fn world_plans() -> impl Strategy<Value = Plan> {
 /// enough for everything to be said before the end.
 fn rates() -> impl Strategy<Value = (u32, u32)> {
     prop_oneof![2 => Just((0, 0)), 1 => (1..30_u32, 100..300_u32)]
+}
+
+/// In many worlds the room outlives its server. Snapshots are frequent, so that a start finds one, or do not come
+/// at all.
+fn stores() -> impl Strategy<Value = Option<StorePlan>> {
+    let snapshots = prop_oneof![1 => 1..4_u64, 2 => 4..200_u64, 1 => Just(SNAPSHOT_RECORDS)];
+    let unstored = prop_oneof![1 => 1_000..8_000_usize, 2 => Just(UNSTORED_BYTES)];
+    let store = (0..60_u64, snapshots, unstored).prop_map(
+        |(longest_append_milliseconds, snapshot_records, unstored_bytes)| StorePlan {
+            longest_append_milliseconds,
+            snapshot_records,
+            unstored_bytes,
+        },
+    );
+    proptest::option::weighted(0.4, store)
 }
 
 /// Sometimes no sessions at all; otherwise some that soon end, or some that outlast all faults.
@@ -113,7 +138,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-const FAULT_KINDS: [fn(usize, Cut) -> Fault; 12] = [
+const FAULT_KINDS: [fn(usize, Cut) -> Fault; 13] = [
     |index, _| Fault::Hold(index),
     |index, _| Fault::Partition(index),
     |index, _| Fault::PartitionToServer(index),
@@ -121,12 +146,25 @@ const FAULT_KINDS: [fn(usize, Cut) -> Fault; 12] = [
     |index, _| Fault::LatencySpike(index),
     |index, _| Fault::KillMember(index),
     |_, _| Fault::CrashServer,
+    |_, _| Fault::StopServer,
     |_, _| Fault::NoDescriptors,
     // Several times, since it is many kinds in one, and soon over.
     Fault::Cut,
     Fault::Cut,
     Fault::Cut,
     Fault::Cut,
+];
+
+/// Those of a store, and once more what makes a server read it.
+const STORE_FAULT_KINDS: [fn(usize, Cut) -> Fault; 8] = [
+    |_, _| Fault::CrashServer,
+    |_, _| Fault::CrashInAppend,
+    |_, _| Fault::CrashInAppend,
+    |_, _| Fault::FullStore,
+    |_, _| Fault::FullStore,
+    |_, _| Fault::SlowStore,
+    |_, _| Fault::FailedSync,
+    |_, _| Fault::RestoreStore,
 ];
 
 fn faults(kinds: Vec<fn(usize, Cut) -> Fault>) -> BoxedStrategy<(u64, u64, Fault)> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cut::Cut;
 use super::plan::Plan;
+use super::store::{SimulatedStore, Trouble};
 use super::world::{SERVER, World};
 
 /// Something that goes wrong between the server and one member, given by its index, or on a host.
@@ -18,6 +19,17 @@ pub enum Fault {
     LatencySpike(usize),
     KillMember(usize),
     CrashServer,
+    /// The server is asked to end.
+    StopServer,
+    /// The server crashes in the middle of an append to its store.
+    CrashInAppend,
+    /// The store has no room for anything.
+    FullStore,
+    SlowStore,
+    /// A sync of the store fails, which ends the server.
+    FailedSync,
+    /// The store is put back to where it was when this began.
+    RestoreStore,
     /// The server is out of file descriptors: nobody is accepted, and the accept queue fills.
     NoDescriptors,
     /// A connection of a member ends at a byte.
@@ -42,11 +54,21 @@ impl Change {
             Self::End(Fault::Cut(index, _)) => world.scissors(&plan.host(index)).disarm(),
             Self::Begin(Fault::NoDescriptors) => world.descriptors().exhaust(true),
             Self::End(Fault::NoDescriptors) => world.descriptors().exhaust(false),
+            Self::Begin(Fault::StopServer) => world.stop_server(),
+            Self::Begin(fault) if fault.is_of_the_store() => {
+                if let Some(store) = world.store() {
+                    fault.begin_in(&store);
+                }
+            }
+            Self::End(fault) if fault.is_of_the_store() => fault.end_in(world),
             Self::Begin(fault) => world.within(|sim| fault.begin(plan, sim)),
             Self::End(fault) => world.within(|sim| fault.end(plan, sim)),
             Self::HealEverything => {
                 for index in 0..plan.members.len() {
                     world.scissors(&plan.host(index)).disarm();
+                }
+                if let Some(store) = world.store() {
+                    store.heal();
                 }
                 world.within(|sim| heal(plan, sim));
             }
@@ -66,7 +88,7 @@ fn heal(plan: &Plan, sim: &mut turmoil::Sim<'static>) {
 
 impl Fault {
     /// What all of them are called.
-    pub const NAMES: [&str; 13] = [
+    pub const NAMES: [&str; 19] = [
         "hold",
         "partition",
         "partition to the server",
@@ -74,6 +96,12 @@ impl Fault {
         "latency spike",
         "killed member",
         "crash of the server",
+        "stop of the server",
+        "crash in an append",
+        "full store",
+        "slow store",
+        "failed sync",
+        "restored store",
         "no descriptors",
         "cut to the server, in order",
         "cut to the server, reset",
@@ -92,6 +120,12 @@ impl Fault {
             Self::LatencySpike(_) => "latency spike",
             Self::KillMember(_) => "killed member",
             Self::CrashServer => "crash of the server",
+            Self::StopServer => "stop of the server",
+            Self::CrashInAppend => "crash in an append",
+            Self::FullStore => "full store",
+            Self::SlowStore => "slow store",
+            Self::FailedSync => "failed sync",
+            Self::RestoreStore => "restored store",
             Self::NoDescriptors => "no descriptors",
             Self::Cut(_, cut) => cut.name(),
         }
@@ -107,7 +141,14 @@ impl Fault {
             | Self::LatencySpike(index)
             | Self::KillMember(index)
             | Self::Cut(index, _) => Some(index),
-            Self::CrashServer | Self::NoDescriptors => None,
+            Self::CrashServer
+            | Self::StopServer
+            | Self::CrashInAppend
+            | Self::FullStore
+            | Self::SlowStore
+            | Self::FailedSync
+            | Self::RestoreStore
+            | Self::NoDescriptors => None,
         }
     }
 
@@ -121,7 +162,7 @@ impl Fault {
                 sim.set_link_latency(SERVER, plan.host(index), Duration::from_millis(1_500));
             }
             Self::CrashServer if sim.is_host_running(SERVER) => sim.crash(SERVER),
-            Self::CrashServer | Self::KillMember(_) | Self::NoDescriptors | Self::Cut(..) => {}
+            _ => {}
         }
     }
 
@@ -138,8 +179,47 @@ impl Fault {
                     Duration::from_millis(plan.latency_milliseconds),
                 );
             }
-            Self::CrashServer if !sim.is_host_running(SERVER) => sim.bounce(SERVER),
-            Self::CrashServer | Self::KillMember(_) | Self::NoDescriptors | Self::Cut(..) => {}
+            Self::CrashServer | Self::StopServer if !sim.is_host_running(SERVER) => sim.bounce(SERVER),
+            _ => {}
+        }
+    }
+
+    /// The trouble that a store has meanwhile.
+    fn trouble(self) -> Option<Trouble> {
+        match self {
+            Self::CrashInAppend => Some(Trouble::Crash),
+            Self::FullStore => Some(Trouble::Full),
+            Self::SlowStore => Some(Trouble::Slow),
+            Self::FailedSync => Some(Trouble::FailedSync),
+            _ => None,
+        }
+    }
+
+    fn is_of_the_store(self) -> bool {
+        self == Self::RestoreStore || self.trouble().is_some()
+    }
+
+    fn begin_in(self, store: &SimulatedStore) {
+        match self.trouble() {
+            Some(trouble) => store.begin(trouble),
+            None => store.back_up(),
+        }
+    }
+
+    fn end_in(self, world: &mut World) {
+        let Some(store) = world.store() else { return };
+        match self.trouble() {
+            Some(trouble) => store.end(trouble),
+            None => world.within(|sim| {
+                let runs = sim.is_host_running(SERVER);
+                if runs {
+                    sim.crash(SERVER);
+                }
+                store.put_back();
+                if runs {
+                    sim.bounce(SERVER);
+                }
+            }),
         }
     }
 }

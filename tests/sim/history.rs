@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 
+use super::stored::Stored;
 use super::witness::Membership;
 use super::world::Physics;
 
@@ -12,8 +13,11 @@ use super::world::Physics;
 pub struct History {
     /// The most bytes of its transcript that the server has retained at any time, by its own account.
     pub retained_bytes: Option<usize>,
-    /// One for each start of the server.
+    /// What has happened in each room: by its store if there is one, otherwise by `server.log`, and then each start
+    /// of the server begins another one.
     pub epochs: Vec<Epoch>,
+    /// What has become of the store, if there is one.
+    pub stored: Option<Stored>,
     pub memberships: Vec<Membership>,
     pub terms: Terms,
     /// When everything was healed, if it has been.
@@ -38,12 +42,16 @@ pub struct Terms {
     pub calm: bool,
 }
 
-/// The life of one server process, from its log.
+/// The life of one room, or of one server process.
 #[derive(Clone, Debug, Default)]
 pub struct Epoch {
     pub events: Vec<LogEvent>,
     /// When each of them happened.
     pub times: Vec<Duration>,
+    /// When servers began to run it.
+    pub starts: Vec<Duration>,
+    /// If there is a store, which record of it each event is, and when that was known to be durable.
+    pub stored: Vec<(usize, Duration)>,
 }
 
 /// The part of a member in an epoch, from its joining on.
@@ -57,31 +65,65 @@ pub struct Life<'a> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogEvent {
-    Joined { nickname: String, from: SocketAddr },
-    Said { nickname: String, text: String },
-    Left { nickname: String, reason: String },
-    Renamed { old: String, new: String },
-    LostConnection { nickname: String },
-    Reconnected { nickname: String, from: SocketAddr },
+    Joined {
+        nickname: String,
+        from: SocketAddr,
+    },
+    Said {
+        nickname: String,
+        text: String,
+    },
+    Left {
+        nickname: String,
+        reason: String,
+    },
+    Renamed {
+        old: String,
+        new: String,
+    },
+    LostConnection {
+        nickname: String,
+    },
+    Reconnected {
+        nickname: String,
+        from: SocketAddr,
+    },
+    /// About the store.
+    Store(String),
     Warning(String),
     Error(String),
 }
 
 impl History {
-    /// The epochs of a log.
-    pub fn epochs(server_log: &str) -> Vec<Epoch> {
-        let mut epochs = Vec::new();
+    /// The server processes by a log. What is said of the store is left out.
+    pub fn processes(server_log: &str) -> Vec<Epoch> {
+        let mut processes = Vec::<Epoch>::new();
         for line in server_log.lines() {
             let (time, event) = line.split_once(" - ").expect("a time and an event");
+            let time = since_the_beginning(time);
             if event == "INFO - Server started" {
-                epochs.push(Epoch::default());
+                processes.push(Epoch { starts: vec![time], ..Epoch::default() });
             } else if event != "INFO - Server stopped" {
-                let epoch = epochs.last_mut().expect("a server starts before anything happens");
-                epoch.events.push(LogEvent::parse(event));
-                epoch.times.push(since_the_beginning(time));
+                let event = LogEvent::parse(event);
+                if let LogEvent::Store(_) = event {
+                    continue;
+                }
+                let process = processes.last_mut().expect("a server starts before anything happens");
+                process.events.push(event);
+                process.times.push(time);
             }
         }
-        epochs
+        processes
+    }
+
+    /// Until when all that has happened is known.
+    pub fn known(&self) -> Duration {
+        self.stored.as_ref().map_or(self.now, |stored| stored.kept_until.min(self.now))
+    }
+
+    /// What `server.log` tells, one for each start of the server.
+    pub fn told_by_the_log(&self) -> &[Epoch] {
+        self.stored.as_ref().map_or(&self.epochs, |stored| &stored.processes)
     }
 
     /// Where in the log a membership begins: in which epoch, and with which of its events.
@@ -137,6 +179,9 @@ impl LogEvent {
     pub fn parse(event: &str) -> Self {
         let (level, text) = event.split_once(" - ").expect("a level and a text");
         let parsed = match level {
+            _ if ABOUT_THE_STORE.iter().any(|begin| text.starts_with(begin)) => {
+                Some(Self::Store(text.to_owned()))
+            }
             "ERROR" => Some(Self::Error(text.to_owned())),
             "WARNING" => Some(Self::Warning(text.to_owned())),
             _ => Self::parse_message(text)
@@ -187,7 +232,7 @@ impl LogEvent {
             | Self::Renamed { old: nickname, .. }
             | Self::LostConnection { nickname }
             | Self::Reconnected { nickname, .. } => nickname == whom,
-            Self::Warning(_) | Self::Error(_) => false,
+            Self::Store(_) | Self::Warning(_) | Self::Error(_) => false,
         }
     }
 
@@ -198,12 +243,18 @@ impl LogEvent {
             Self::Said { nickname, text } => Some(format!("{nickname}: {text}")),
             Self::Left { nickname, .. } => Some(format!("{nickname} left the chat.")),
             Self::Renamed { old, new } => Some(format!("{old} is now known as {new}.")),
-            Self::LostConnection { .. } | Self::Reconnected { .. } | Self::Warning(_) | Self::Error(_) => {
-                None
-            }
+            Self::LostConnection { .. }
+            | Self::Reconnected { .. }
+            | Self::Store(_)
+            | Self::Warning(_)
+            | Self::Error(_) => None,
         }
     }
 }
+
+/// How the lines of the log begin that are about the store.
+const ABOUT_THE_STORE: [&str; 3] =
+    ["Dropped an unfinished write from the store", "Nothing can be stored at the moment", "The store takes"];
 
 /// The time of the world at a time of the log.
 fn since_the_beginning(time: &str) -> Duration {

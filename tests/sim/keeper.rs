@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use commonroom::client::{Connection, Event, Reconnect, SayError};
 use commonroom::net::Stream;
-use commonroom::protocol::{Nickname, Resume};
+use commonroom::protocol::{Heard, Nickname, Resume};
 use tokio::time::Instant;
 
 use super::actor::{Actor, DEAD_AFTER};
@@ -221,16 +221,16 @@ impl Actor {
     }
 
     /// Notes what has happened to the session.
-    pub fn hear_of_session(&self, event: &Event) {
+    pub fn hear_of_session(&mut self, event: &Event) {
         let at = self.elapsed();
+        if *event == Event::Joined {
+            self.has_joined();
+        }
         self.note(|membership| {
             let heard = membership.heard.len();
             let Some(session) = &mut membership.session else { return };
-            // A newcomer may need several connections until there is a place.
-            if let (Event::Joined, Some(from)) = (event, session.dialled.last()) {
-                membership.from = from;
-            }
             match event {
+                Event::TryingAgain(_) => session.heard_before = heard,
                 Event::SessionKept => {
                     session.kept.get_or_insert(at);
                 }
@@ -268,15 +268,36 @@ impl Actor {
             (session.not_resumed.is_some() && membership.ended.is_none()).then(|| session.clone())
         });
         if let Some(session) = over {
-            self.begin_anew(connection.session().nickname().as_str(), session);
+            self.begin_anew(connection.session().nickname().as_str(), session, Vec::new());
+        }
+    }
+
+    /// A newcomer may need several connections until there is a place. What it has heard in those before is not
+    /// of this membership; if it had joined, that was another one.
+    fn has_joined(&mut self) {
+        let Some(index) = self.membership else { return };
+        let before = self.witness.at(index, |membership| {
+            let session = membership.session.clone()?;
+            let from = session.dialled.last().filter(|from| *from != membership.from)?;
+            let heard = membership.heard.split_off(session.heard_before);
+            if membership.heard.iter().any(|(_, line)| Heard::parse(line) == Heard::Connected) {
+                return Some((session, heard));
+            }
+            (membership.from, membership.heard) = (from, heard);
+            None
+        });
+        if let Some((session, heard)) = before {
+            let nickname = self.witness.at(index, |membership| membership.nicknames.last().cloned());
+            self.begin_anew(&nickname.unwrap_or_default(), session, heard);
         }
     }
 
     /// The client joins as a newcomer, and says there what was certainly not taken.
-    fn begin_anew(&mut self, nickname: &str, before: Session) {
+    fn begin_anew(&mut self, nickname: &str, before: Session, heard: Vec<(Duration, String)>) {
         let Some(from) = before.dialled.last() else { return };
         let host = &self.member.host;
-        let mut new = Membership::new(host, self.member.framing, from, self.elapsed(), nickname);
+        let new = Membership::new(host, self.member.framing, from, self.elapsed(), nickname);
+        let mut new = Membership { heard, ..new };
         let open = before.open;
         self.note(|membership| {
             new.attentive = membership.attentive;

@@ -11,6 +11,7 @@ use super::member::Act;
 use super::oracles;
 use super::oracles::private::{Whisper, text_of_whisper};
 use super::plan::Plan;
+use super::stored::Stored;
 use super::witness::{Ending, Membership, Session};
 
 /// How often each of them has happened.
@@ -28,13 +29,15 @@ impl Ledger {
     /// Counts what happened in one run. `events` come from inside the server and the network.
     pub fn note(&mut self, plan: &Plan, history: &History, events: &str) {
         self.note_log(history, events);
+        self.note_store(history);
         self.note_cuts(events);
         history.memberships.iter().for_each(|membership| self.note_session(history, membership));
         self.note_pairs(plan, history);
     }
 
     fn note_log(&mut self, history: &History, events: &str) {
-        let log: Vec<&LogEvent> = history.epochs.iter().flat_map(|epoch| &epoch.events).collect();
+        let processes = history.told_by_the_log();
+        let log: Vec<&LogEvent> = processes.iter().flat_map(|process| &process.events).collect();
         let left = |wanted: &str| {
             log.iter()
                 .filter(|event| matches!(event, LogEvent::Left { reason, .. } if reason == wanted))
@@ -68,10 +71,42 @@ impl Ledger {
             ("a character cut by the end of a read", inside("cut inside a character")),
             ("back-pressure applied", inside("back-pressure")),
             ("a flood slowed down", inside("handled=Slowed")),
-            ("the server crashed and restarted", history.epochs.len() - 1),
+            ("the server crashed and restarted", processes.len().saturating_sub(1)),
+            ("a member left with the server", left("server stopped")),
             ("a crash in the middle of a broadcast", crashes_in_a_broadcast(history)),
             ("a message lost in flight", oracles::lost_in_flight(history)),
             ("a session resumed while its old connection looked alive", resumed_without_a_loss(history)),
+        ] {
+            self.count(name, times);
+        }
+    }
+
+    fn note_store(&mut self, history: &History) {
+        let fates = history.stored.as_ref().map(|stored| stored.fates).unwrap_or_default();
+        let stored = |times: fn(&Stored) -> usize| history.stored.as_ref().map_or(0, times);
+        let here = || history.memberships.iter().filter(|_| history.stored.is_some());
+        let heard = |line: &str| {
+            let all = here().flat_map(|membership| &membership.heard);
+            all.filter(|(_, heard)| heard.contains(line)).count()
+        };
+        let sessions = here().filter_map(|membership| membership.session.as_ref());
+        let anew = |session: &&Session| {
+            session.not_resumed.as_ref().is_some_and(|(_, reason)| reason.contains("begun anew"))
+        };
+        for (name, times) in [
+            ("a room that has outlived its server", stored(|stored| stored.runs.len().saturating_sub(1))),
+            ("a session resumed with another server", resumed_with_another_server(history)),
+            ("a line typed before a crash, and taken after it", taken_after_a_crash(history)),
+            ("a crash in the middle of an append", fates.crashes),
+            ("a batch kept that was not confirmed", fates.kept),
+            ("a batch lost", fates.lost),
+            ("a torn batch", fates.torn),
+            ("a snapshot read", fates.snapshots_read),
+            ("a sync failed", stored(|stored| stored.failures)),
+            ("a store full", stored(|stored| stored.filled.len())),
+            ("a member told that the store is full", heard("the server cannot store it")),
+            ("a store put back to an earlier state", fates.put_back),
+            ("a session refused after a store was put back", sessions.filter(anew).count()),
         ] {
             self.count(name, times);
         }
@@ -220,10 +255,42 @@ fn resumed_without_a_loss(history: &History) -> usize {
     times
 }
 
+/// Counts the sessions that went on after another server had begun to run the room.
+fn resumed_with_another_server(history: &History) -> usize {
+    let mut times = 0;
+    for (membership, session) in
+        history.memberships.iter().filter_map(|one| Some((one, one.session.as_ref()?)))
+    {
+        let Some((epoch, _)) = history.joining(membership) else { continue };
+        for start in history.epochs[epoch].starts.iter().skip(1) {
+            times += usize::from(session.kept.is_some_and(|kept| kept < *start))
+                * usize::from(session.resumed.iter().any(|resumed| resumed > start));
+        }
+    }
+    times
+}
+
+/// Counts the lines that a client had typed before a server began that took them.
+fn taken_after_a_crash(history: &History) -> usize {
+    let sessions = history.memberships.iter().filter_map(|one| Some((one, one.session.as_ref()?)));
+    let mut times = 0;
+    for (membership, session) in sessions {
+        let Some((epoch, _)) = history.joining(membership) else { continue };
+        let starts = &history.epochs[epoch].starts[1..];
+        let typed: BTreeMap<_, _> = session.typed.iter().map(|(at, line)| (line, at)).collect();
+        let between = |(taken, line): &&(Duration, String)| {
+            typed.get(line).is_some_and(|typed| starts.iter().any(|start| (*typed..taken).contains(&start)))
+        };
+        times += session.confirmed.iter().filter(between).count();
+    }
+    times
+}
+
 /// Counts the servers that crashed after some members had been told the last line of the log, and before
 /// others had.
 fn crashes_in_a_broadcast(history: &History) -> usize {
-    let crashed = history.epochs.len() - 1;
+    // A room with a store goes on.
+    let crashed = history.epochs.len().saturating_sub(1);
     (0..crashed)
         .filter(|&epoch| {
             let told = history.epochs[epoch].events.iter().rev().find_map(LogEvent::told).unwrap_or_default();

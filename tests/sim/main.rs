@@ -1,8 +1,10 @@
 //! The server and its members on a simulated network, in virtual time.
 //!
-//! - [`network`]: our seam over turmoil, with connections that are [`cut`] on request. [`member`] and
-//!   [`actor`]: a member; [`keeper`]: one whose session outlives its connections; [`witness`]: the record of
-//!   what it saw. [`world`]: a server and its members.
+//! - [`network`]: our seam over turmoil, with connections that are [`cut`] on request. [`member`] and [`actor`]:
+//!   a member; [`keeper`]: one whose session outlives its connections; [`witness`]: the record of what it saw.
+//!   [`world`]: a server and its members, with their [`captured`] events.
+//! - [`store`]: a commit log that fails on request. [`service`]: a server that is started again, with its store.
+//!   [`stored`]: what a store holds, for the oracles.
 //! - [`machine`]: the machine of the server, with a [`disk`] that fails on request. [`log_faults`]: a sweep
 //!   of its faults.
 //! - [`scenarios`]: each is a file, with its `server.log` as a snapshot. [`scenario`]: their common code.
@@ -19,6 +21,7 @@
 mod accepting;
 mod actor;
 mod bursts;
+mod captured;
 mod chat_client;
 mod conformance;
 mod cut;
@@ -42,6 +45,9 @@ mod recording;
 mod regressions;
 mod scenario;
 mod scenarios;
+mod service;
+mod store;
+mod stored;
 mod stranger;
 #[path = "../support"]
 mod support {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use commonroom::net::{Bind, Identity, TlsServer, Trust};
-use commonroom::protocol::Framing;
-use commonroom::server::{Config, Limits, Rate};
+use commonroom::protocol::{Framing, Timestamp};
+use commonroom::server::limits::UNSTORED_BYTES;
+use commonroom::server::{Clock, Config, Limits, Rate, StoreLimits};
 use serde::{Deserialize, Serialize};
 
 use super::cut::{Cut, Direction};
@@ -12,8 +13,9 @@ use super::fault::{Change, Fault};
 use super::history::Terms;
 use super::member::{Act, Fresh, Member};
 use super::network::{Pieces, Simulated};
+use super::store::SimulatedStore;
 use super::tokens::sessions;
-use super::world::{Physics, World, seconds};
+use super::world::{Physics, SKEW, World, seconds};
 
 /// When every fault ends. None begins later.
 pub const HEALED: Duration = seconds(20);
@@ -52,11 +54,25 @@ pub struct Plan {
     /// How long the server keeps a session without a connection; 0 means that it gives none.
     #[serde(default)]
     pub grace_milliseconds: u64,
+    /// The store that outlives the server, if it has one.
+    #[serde(default)]
+    pub store: Option<StorePlan>,
     /// The largest piece in which connections deliver data, in bytes, if all members are line-framed.
     pub largest_piece: Option<usize>,
     pub members: Vec<MemberPlan>,
     /// When each begins, and for how many milliseconds it lasts.
     pub faults: Vec<(u64, u64, Fault)>,
+}
+
+/// A store, and how much a server gives it at a time.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct StorePlan {
+    /// How long an append takes at most, unless the store is slow.
+    pub longest_append_milliseconds: u64,
+    /// After how many records it is given a snapshot.
+    pub snapshot_records: u64,
+    /// How many bytes of entries wait for it before senders do.
+    pub unstored_bytes: usize,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,7 +91,7 @@ impl Plan {
     pub fn physics(&self, traced: bool) -> Physics {
         Physics {
             seed: self.seed,
-            tick: Duration::from_millis(10),
+            tick: SKEW,
             latency: (Duration::ZERO, Duration::from_millis(self.latency_milliseconds)),
             segments: self.segments,
             traced,
@@ -109,20 +125,41 @@ impl Plan {
             // Several probes come from one host, and turmoil keeps closed connections for a while.
             connections_per_address: 0,
             rate: Rate { burst_messages: self.burst_messages, messages_per_second: self.messages_per_second },
+            store: self.store_limits(),
             ..Limits::default()
         };
         let config = Config {
             history_lines: self.history_lines,
             sessions: Some(sessions(!self.seed, self.grace())),
             limits,
+            clock: age_of_the_world(),
             ..Config::default()
         };
         let network = Simulated { descriptors: world.descriptors(), ..Simulated::cut_into(self.pieces()) };
-        world.start_server_on(wrapped(network), config);
+        world.start_service(wrapped(network), config, self.store());
         for index in 0..self.members.len() {
             world.add(Member { tls: tls.cloned(), ..self.member(index) });
         }
         world
+    }
+
+    fn store(&self) -> Option<SimulatedStore> {
+        let longest = Duration::from_millis(self.store?.longest_append_milliseconds);
+        Some(SimulatedStore::new(self.seed, longest))
+    }
+
+    fn store_limits(&self) -> StoreLimits {
+        let default = StoreLimits::default();
+        self.store.map_or(default, |StorePlan { snapshot_records, unstored_bytes, .. }| StoreLimits {
+            snapshot_records,
+            unstored_bytes,
+            ..default
+        })
+    }
+
+    /// Whether senders hardly ever wait for a store.
+    fn stores_at_once(&self) -> bool {
+        self.store.is_none_or(|store| store.unstored_bytes >= UNSTORED_BYTES)
     }
 
     fn grace(&self) -> Duration {
@@ -167,7 +204,8 @@ impl Plan {
             calm: self.faults.is_empty()
                 && self.pieces().is_none()
                 && self.retention_bytes > 1 << 20
-                && self.messages_per_second == 0,
+                && self.messages_per_second == 0
+                && self.stores_at_once(),
         }
     }
 
@@ -186,8 +224,8 @@ impl Plan {
         // Members with sessions give up nothing, so what they say must get through before the end.
         let least = match (self.has_sessions(), self.segments < many_segments()) {
             (false, _) => 1,
-            (true, false) => 4,
-            (true, true) => 16,
+            (true, false) => 8,
+            (true, true) => 32,
         };
         Some(Pieces { seed: self.seed, largest: largest.max(least) })
     }
@@ -216,6 +254,15 @@ impl Plan {
             ..Member::new(&host)
         }
     }
+}
+
+/// A clock that begins with the world.
+fn age_of_the_world() -> Clock {
+    let now = || {
+        let age = turmoil::sim_elapsed().unwrap_or_default();
+        Timestamp(age.as_millis().try_into().unwrap_or(u64::MAX))
+    };
+    Clock::new(now, |at| at.to_string())
 }
 
 /// The nickname that a member asks for. One whose nickname is taken appends a number, so those of two never

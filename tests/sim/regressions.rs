@@ -19,8 +19,12 @@ pub fn keep(name: &str, plan: &Plan) -> String {
     }
 }
 
+/// Runs all of them, or the one at the path `SIM_PLAN`, and then prints everything that happens.
 #[test]
 fn every_plan_that_failed_once_keeps_every_promise() {
+    if let Some(path) = std::env::var_os("SIM_PLAN") {
+        return println!("{}", run_kept(Path::new(&path), true));
+    }
     let mut kept: Vec<PathBuf> = fs::read_dir(directory())
         .expect("the directory of the kept plans")
         .map(|entry| entry.expect("a readable directory").path())
@@ -28,11 +32,17 @@ fn every_plan_that_failed_once_keeps_every_promise() {
     kept.sort();
     assert!(!kept.is_empty());
     for path in kept {
-        let json = fs::read_to_string(&path).expect("a readable plan");
-        let plan = serde_json::from_str(&json)
-            .unwrap_or_else(|error| panic!("{} is no plan: {error}", path.display()));
-        run(&plan, false).unwrap_or_else(|broken| panic!("{}: {broken}", path.display()));
+        run_kept(&path, false);
     }
+}
+
+/// Runs a plan, and returns what has happened inside.
+fn run_kept(path: &Path, traced: bool) -> String {
+    let json = fs::read_to_string(path).expect("a readable plan");
+    let plan =
+        serde_json::from_str(&json).unwrap_or_else(|error| panic!("{} is no plan: {error}", path.display()));
+    let outcome = run(&plan, traced).unwrap_or_else(|broken| panic!("{}: {broken}", path.display()));
+    outcome.events
 }
 
 fn directory() -> PathBuf {

@@ -7,11 +7,12 @@ use proptest::strategy::{Strategy as _, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use super::drawing::plans;
-use super::history::{History, most_retained_bytes};
+use super::history::{Epoch, History, most_retained_bytes};
 use super::ledger::Ledger;
 use super::oracles::{ALWAYS, AT_THE_END, check};
 use super::plan::{HEALED, Plan};
 use super::regressions;
+use super::stored::{self, Stored};
 use super::support::progress::Progress;
 use super::world::{SERVER, World, seconds};
 
@@ -32,13 +33,17 @@ pub struct Outcome {
     pub simulated: Duration,
 }
 
-/// Runs a plan, and checks the promises after each simulated second.
+/// Runs a plan, and checks the promises after each simulated second. If the run is traced and one is broken, what
+/// has happened is told as well.
 pub fn run(plan: &Plan, traced: bool) -> Result<Outcome, String> {
-    run_in(plan.world(traced), plan)
+    let mut world = plan.world(traced);
+    run_in(&mut world, plan).map_err(|broken| {
+        if traced { format!("{}{}{broken}", world.events(), world.server_log()) } else { broken }
+    })
 }
 
 /// The same, in a given world of that plan.
-pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
+pub fn run_in(world: &mut World, plan: &Plan) -> Result<Outcome, String> {
     let mut changes = plan.changes().into_iter().peekable();
     let mut now = Duration::ZERO;
     let (mut events_read, mut retained_bytes, mut runs) = (0, None, true);
@@ -46,21 +51,25 @@ pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
         now += seconds(1);
         while let Some((at, change)) = changes.next_if(|&(at, _)| at <= now) {
             world.run_until(at);
-            change.apply(plan, &mut world);
+            change.apply(plan, world);
         }
         world.run_until(now);
         // A traced run has megabytes of events: only the new ones are read.
         let events = world.events_from(events_read);
         events_read += events.len();
         retained_bytes = retained_bytes.max(most_retained_bytes(&events));
+        let (epochs, stored) = events_of(world);
+        let serves = stored.as_ref().is_none_or(|stored| stored.has_served_since(now - seconds(1)));
+        let running = world.within(|sim| sim.is_host_running(SERVER)) && serves;
         let history = History {
             retained_bytes,
-            epochs: History::epochs(&world.server_log()),
+            epochs,
+            stored,
             memberships: world.memberships(),
             terms: plan.terms(),
             healed: (now > HEALED).then_some(HEALED),
             now,
-            is_running: std::mem::replace(&mut runs, world.within(|sim| sim.is_host_running(SERVER))) && runs,
+            is_running: std::mem::replace(&mut runs, running) && running,
         };
         check(&ALWAYS, &history)?;
         if now <= HEALED {
@@ -73,6 +82,18 @@ pub fn run_in(mut world: World, plan: &Plan) -> Result<Outcome, String> {
         if now >= HEALED + plan.liveness() {
             return alive.map(|()| unreachable!("a promise was broken just now"));
         }
+    }
+}
+
+/// What has happened in each room so far, and what has become of the store.
+fn events_of(world: &World) -> (Vec<Epoch>, Option<Stored>) {
+    let processes = History::processes(&world.server_log());
+    match world.store() {
+        Some(store) => {
+            let (epochs, stored) = stored::read(&store, processes);
+            (epochs, Some(stored))
+        }
+        None => (processes, None),
     }
 }
 
@@ -170,7 +191,13 @@ fn sweep_some(some: impl Iterator<Item = u64>, progress: &Progress) -> Result<(L
     let mut ledger = Ledger::default();
     let mut simulated = Duration::ZERO;
     for seed in some {
-        simulated += run_seed(seed, &mut ledger)?;
+        match run_seed(seed, &mut ledger) {
+            Ok(further) => simulated += further,
+            Err(failure) if std::env::var_os("SIM_ALL").is_some() => {
+                println!("FAILED {}", failure.lines().take(2).collect::<Vec<_>>().join(" "));
+            }
+            Err(failure) => return Err(failure),
+        }
         progress.advance();
     }
     Ok((ledger, simulated))

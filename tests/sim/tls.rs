@@ -96,8 +96,8 @@ fn every_promise_holds_over_tls() {
     // TLS does not preserve the boundaries of writes, by which the report's framing tells messages apart.
     let in_lines = |(_, plan): &(u64, Plan)| plan.members.iter().all(|member| !member.report_framed);
     for (seed, plan) in (0..).map(|seed| (seed, plan_of(seed))).filter(in_lines).take(SEEDS) {
-        let world = plan.encrypted_world(identity.clone(), &trust);
-        if let Err(broken) = run_in(world, &plan) {
+        let mut world = plan.encrypted_world(identity.clone(), &trust);
+        if let Err(broken) = run_in(&mut world, &plan) {
             panic!("seed {seed} over TLS: {broken}\n{plan:#?}");
         }
     }

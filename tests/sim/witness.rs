@@ -50,6 +50,8 @@ pub struct Session {
     pub dialled: Dialled,
     /// How many of the lines that it heard were heard by an earlier client of the session.
     pub inherited: usize,
+    /// How many it had heard before its latest connection.
+    pub heard_before: usize,
     /// When it learned of which line that it was taken. Lines are as they were typed.
     pub confirmed: Vec<(Duration, String)>,
     pub refused: Vec<String>,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use commonroom::journal::{self, Clock, LogFormat};
 use commonroom::net::Bind;
-use commonroom::server::{Config, Server};
+use commonroom::server::Config;
 use jiff::civil::{DateTime, date};
+use tokio::sync::Notify;
 use tracing::Dispatch;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -18,11 +19,14 @@ use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::actor::live;
+use super::captured::{Captured, VirtualTime};
 use super::cut::Scissors;
 use super::member::Member;
 use super::network::{Descriptors, Simulated};
 use super::picture;
 use super::recording::Recording;
+use super::service::Service;
+use super::store::SimulatedStore;
 use super::stranger::Script;
 use super::timeline::{Shade, ShadeKind, Timeline};
 use super::witness::{Ending, Membership, Witness};
@@ -34,6 +38,9 @@ const PORT: u16 = 5555;
 
 /// The latency of a message in a scenario: fixed, so that the scenario can say when something arrives.
 pub const LATENCY: Duration = Duration::from_millis(1);
+
+/// How far the clocks of two hosts can be apart: by a tick of the sweep.
+pub const SKEW: Duration = Duration::from_millis(10);
 
 /// The resolution of time, and the latency of messages.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +86,9 @@ pub struct World {
     /// The faults of the network and the hosts, for the picture.
     shades: Vec<Shade>,
     descriptors: Descriptors,
+    store: Option<SimulatedStore>,
+    /// Asks the server to end.
+    stop: Arc<Notify>,
     /// The scripts of the strangers.
     scripts: Vec<Script>,
 }
@@ -147,6 +157,8 @@ impl World {
             recording,
             shades: Vec::new(),
             descriptors: Descriptors::default(),
+            store: None,
+            stop: Arc::default(),
             scripts: Vec::new(),
         }
     }
@@ -158,16 +170,32 @@ impl World {
 
     /// The same, on a network that is not quite the simulated one.
     pub fn start_server_on<N: Bind + Clone>(&mut self, network: N, config: Config) {
+        self.start_service(network, config, None);
+    }
+
+    /// The same, with a store that outlives it if there is one.
+    pub fn start_service<N>(&mut self, network: N, config: Config, store: Option<SimulatedStore>)
+    where
+        N: Bind + Clone,
+    {
+        self.store.clone_from(&store);
+        let service = Service { network, config, store, stop: Arc::clone(&self.stop) };
         self.within(|sim| {
             sim.host(SERVER, move || {
-                let (network, config) = (network.clone(), config.clone());
-                async move {
-                    let listener = network.bind(&listen_address()).await?;
-                    Server::new(config).run(listener, std::future::pending()).await;
-                    Ok(())
-                }
+                let running = service.clone().run();
+                async move { Ok(running.await?) }
             });
         });
+    }
+
+    /// The store of the server, if it has one.
+    pub fn store(&self) -> Option<SimulatedStore> {
+        self.store.clone()
+    }
+
+    /// Asks the server to end in good order, if it runs.
+    pub fn stop_server(&self) {
+        self.stop.notify_waiters();
     }
 
     /// Puts a member into the world, on a host of its own.
@@ -345,40 +373,5 @@ impl World {
             }
         }
         screen
-    }
-}
-
-/// Captured output, shared between the simulation and the test.
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl Captured {
-    fn writer(&self) -> impl Fn() -> Self + Send + Sync + 'static {
-        let captured = self.clone();
-        move || captured.clone()
-    }
-
-    fn text_from(&self, offset: usize) -> String {
-        String::from_utf8(self.0.lock().unwrap()[offset..].to_vec()).expect("events are UTF-8")
-    }
-}
-
-impl io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The time of the world, for events.
-struct VirtualTime;
-
-impl tracing_subscriber::fmt::time::FormatTime for VirtualTime {
-    fn format_time(&self, writer: &mut tracing_subscriber::fmt::format::Writer<'_>) -> std::fmt::Result {
-        write!(writer, "{:?}", turmoil::sim_elapsed().unwrap_or_default())
     }
 }

@@ -86,6 +86,7 @@ impl LimitArguments {
             ping_timeout: Duration::from_secs(self.ping_timeout),
             retention_bytes: self.retention * BYTES_IN_MEBIBYTE,
             shutdown_grace: Duration::from_secs(self.shutdown_grace),
+            ..Limits::default()
         }
     }
 }

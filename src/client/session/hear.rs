@@ -136,6 +136,7 @@ impl Session {
                 }
                 self.hear_news(format!("-- {notice}"), now);
             }
+            SessionNotice::ShuttingDown => self.hear_news(format!("-- {notice}"), now),
             SessionNotice::PublicMissing(lines) => self.hear_missing(lines, 0),
             SessionNotice::PrivateMissing(lines) => self.hear_missing(0, lines),
             // These answer the request to go on alone.

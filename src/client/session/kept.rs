@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::protocol::{Heard, LogEpoch, Nickname, Resume, SHUTTING_DOWN, Token};
+use crate::protocol::{Heard, LogEpoch, Nickname, Resume, Token};
 
 /// How long a server is taken to keep a session if it has not said so.
 const ASSUMED_GRACE: Duration = Duration::from_secs(120);
@@ -40,11 +40,10 @@ impl Kept {
     }
 
     /// A line of the session has come. Those about the session itself do not count, nor do the answers to the
-    /// client's own pings, nor the last words of a server, after which the session may go on.
+    /// client's own pings.
     pub(super) fn count(&mut self, line: &str) {
         match Heard::parse(line) {
             Heard::Everyone(_) | Heard::Connected => self.add(1, 0),
-            Heard::Told(told) if told.strip_prefix("-- ") == Some(SHUTTING_DOWN) => {}
             _ => self.add(0, 1),
         }
     }

@@ -22,6 +22,9 @@ const FIND_TIME: Duration = Duration::from_secs(2);
 /// How many steps of SQLite's virtual machine there are between two looks at the clock: some microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 
+/// How many lines are found for one question.
+const LINES_AT_MOST: usize = 10_000;
+
 /// How many entries without an index are searched at once.
 const UNINDEXED_AT_ONCE: u64 = 16_384;
 
@@ -117,16 +120,16 @@ fn find(reader: &Connection, query: &Query) -> rusqlite::Result<Vec<Line>> {
     // All statements see the same state. It ends with a rollback: there is nothing to keep.
     let reader = reader.unchecked_transaction()?;
     let indexed = schema::indexed(&reader)?;
+    let at_most = query.at_most.min(LINES_AT_MOST);
     if query.words.is_empty() {
-        let mut left = query.at_most;
+        let mut left = at_most;
         return last_lines(&reader, indexed, MOST, |_| {
-            left.checked_sub(1).is_some_and(|fewer| {
-                left = fewer;
-                true
-            })
+            let is_wanted = left > 0;
+            left = left.saturating_sub(1);
+            is_wanted
         });
     }
-    let search = Search::of(query);
+    let search = Search::of(&query.words, at_most);
     let mut lines =
         if search.words.is_empty() { search.all(&reader)? } else { search.indices(&reader, indexed)? };
     lines.reverse();
@@ -146,9 +149,9 @@ struct Search {
 }
 
 impl Search {
-    fn of(query: &Query) -> Self {
-        let mut search = Self { words: String::new(), signs: Vec::new(), at_most: query.at_most };
-        for word in &query.words {
+    fn of(words: &[Box<str>], at_most: usize) -> Self {
+        let mut search = Self { words: String::new(), signs: Vec::new(), at_most };
+        for word in words {
             if word.chars().any(char::is_alphanumeric) {
                 // In quotes, it is a phrase, whatever is in it.
                 let _ = write!(search.words, "\"{}\" ", word.replace('"', "\"\"").replace('\0', " "));
@@ -161,7 +164,7 @@ impl Search {
 
     /// Searches everything, the last lines first.
     fn all(&self, reader: &Connection) -> rusqlite::Result<Vec<Line>> {
-        self.select(reader, "entry WHERE true", self.at_most)
+        self.select(reader, "entry", "entry.id", self.at_most)
     }
 
     /// Searches what is not indexed, a part at a time and the last part first, and then the rest.
@@ -175,35 +178,42 @@ impl Search {
             let fill =
                 "INSERT INTO temp.tail (rowid, text) SELECT id, text FROM spoken WHERE id > ?1 AND id <= ?2";
             reader.execute(fill, (from.cast_signed(), to.cast_signed()))?;
-            lines.extend(self.select(reader, &matches_of("tail"), self.at_most - lines.len())?);
+            lines.extend(self.matches(reader, "tail", self.at_most - lines.len())?);
             reader.execute("INSERT INTO temp.tail (tail) VALUES ('delete-all')", ())?;
             to = from;
         }
         if lines.len() < self.at_most {
-            lines.extend(self.select(reader, &matches_of("said"), self.at_most - lines.len())?);
+            lines.extend(self.matches(reader, "said", self.at_most - lines.len())?);
         }
         Ok(lines)
     }
 
-    /// Selects the last lines that have all the signs.
-    fn select(&self, reader: &Connection, source: &str, at_most: usize) -> rusqlite::Result<Vec<Line>> {
+    /// The last lines that this index has for the words.
+    fn matches(&self, reader: &Connection, index: &str, at_most: usize) -> rusqlite::Result<Vec<Line>> {
+        let from = format!("{index} CROSS JOIN entry ON entry.id = {index}.rowid AND {index} MATCH ?1");
+        self.select(reader, &from, &format!("{index}.rowid"), at_most)
+    }
+
+    /// The last lines in these tables that have all the signs. They are read in the order of `id`, as far as it takes.
+    fn select(
+        &self,
+        reader: &Connection,
+        from: &str,
+        id: &str,
+        at_most: usize,
+    ) -> rusqlite::Result<Vec<Line>> {
         // An index might know of more than what everyone was told.
         let mut sql = format!(
-            "SELECT id, at, entry.text FROM {source} AND line IS NOT NULL AND kind IN ('say', 'act')"
+            "SELECT entry.id, entry.at, entry.text FROM {from} WHERE line IS NOT NULL AND kind IN ('say', 'act')"
         );
         let first_sign = usize::from(!self.words.is_empty()) + 1;
         for number in (first_sign..).take(self.signs.len()) {
             let _ = write!(sql, " AND instr(entry.text, ?{number}) > 0");
         }
-        let _ = write!(sql, " ORDER BY id DESC LIMIT {at_most}");
+        let _ = write!(sql, " ORDER BY {id} DESC LIMIT {at_most}");
         let words = Some(self.words.as_str()).filter(|words| !words.is_empty());
         let parameters = words.into_iter().chain(self.signs.iter().map(AsRef::as_ref));
         let mut query = reader.prepare(&sql)?;
         query.query_map(params_from_iter(parameters), line_of)?.collect()
     }
-}
-
-/// What matches in this index, its last rows first.
-fn matches_of(index: &str) -> String {
-    format!("{index} CROSS JOIN entry ON entry.id = {index}.rowid WHERE {index} MATCH ?1")
 }

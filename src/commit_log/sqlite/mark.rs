@@ -124,6 +124,7 @@ fn identity_of(store: &Path) -> io::Result<Identity> {
 }
 
 #[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
 fn identity_of(_: &Path) -> io::Result<Identity> {
     Ok(Identity::default())
 }
@@ -134,6 +135,7 @@ fn sync_directory(store: &Path) -> io::Result<()> {
 }
 
 #[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
 fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }

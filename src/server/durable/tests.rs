@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::room::Bounds;
+use crate::server::Limits;
 use crate::server::ask::tests::World;
+use crate::server::limits::SNAPSHOT_RECORDS;
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_comes_when_what_was_said_before_it_is_durable_even_if_nothing_is_recorded_after_it() {
@@ -40,7 +42,7 @@ fn has_snapshot(records: u64, millis_later: u64) -> bool {
         head: Entry::Start.encode().0,
     };
     let records: Vec<_> = (1..=records).map(record).collect();
-    let mut unstored = Unstored::after(records.len() as u64, 0, &records);
+    let mut unstored = Unstored::after(records.len() as u64, 0, &records, Limits::default().of_the_store());
     let outcome = room.apply(Timestamp(millis_later), &Entry::Start);
     unstored.push(Timestamp(millis_later), &room, 0, &Entry::Start, outcome);
     unstored.take(&room).expect("there is a record").snapshot.is_some()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::peer::{AT_ONCE, Client, Peer, quote_end};
 use super::subject::{Connection, Observation, Subject};
 use crate::net::Stream;
-use crate::protocol::{NICKNAME_REQUEST, Resume, SHUTTING_DOWN, SessionNotice};
+use crate::protocol::{NICKNAME_REQUEST, Resume, SessionNotice};
 
 /// How a line for one member alone begins.
 const PRIVATE: &str = "-- ";
@@ -116,7 +116,6 @@ impl<T: Stream> Resumable<T> {
         let line = self.peer.line("a line").await?;
         match line.strip_prefix(PRIVATE) {
             None => self.resume.public_lines += 1,
-            Some(SHUTTING_DOWN) => {}
             Some(told) if SessionNotice::parse(told).is_some() || is_heartbeat(told) => {}
             Some(_) => self.resume.private_lines += 1,
         }

@@ -11,6 +11,7 @@ pub mod private;
 mod prompt;
 mod real_time;
 mod sessions;
+mod stored;
 
 pub use accepted::lost_in_flight;
 
@@ -24,7 +25,7 @@ use super::history::{History, LogEvent};
 /// A promise, with the name under which a broken one is reported.
 pub type Oracle = (&'static str, fn(&History) -> Result<(), String>);
 
-pub const ALWAYS: [Oracle; 13] = [
+pub const ALWAYS: [Oracle; 18] = [
     (
         "join and leave alternate, and a nickname belongs to one member at a time",
         membership::join_and_leave_alternate,
@@ -39,6 +40,11 @@ pub const ALWAYS: [Oracle; 13] = [
     ("what was taken is in server.log", sessions::what_was_taken_is_in_the_log),
     ("nobody leaves or joins within a grace, or stays after it", sessions::nobody_leaves_within_the_grace),
     ("nothing from a replaced connection is taken", sessions::a_replaced_connection_is_silent),
+    ("a session goes on unless its member has left, or the room is another one", sessions::a_session_goes_on),
+    ("nothing is shown before it is stored", stored::nothing_is_shown_before_it_is_stored),
+    ("server.log tells what is stored", stored::the_log_tells_what_is_stored),
+    ("a store is used as it must be", stored::the_store_is_used_as_it_must_be),
+    ("whoever waits for a full store is told so once", stored::who_waits_is_told_once),
     ("each speaker is heard in its order, and nothing twice", private::each_speaker_is_heard_in_its_order),
     ("a private line is heard by one member alone", private::nobody_else_hears_it),
     ("nobody's slowness delays another", prompt::attentive_members_hear_at_once),
@@ -79,8 +85,13 @@ fn the_log_is_bounded(history: &History) -> Result<(), String> {
 }
 
 fn no_internal_error(history: &History) -> Result<(), String> {
-    let mut events = history.epochs.iter().flat_map(|epoch| &epoch.events);
-    match events.find(|event| matches!(event, LogEvent::Error(_))) {
+    let mut events = history.told_by_the_log().iter().flat_map(|process| &process.events);
+    // A store that fails is not the server's fault.
+    let is_internal = |event: &&LogEvent| match event {
+        LogEvent::Error(error) => !error.starts_with("The server ends: "),
+        _ => false,
+    };
+    match events.find(is_internal) {
         Some(error) => Err(format!("{error:?}")),
         None => Ok(()),
     }

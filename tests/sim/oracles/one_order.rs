@@ -1,16 +1,19 @@
 //! Everyone present sees one and the same order, which is that of `server.log`, without a gap.
 
+use std::time::Duration;
+
 use commonroom::protocol::{Framing, Heard, NICKNAME_REQUEST};
 
-use crate::history::{History, LogEvent, Terms};
+use crate::history::{Epoch, History, LogEvent, Terms};
 use crate::witness::{Ending, Membership};
+use crate::world::SKEW;
 
 /// The lines for everyone that a member heard must be one unbroken range of those in the log, from its own
 /// joining on. That implies one order for all, nothing invented, nothing twice, and no gap.
 pub fn everyone_sees_the_log(history: &History) -> Result<(), String> {
     for membership in &history.memberships {
         let Some((epoch, joining)) = history.joining(membership) else {
-            heard_nothing(membership)?;
+            heard_nothing(history, membership)?;
             continue;
         };
         let told = view(&history.epochs[epoch].events, joining, &history.terms);
@@ -22,54 +25,92 @@ pub fn everyone_sees_the_log(history: &History) -> Result<(), String> {
     Ok(())
 }
 
-/// Everything that a member is to be told who joined by the event `joining`, the history first.
-fn view(events: &[LogEvent], joining: usize, terms: &Terms) -> Vec<String> {
+/// Nobody hears a public line before it is known to be stored.
+pub fn nobody_hears_what_is_not_stored(history: &History) -> Result<(), String> {
+    let in_lines = |membership: &&Membership| membership.framing == Framing::Lines;
+    for membership in history.memberships.iter().filter(in_lines).filter(|_| history.stored.is_some()) {
+        let Some((epoch, joining)) = history.joining(membership) else { continue };
+        let epoch = &history.epochs[epoch];
+        let told = view(&epoch.events, joining, &history.terms);
+        for ((at, line), place) in membership.heard.iter().zip(places(membership)) {
+            let Some(place) = place else { continue };
+            let stored = told.get(place).map(|(event, _)| epoch.stored[*event].1);
+            if stored.is_none_or(|stored| *at + SKEW < stored) {
+                return Err(format!(
+                    "{} heard {line:?} at {at:?}, and it was stored at {stored:?}",
+                    membership.host
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Everything that a member is to be told who joined by the event `joining`, the history first; and the events that
+/// it is told of.
+fn view(events: &[LogEvent], joining: usize, terms: &Terms) -> Vec<(usize, String)> {
+    let told = |(index, event): (usize, &LogEvent)| Some((index, event.told()?));
     // No more of the history than a quarter of the retention.
     let mut room_bytes = terms.retention_bytes / 4;
-    let fits = |line: &String| {
+    let fits = |(_, line): &(usize, String)| {
         let rest = room_bytes.checked_sub(line.len() + 1);
         room_bytes = rest.unwrap_or_default();
         rest.is_some()
     };
-    let before = events[..joining].iter().rev().filter_map(LogEvent::told);
-    let mut view: Vec<String> = before.take(terms.history_lines).take_while(fits).collect();
+    let before = events.iter().enumerate().take(joining).rev().filter_map(told);
+    let mut view: Vec<_> = before.take(terms.history_lines).take_while(fits).collect();
     view.reverse();
-    view.extend(events[joining..].iter().filter_map(LogEvent::told));
+    view.extend(events.iter().enumerate().skip(joining).filter_map(told));
     view
 }
 
-/// A membership that the log does not have was never let in.
-fn heard_nothing(membership: &Membership) -> Result<(), String> {
-    // In the report's framing, a part of the request for a nickname looks like a line.
-    let is_line = |line: &str| membership.framing == Framing::Lines || !NICKNAME_REQUEST.starts_with(line);
+/// A membership that the log does not have was never let in. If there is a store, the server may have ended before
+/// that had it, and after it was shown the history.
+fn heard_nothing(history: &History, membership: &Membership) -> Result<(), String> {
+    // In the report's framing, a part of the request for a nickname or of a private line looks like a line.
+    let is_part = |line: &str| NICKNAME_REQUEST.starts_with(line) || PRIVATE.starts_with(line);
+    let is_line = |line: &str| membership.framing == Framing::Lines || !is_part(line);
     let is_heard = |line: &str| matches!(Heard::parse(line), Heard::Everyone(_)) && is_line(line);
-    match membership.heard.iter().find(|(_, line)| is_heard(line)) {
-        Some((at, line)) => {
-            Err(format!("{} heard {line:?} at {at:?} without having joined", membership.host))
+    let heard: Vec<_> = membership.heard.iter().filter(|(_, line)| is_heard(line)).collect();
+    let Some((at, line)) = heard.first() else { return Ok(()) };
+    let is_connected = membership.heard.iter().any(|(_, line)| line.contains(CONNECTED));
+    let is_history = heard.len() <= history.terms.history_lines
+        && history.stored.is_some()
+        && history.epochs.iter().any(|epoch| has_told(epoch, &heard, membership.framing));
+    if is_connected || !is_history {
+        return Err(format!("{} heard {line:?} at {at:?} without having joined", membership.host));
+    }
+    Ok(())
+}
+
+/// Whether these lines were told one after the other.
+fn has_told(epoch: &Epoch, heard: &[&(Duration, String)], framing: Framing) -> bool {
+    let told: Vec<String> = epoch.events.iter().filter_map(LogEvent::told).collect();
+    match framing {
+        Framing::Lines => {
+            let same = |told: &[String]| told.iter().eq(heard.iter().map(|(_, line)| line));
+            told.windows(heard.len()).any(same)
         }
-        None => Ok(()),
+        Framing::Report => {
+            let heard: String = heard.iter().map(|(_, read)| read.as_str()).collect();
+            told.concat().contains(&heard)
+        }
     }
 }
 
-fn compare_lines(membership: &Membership, told: &[String]) -> Result<(), String> {
-    let mut told = told.iter();
+fn compare_lines(membership: &Membership, told: &[(usize, String)]) -> Result<(), String> {
     let mut last = None;
-    for (index, (at, line)) in membership.heard.iter().enumerate() {
-        for _ in 0..missing_before(membership, index) {
-            told.next();
-        }
-        let line = match Heard::parse(line) {
-            Heard::Everyone(line) => line,
-            Heard::Connected if last != own_joining(membership) => {
+    for ((at, line), place) in membership.heard.iter().zip(places(membership)) {
+        let Some(place) = place else {
+            if Heard::parse(line) == Heard::Connected && last != own_joining(membership).as_deref() {
                 return Err(format!("{} is connected at {at:?} after {last:?}", membership.host));
             }
-            _ => continue,
+            continue;
         };
-        let expected = told.next();
-        last = expected.cloned();
-        if expected.map(String::as_str) != Some(line) {
+        last = told.get(place).map(|(_, line)| line.as_str());
+        if last != Some(line) {
             return Err(format!(
-                "{} heard {line:?} at {at:?}, where server.log has {expected:?}",
+                "{} heard {line:?} at {at:?}, where server.log has {last:?}",
                 membership.host
             ));
         }
@@ -77,10 +118,23 @@ fn compare_lines(membership: &Membership, told: &[String]) -> Result<(), String>
     Ok(())
 }
 
+/// The place of each line that a member heard among those that it is to be told, if it is one for everyone.
+fn places(membership: &Membership) -> impl Iterator<Item = Option<usize>> {
+    let mut next = 0;
+    membership.heard.iter().enumerate().map(move |(index, (_, line))| {
+        next += missing_before(membership, index);
+        let is_public = matches!(Heard::parse(line), Heard::Everyone(_));
+        next += usize::from(is_public);
+        is_public.then(|| next - 1)
+    })
+}
+
 /// How many lines are no longer kept that come before this one in what a member heard.
-fn missing_before(membership: &Membership, index: usize) -> u64 {
+fn missing_before(membership: &Membership, index: usize) -> usize {
     let missing = membership.session.iter().flat_map(|session| &session.missing);
-    missing.filter(|(before, ..)| *before == index).map(|(_, public_lines, _)| public_lines).sum()
+    let public_lines =
+        missing.filter(|(before, ..)| *before == index).map(|(_, public_lines, _)| public_lines);
+    usize::try_from(public_lines.sum::<u64>()).unwrap_or(usize::MAX)
 }
 
 fn own_joining(membership: &Membership) -> Option<String> {
@@ -124,8 +178,8 @@ pub fn members_who_leave_hear_the_rest(history: &History) -> Result<(), String> 
 
 /// In the report's framing lines are merged and cut, so everything that was heard is compared as one text
 /// with all lines of the log.
-fn compare_merged(membership: &Membership, told: &[String]) -> Result<(), String> {
-    let mut told = told.iter().map(String::as_str);
+fn compare_merged(membership: &Membership, told: &[(usize, String)]) -> Result<(), String> {
+    let mut told = told.iter().map(|(_, line)| line.as_str());
     let heard: String = membership.heard.iter().map(|(_, read)| read.as_str()).collect();
     let mut rest = heard.as_str();
     while let Some(next) = skip_private(rest, told.clone()) {
@@ -139,14 +193,23 @@ fn compare_merged(membership: &Membership, told: &[String]) -> Result<(), String
     Ok(())
 }
 
+const CONNECTED: &str = "Connected to server!";
+
+/// How private lines begin.
+const PRIVATE: &str = "-- ";
+
 /// Skips private lines between the lines for everyone. Nothing marks the end of a private line, so it
 /// reaches to the first of the lines for everyone that are still to come. `None` if nothing else was heard.
 fn skip_private<'a, 'b>(heard: &'a str, told: impl Iterator<Item = &'b str>) -> Option<&'a str> {
-    let rest = heard.trim_start_matches("Connected to server!");
-    if rest.starts_with("-- ") {
+    let rest = heard.trim_start_matches(CONNECTED);
+    // The connection may have ended in the middle of it.
+    if CONNECTED.starts_with(rest) || PRIVATE.starts_with(rest) {
+        return None;
+    }
+    if rest.starts_with(PRIVATE) {
         return told.filter_map(|line| rest.find(line)).min().map(|begin| &rest[begin..]);
     }
-    (!rest.is_empty()).then_some(rest)
+    Some(rest)
 }
 
 #[cfg(test)]
@@ -163,7 +226,7 @@ mod tests {
         let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let mut membership = Membership::new("Dinesh", Framing::Report, from, Duration::ZERO, "Dinesh");
         membership.heard = reads.iter().map(|&read| (Duration::ZERO, read.to_owned())).collect();
-        compare_merged(&membership, &TOLD.map(str::to_owned))
+        compare_merged(&membership, &TOLD.map(|line| (0, line.to_owned())))
     }
 
     #[test]
@@ -178,6 +241,9 @@ mod tests {
             ],
             &["Dinesh joined the chat!", "Connected to server!", "-- Not sent: it is too long.Dine"],
             &["Dinesh joined the chat!", "Connected to server!", "-- Here now (1): Dinesh"],
+            &["Dinesh joined the chat!C"],
+            &["Dinesh joined the chat!", "Connected to ser"],
+            &["Dinesh joined the chat!Connected to server!-"],
         ] {
             assert_eq!(judge(reads), Ok(()), "{reads:?}");
         }
@@ -191,6 +257,7 @@ mod tests {
             &["Dinesh joined the chat!", "-- Not sent.Dinesh: oneDinesh: one"],
             &["Dinesh joined the chat!", "-- Not sent.Dinesh: one", "Dinesh: four"],
             &["Dinesh joined the chat!Dinesh: one", "-- Not sent.", "Dinesh: three"],
+            &["Dinesh joined the chat!", "Connected to serDinesh: one"],
         ] {
             assert!(judge(reads).is_err(), "{reads:?}");
         }

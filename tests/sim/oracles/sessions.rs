@@ -61,13 +61,19 @@ pub fn nobody_leaves_within_the_grace(history: &History) -> Result<(), String> {
     for (number, epoch) in history.epochs.iter().enumerate() {
         for (index, event) in epoch.events.iter().enumerate() {
             let LogEvent::LostConnection { nickname } = event else { continue };
-            let since = epoch.times[index];
+            let lost = epoch.times[index];
+            // A server that goes on with a room gives those that are away their grace from its start on.
+            let since = |until| {
+                let starts = epoch.starts.iter().filter(|start| **start <= until);
+                starts.max().copied().unwrap_or_default().max(lost)
+            };
             let mut later = epoch.events.iter().zip(&epoch.times).skip(index + 1);
             let found = match later.find(|(event, _)| event.is_of(nickname)) {
                 Some((LogEvent::Reconnected { .. }, _)) => continue,
+                Some((LogEvent::Left { reason, .. }, _)) if ends_with_its_server(history, reason) => continue,
                 Some((LogEvent::Left { reason, .. }, &left)) => {
-                    let grace = (since + history.terms.grace).saturating_sub(ROUNDED)
-                        ..=since + history.terms.grace + LATE;
+                    let until = since(left) + history.terms.grace;
+                    let grace = until.saturating_sub(ROUNDED)..=until + LATE;
                     if !reason.is_empty() && grace.contains(&left) {
                         continue;
                     }
@@ -75,13 +81,35 @@ pub fn nobody_leaves_within_the_grace(history: &History) -> Result<(), String> {
                 }
                 Some((other, at)) => format!("comes to {other:?} at {at:?}"),
                 None if number < last || !history.is_running => continue,
-                None if history.now <= since + history.terms.grace + LATE => continue,
+                None if history.known() <= since(history.now) + history.terms.grace + LATE => continue,
                 None => format!("is still away at {:?}", history.now),
             };
-            return Err(format!("{nickname} lost its connection at {since:?}, and {found}"));
+            return Err(format!("{nickname} lost its connection at {lost:?}, and {found}"));
         }
     }
     history.memberships.iter().try_for_each(|membership| leaves_only_after_a_loss(history, membership))
+}
+
+/// A client whose session was not resumed was told the truth: its member has left, or the room is another one.
+pub fn a_session_goes_on(history: &History) -> Result<(), String> {
+    for membership in &history.memberships {
+        let not_resumed = membership.session.as_ref().and_then(|session| session.not_resumed.as_ref());
+        let (Some((at, reason)), Some((epoch, _)), Some(life)) =
+            (not_resumed, history.joining(membership), history.life(membership))
+        else {
+            continue;
+        };
+        let has_left = matches!(life.events.last(), Some((_, LogEvent::Left { .. })));
+        let is_true = match reason.as_str() {
+            "the session has ended" => has_left,
+            "the log has begun anew since then" => history.epochs.len() > epoch + 1,
+            _ => false,
+        };
+        if !is_true {
+            return Err(format!("{} was not resumed at {at:?}: {reason:?}", membership.host));
+        }
+    }
+    Ok(())
 }
 
 /// A member with a session does not leave by itself while it has a connection.
@@ -95,10 +123,16 @@ fn leaves_only_after_a_loss(history: &History, membership: &Membership) -> Resul
     };
     let left = history.epochs[epoch].times[*index];
     let lost = matches!(before.last(), Some((_, LogEvent::LostConnection { .. })));
-    if left > kept + ROUNDED && !reason.is_empty() && !lost {
+    let stops = ends_with_its_server(history, reason);
+    if left > kept + ROUNDED && !reason.is_empty() && !lost && !stops {
         return Err(format!("{nickname} left at {left:?} ({reason}), but has had a session since {kept:?}"));
     }
     Ok(())
+}
+
+/// Whether a session has ended because its room did.
+fn ends_with_its_server(history: &History, reason: &str) -> bool {
+    history.stored.is_none() && reason == "server stopped"
 }
 
 /// What the log has of a session comes from the client that has resumed it last, as does its end.

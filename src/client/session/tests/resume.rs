@@ -302,3 +302,14 @@ fn numbers_that_no_server_can_mean_make_nothing_overflow() {
     let sent = format!("/n {0} one\n/n {0} two\n", u64::MAX);
     assert_eq!(tested.take_sent(), sent);
 }
+
+#[test]
+fn what_the_server_says_of_itself_is_shown_and_does_not_count() {
+    let mut tested = kept();
+    for notice in [SessionNotice::Held, SessionNotice::ShuttingDown] {
+        let line = format!("-- {notice}");
+        tested.receive(&format!("{line}\n"));
+        assert_eq!(tested.take_events(), [Event::Line(line)]);
+        assert_eq!(tested.session.saved(), Some(saved(7, 0)));
+    }
+}

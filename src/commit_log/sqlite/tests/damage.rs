@@ -53,7 +53,7 @@ fn an_entry_that_is_missing_is_named() {
 fn a_snapshot_that_has_changed_is_an_error() {
     for change in ["id = 1", "state = x'00'"] {
         let place = Place::with(2);
-        append(&mut place.open(), vec![said(3)], snapshot(3));
+        append(&mut place.open(), vec![said(3)], Some(snapshot(3)));
         place.change(&format!("UPDATE snapshot SET {change}"));
         let sentence =
             format!("the store room.db is damaged: the snapshot has changed since it was written; {ADVICE}");
@@ -65,7 +65,7 @@ fn a_snapshot_that_has_changed_is_an_error() {
 #[test]
 fn what_people_change_before_the_snapshot_is_no_damage() {
     let place = Place::with(3);
-    append(&mut place.open(), vec![said(4)], snapshot(4));
+    append(&mut place.open(), vec![said(4)], Some(snapshot(4)));
     place.change("UPDATE entry SET text = '(removed)' WHERE id = 2; DELETE FROM entry WHERE id = 3");
     let lines = place.recover(FRESH).unwrap().lines;
     let texts: Vec<_> = lines.iter().map(|line| &*line.text).collect();
@@ -150,7 +150,7 @@ fn a_crash_loses_nothing_that_was_appended() {
     let place = Place::new();
     let mut log = place.open();
     for id in 1..=20 {
-        append(&mut log, vec![said(id)], (id == 10).then(|| snapshot(10)).flatten());
+        append(&mut log, vec![said(id)], (id == 10).then(|| snapshot(10)));
         let recovered = place.copy().recover(FRESH).unwrap();
         let first = if id < 10 { 1 } else { 11 };
         assert_eq!((ids(&recovered), recovered.torn_pages), ((first..=id).collect(), 0));

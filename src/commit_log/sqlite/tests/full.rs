@@ -85,7 +85,10 @@ fn a_batch_that_does_not_follow_is_refused() {
     for (batch, why) in [
         (Batch { records: vec![said(5)], snapshot: None }, "entry 5 does not follow entry 3"),
         (Batch { records: vec![said(4), said(4)], snapshot: None }, "entry 4 does not follow entry 4"),
-        (Batch { records: vec![said(4)], snapshot: snapshot(3) }, "a snapshot of entry 3 follows entry 4"),
+        (
+            Batch { records: vec![said(4)], snapshot: Some(snapshot(3)) },
+            "a snapshot of entry 3 follows entry 4",
+        ),
     ] {
         let place = Place::with(3);
         let mut log = place.open();
