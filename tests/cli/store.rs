@@ -272,6 +272,18 @@ fn two_servers_cannot_use_one_store() {
 }
 
 #[test]
+fn a_store_and_a_log_in_one_file_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    let mut command = command("chat-server");
+    command.args(["--listen", "127.0.0.1:0", "--log"]).arg(&file).arg("--store").arg(&file);
+    let mut running = Running::start(&mut command);
+    assert_eq!(running.wait().code(), Some(1));
+    let message = running.stderr.seen.concat();
+    assert!(message.ends_with("is the log as well; choose another file with --store"), "{message}");
+}
+
+#[test]
 fn a_store_of_a_newer_server_and_a_file_that_is_none_are_refused_with_a_sentence() {
     let mut server = start(&[]);
     server.join("Alex");

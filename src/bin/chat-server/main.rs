@@ -178,7 +178,7 @@ async fn serve_until_signalled<N: Bind>(
     };
     // After the log, which tells if something unfinished was found.
     let store = match &arguments.store {
-        Some(path) => Some(store::open(path, arguments.store_keep, now, &config).await?),
+        Some(path) => Some(store::open(path, &arguments.log, arguments.store_keep, now, &config).await?),
         None => None,
     };
     if let Some(warning) = exposure(address, arguments.tls_cert.is_some(), config.password.is_some()) {

@@ -38,13 +38,22 @@ fn number_before(text: &str, unit: &str) -> Option<u64> {
     text.trim().strip_suffix(unit)?.trim_end().parse().ok()
 }
 
-/// Opens the store, and reads the room that is in it.
+/// Opens the store, and reads the room that is in it. The log exists.
 pub async fn open(
     path: &Path,
+    log: &Path,
     keep: Keep,
     now: fn() -> Timestamp,
     config: &Config,
 ) -> Result<Store<Sqlite>, String> {
+    if let (Ok(store), Ok(log)) = (path.canonicalize(), log.canonicalize())
+        && store == log
+    {
+        return Err(format!(
+            "the store {} is the log as well; choose another file with --store",
+            path.display()
+        ));
+    }
     let log = Sqlite::open(path, keep, now).map_err(|error| error.to_string())?;
     Store::recover(log, config).await.map_err(|error| error.to_string())
 }

@@ -108,7 +108,7 @@ fn read(file: &File) -> Option<Stamp> {
 }
 
 /// What was said in private is in a store, so it is for its owner alone.
-fn open_private(path: &Path) -> io::Result<File> {
+pub(super) fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::error::Name;
-use super::mark::Mark;
+use super::mark::{self, Mark};
 use super::{schema, wal};
 use crate::commit_log::LogError;
 
@@ -38,6 +38,11 @@ impl Store {
 /// servers.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let resolved = match fs::canonicalize(path) {
+        // Only when the file is there is it known where the link leads.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+            mark::open_private(path)?;
+            fs::canonicalize(path)?
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
             let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());

@@ -137,6 +137,20 @@ fn a_second_server_is_refused_whatever_it_calls_the_store() {
 
 #[test]
 #[cfg(unix)]
+fn a_link_to_a_store_that_does_not_exist_yet_creates_that_store() {
+    let place = Place::new();
+    std::os::unix::fs::symlink(place.path(), place.file("link.db")).unwrap();
+    let through_link = || Sqlite::open(&place.file("link.db"), KEEP_ALL, || Timestamp(0));
+    let mut log = through_link().unwrap();
+    assert_eq!(recover(&mut log, FRESH).unwrap().epoch, FRESH);
+    append(&mut log, vec![said(1)], None);
+    assert!(through_link().is_err(), "another server uses it");
+    drop(log);
+    assert_eq!(place.epoch(OTHER), FRESH);
+}
+
+#[test]
+#[cfg(unix)]
 fn all_files_are_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let place = Place::new();
