@@ -20,7 +20,7 @@ pub(super) fn of_record(record: &Record, buffer: &mut Vec<u8>) -> i64 {
     }
     for column in columns {
         // The length goes first, so that nothing can move from one column to the next.
-        buffer.extend(column.map_or(u32::MAX, |bytes| length(bytes)).to_le_bytes());
+        buffer.extend(column.map_or(u32::MAX, length).to_le_bytes());
         buffer.extend(column.unwrap_or_default());
     }
     truncated(Sha256::new().chain_update(&buffer))
@@ -36,7 +36,7 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
+/// The first eight bytes.
 fn truncated(hash: Sha256) -> i64 {
-    let [a, b, c, d, e, f, g, h, ..] = hash.finalize().0;
-    i64::from_le_bytes([a, b, c, d, e, f, g, h])
+    i64::from_le_bytes(hash.finalize().0.first_chunk().copied().unwrap_or_default())
 }

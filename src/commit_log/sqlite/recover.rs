@@ -90,12 +90,12 @@ impl Store {
 
     /// Begins the write-ahead log anew, so that what was torn is not found again. Not if somebody reads the store.
     fn begin_log_anew(&self) -> Result<(), LogError> {
-        let begin = || {
+        let truncate = || {
             self.connection.busy_timeout(Duration::ZERO)?;
             self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
         };
-        let begun = begin().or_else(|error| if error::is_passing(&error) { Ok(()) } else { Err(error) });
-        let restored = begun.and_then(|()| self.connection.busy_timeout(schema::BUSY_TIMEOUT));
+        let done = truncate().or_else(|error| if error::is_passing(&error) { Ok(()) } else { Err(error) });
+        let restored = done.and_then(|()| self.connection.busy_timeout(schema::BUSY_TIMEOUT));
         restored.map_err(|error| self.name.cannot("write to", &error))
     }
 

@@ -129,8 +129,8 @@ fn said(id: u64) -> Record {
     }
 }
 
-fn snapshot(id: u64) -> Option<Snapshot> {
-    Some(Snapshot { id, state: b"the room".to_vec() })
+fn snapshot(id: u64) -> Snapshot {
+    Snapshot { id, state: b"the room".to_vec() }
 }
 
 fn ids(recovered: &Recovered) -> Vec<u64> {

@@ -58,7 +58,7 @@ fn an_entry_that_is_missing_is_named() {
 fn a_snapshot_that_has_changed_is_an_error() {
     for change in ["id = 1", "state = x'00'"] {
         let place = Place::with(2);
-        append(&mut place.open(), vec![said(3)], snapshot(3));
+        append(&mut place.open(), vec![said(3)], Some(snapshot(3)));
         place.change(&format!("UPDATE snapshot SET {change}"));
         let sentence =
             format!("the store room.db is damaged: the snapshot has changed since it was written; {ADVICE}");
@@ -144,7 +144,7 @@ fn a_crash_loses_nothing_that_was_appended() {
     let place = Place::new();
     let mut log = place.open();
     for id in 1..=20 {
-        append(&mut log, vec![said(id)], (id == 10).then(|| snapshot(10)).flatten());
+        append(&mut log, vec![said(id)], (id == 10).then(|| snapshot(10)));
         let recovered = place.copy().recover(FRESH).unwrap();
         let first = if id < 10 { 1 } else { 11 };
         assert_eq!((ids(&recovered), recovered.torn_pages), ((first..=id).collect(), 0));

@@ -85,7 +85,10 @@ fn a_batch_that_does_not_follow_is_refused() {
     for (batch, why) in [
         (Batch { records: vec![said(5)], snapshot: None }, "entry 5 does not follow entry 3"),
         (Batch { records: vec![said(4), said(4)], snapshot: None }, "entry 4 does not follow entry 4"),
-        (Batch { records: vec![said(4)], snapshot: snapshot(3) }, "a snapshot of entry 3 follows entry 4"),
+        (
+            Batch { records: vec![said(4)], snapshot: Some(snapshot(3)) },
+            "a snapshot of entry 3 follows entry 4",
+        ),
     ] {
         let place = Place::with(3);
         let mut log = place.open();
@@ -153,7 +156,7 @@ fn an_index_that_is_damaged_is_built_anew() {
         let mut writer = Writer::new(&store, KEEP_ALL, &now).unwrap();
         writer.recover(FRESH, LINES_BYTES).unwrap();
         writer
-            .append(&Batch { records: (1..=1_024).map(said).collect(), snapshot: snapshot(1_024) })
+            .append(&Batch { records: (1..=1_024).map(said).collect(), snapshot: Some(snapshot(1_024)) })
             .unwrap();
         writer.do_chores();
         writer.do_chores();
@@ -165,7 +168,7 @@ fn an_index_that_is_damaged_is_built_anew() {
     let keep = Keep { bytes: 0, age: None };
     let mut writer = Writer::new(&store, keep, &now).unwrap();
     writer.recover(FRESH, LINES_BYTES).unwrap();
-    let forgetting = Batch { records: vec![said(1_025)], snapshot: snapshot(1_025) };
+    let forgetting = Batch { records: vec![said(1_025)], snapshot: Some(snapshot(1_025)) };
     let full = writer.append(&forgetting).unwrap_err();
     let AppendError::Full(LogError(sentence)) = full else { panic!("{full:?}") };
     assert!(sentence.ends_with("/room.db was damaged, and is built anew"), "{sentence}");

@@ -45,7 +45,7 @@ fn lines_are_found_in_order_wherever_they_are_indexed() {
         writer.append(&Batch { records: (1..=2_000).map(said).collect(), snapshot: None }).unwrap();
         writer.do_chores();
         let records = (2_001..=last).map(said).collect();
-        writer.append(&Batch { records, snapshot: snapshot(last) }).unwrap();
+        writer.append(&Batch { records, snapshot: Some(snapshot(last)) }).unwrap();
     }
     assert_eq!(indexed(&place), 1_024);
     let log = place.claim().unwrap();

@@ -29,7 +29,7 @@ fn what_is_too_old_is_forgotten_up_to_the_snapshot() {
         log
     };
     let mut log = open();
-    append(&mut log, (1..=100).map(said).collect(), snapshot(100));
+    append(&mut log, (1..=100).map(said).collect(), Some(snapshot(100)));
     append(&mut log, (101..=150).map(said).collect(), None);
     assert_eq!(left(&place), "1..150");
     now.store(110_000, Ordering::Relaxed);
@@ -41,12 +41,12 @@ fn what_is_too_old_is_forgotten_up_to_the_snapshot() {
     drop(log);
     let mut log = open();
     wait_for("the entries before the snapshot to be forgotten", || left(&place) == "101..150");
-    append(&mut log, Vec::new(), snapshot(150));
+    append(&mut log, Vec::new(), Some(snapshot(150)));
     wait_for("all entries to be forgotten", || left(&place) == "nothing");
     append(&mut log, vec![said(151)], None);
     drop(log);
     let recovered = place.recover(FRESH).unwrap();
-    assert_eq!((ids(&recovered), recovered.snapshot), (vec![151], snapshot(150)));
+    assert_eq!((ids(&recovered), recovered.snapshot), (vec![151], Some(snapshot(150))));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_clock_that_was_wrong_for_a_while_keeps_nothing_for_ever() {
     writer.recover(FRESH, LINES_BYTES).unwrap();
     let mut records: Vec<_> = (1..=100).map(said).collect();
     records[4].at = Timestamp(u64::MAX >> 1);
-    writer.append(&Batch { records, snapshot: snapshot(100) }).unwrap();
+    writer.append(&Batch { records, snapshot: Some(snapshot(100)) }).unwrap();
     assert_eq!(left(&place), "40..100");
 }
 
@@ -70,7 +70,7 @@ fn a_store_grows_no_further_than_it_may() {
     recover(&mut log, FRESH).unwrap();
     for round in 0..60 {
         let records = (round * 200 + 1..=round * 200 + 200).map(said).collect();
-        append(&mut log, records, snapshot(round * 200 + 200));
+        append(&mut log, records, Some(snapshot(round * 200 + 200)));
     }
     let used = "SELECT ((page_count - freelist_count) * page_size) || ''
                 FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()";
@@ -93,7 +93,7 @@ fn a_transaction_forgets_a_few_at_a_time() {
     for (entries, first) in [(1, 257), (10, 513), (300, 1_113), (1, 1_369)] {
         let last: u64 = place.text("SELECT max(id) || '' FROM entry").parse().unwrap();
         let records = (last + 1..=last + entries).map(said).collect();
-        writer.append(&Batch { records, snapshot: snapshot(last + entries) }).unwrap();
+        writer.append(&Batch { records, snapshot: Some(snapshot(last + entries)) }).unwrap();
         assert_eq!(place.text("SELECT min(id) || '' FROM entry"), first.to_string());
     }
 }
@@ -110,7 +110,7 @@ fn the_indices_forget_what_the_store_forgets_and_nothing_else() {
         writer.append(&Batch { records: (1..=indexed).map(said).collect(), snapshot: None }).unwrap();
         writer.do_chores();
         let records = (indexed + 1..=150).map(said).collect();
-        writer.append(&Batch { records, snapshot: snapshot(150) }).unwrap();
+        writer.append(&Batch { records, snapshot: Some(snapshot(150)) }).unwrap();
         assert_eq!(left(&place), "100..150", "{indexed} were indexed");
         for _ in 0..2 {
             writer.do_chores();

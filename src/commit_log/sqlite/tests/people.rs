@@ -86,7 +86,7 @@ fn people_find_what_was_said_with_its_time() {
 fn with_three_lines() -> Place {
     let place = Place::new();
     let mut log = place.open();
-    append(&mut log, vec![said(1), said(2)], snapshot(2));
+    append(&mut log, vec![said(1), said(2)], Some(snapshot(2)));
     wait_for("the lines to be indexed", || {
         place.text("SELECT value || '' FROM meta WHERE name = 'indexed'") == "2"
     });
