@@ -215,19 +215,16 @@ impl<'c> Writer<'c> {
         let _ = self.transact(|writer| writer.chores.step(last));
     }
 
-    /// Copies the write-ahead log into the store if it has become long. While somebody reads an old state it may
-    /// be only a part, and the log goes on growing.
-    fn checkpoint(&mut self) {
+    /// Copies the write-ahead log into the store if it has become long, or cannot become longer: then it begins
+    /// anew. While somebody reads an old state it may be only a part, and the log goes on growing.
+    pub(super) fn checkpoint(&mut self) {
         if self.failed.is_some() {
             return;
         }
+        let at_most = if self.chores.is_put_off { 0 } else { CHECKPOINT_PAGES };
         let checkpoint = |mode| self.store.connection.wal_checkpoint_v2(DEFAULT_NAME, mode);
         let done = checkpoint(CheckpointMode::NOOP).and_then(|(pages, copied)| {
-            if pages - copied < CHECKPOINT_PAGES {
-                Ok(())
-            } else {
-                checkpoint(CheckpointMode::PASSIVE).map(|_| ())
-            }
+            if pages - copied <= at_most { Ok(()) } else { checkpoint(CheckpointMode::PASSIVE).map(|_| ()) }
         });
         // If there is no space, the log goes on growing as long as it can.
         if let Err(error) = done

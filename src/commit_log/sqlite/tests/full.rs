@@ -61,6 +61,26 @@ fn while_another_program_writes_to_the_store_a_batch_can_be_appended_later() {
     writer.append(&large(1..=3)).unwrap();
 }
 
+/// There may be space in the store, and then the log of SQLite begins anew.
+#[test]
+fn when_a_batch_could_not_be_appended_the_log_of_sqlite_is_copied_into_the_store() {
+    let place = Place::new();
+    let store = Store::open(&place.path()).unwrap();
+    let mut writer = Writer::new(&store, KEEP_ALL, &now).unwrap();
+    writer.recover(FRESH, LINES_BYTES).unwrap();
+    writer.append(&large(1..=3)).unwrap();
+    let pages_to_copy = || {
+        let pages = |row: &rusqlite::Row<'_>| Ok(row.get::<_, u32>(1)? - row.get::<_, u32>(2)?);
+        store.connection.query_row("PRAGMA wal_checkpoint(NOOP)", (), pages).unwrap()
+    };
+    writer.checkpoint();
+    assert_ne!(pages_to_copy(), 0);
+    limit(&store, 30);
+    writer.append(&large(4..=100)).unwrap_err();
+    writer.checkpoint();
+    assert_eq!(pages_to_copy(), 0);
+}
+
 #[test]
 fn after_any_other_error_nothing_is_written_any_more() {
     let place = Place::with(3);
