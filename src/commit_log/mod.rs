@@ -97,7 +97,7 @@ pub struct Recovered {
 /// Where entries are kept, in their order.
 pub trait CommitLog: Send + 'static {
     /// Reads what is kept; called once, before anything else. Of the lines before the snapshot, the last that fit
-    /// into `lines_bytes` are wanted. A log that is new, or was put back, takes the epoch `fresh`.
+    /// into `lines_bytes` are wanted, with one byte for the end of each. A log that is new, or was put back, takes the epoch `fresh`.
     ///
     /// # Errors
     ///

@@ -79,7 +79,9 @@ impl Unstored {
     /// latest snapshot.
     pub(super) fn after(record: u64, position: Position, records: &[Record], limits: StoreLimits) -> Self {
         let mut since_snapshot = SinceSnapshot::default();
-        records.iter().for_each(|record| since_snapshot.add(record));
+        for record in records {
+            since_snapshot.add(record);
+        }
         Self {
             horizon: Point { position, record },
             last: record,
@@ -137,7 +139,9 @@ impl Unstored {
         }
         let mut changes = std::mem::take(&mut self.next);
         let records = std::mem::take(&mut changes.records);
-        records.iter().for_each(|record| self.since_snapshot.add(record));
+        for record in &records {
+            self.since_snapshot.add(record);
+        }
         let is_due = records.last().is_some_and(|last| self.since_snapshot.is_due(last.at, &self.limits));
         let snapshot = is_due.then(|| Snapshot { id: self.last, state: room.snapshot() });
         if is_due {

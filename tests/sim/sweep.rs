@@ -59,7 +59,9 @@ pub fn run_in(world: &mut World, plan: &Plan) -> Result<Outcome, String> {
         events_read += events.len();
         retained_bytes = retained_bytes.max(most_retained_bytes(&events));
         let (epochs, stored) = events_of(world);
-        let serves = stored.as_ref().is_none_or(|stored| stored.has_served_since(now - seconds(1)));
+        let serves = stored
+            .as_ref()
+            .is_none_or(|stored| stored.has_served_since(now.checked_sub(seconds(1)).unwrap()));
         let running = world.within(|sim| sim.is_host_running(SERVER)) && serves;
         let history = History {
             retained_bytes,

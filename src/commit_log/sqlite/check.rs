@@ -36,7 +36,7 @@ fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
 
+/// The first eight bytes.
 fn truncated(hash: Sha256) -> i64 {
-    let hash: [u8; 32] = hash.finalize().into();
-    i64::from_le_bytes(*hash.first_chunk().expect("a hash has more than eight bytes"))
+    i64::from_le_bytes(hash.finalize().0.first_chunk().copied().unwrap_or_default())
 }

@@ -54,8 +54,6 @@ pub(super) struct Chores<'c> {
     set_indexed: Statement<'c>,
     used_bytes: Statement<'c>,
     last_to_forget: Statement<'c>,
-    forget_words: Statement<'c>,
-    forget_public: Statement<'c>,
     forget_entries: Statement<'c>,
     pub(super) progress: Progress,
     /// There was no space for a step: the next one is not taken with a batch, and not at once.
@@ -86,10 +84,6 @@ impl<'c> Chores<'c> {
             last_to_forget: prepare(
                 "SELECT max(id) FROM (SELECT id, at FROM entry WHERE id <= ?1 ORDER BY id LIMIT ?2) WHERE at < ?3",
             )?,
-            forget_words: prepare(
-                "INSERT INTO said (said, rowid, text) SELECT 'delete', id, text FROM spoken WHERE id <= ?1",
-            )?,
-            forget_public: prepare("DELETE FROM public WHERE id <= ?1")?,
             forget_entries: prepare("DELETE FROM entry WHERE id <= ?1")?,
             progress: Progress { indexed: schema::indexed(connection)?, forget: None },
             is_put_off: false,
@@ -157,15 +151,13 @@ impl<'c> Chores<'c> {
         let last: Option<i64> =
             self.last_to_forget.query_row((to.cast_signed(), at_once, before), |row| row.get(0))?;
         let Some(last) = last else { return Ok(Progress { forget: None, ..progress }) };
-        // An index must not be told to forget what it does not know.
-        let indexed = last.min(progress.indexed.cast_signed());
-        self.forget_words.execute([indexed])?;
-        self.forget_public.execute([indexed])?;
+        // With what the indices have of them.
         self.forget_entries.execute([last])?;
-        if last > indexed {
+        let indexed = progress.indexed.max(last.cast_unsigned());
+        if indexed > progress.indexed {
             self.set_indexed.execute([last])?;
         }
-        Ok(Progress { indexed: progress.indexed.max(last.cast_unsigned()), ..progress })
+        Ok(Progress { indexed, ..progress })
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
-use super::super::{AppendError, LogError};
+use crate::commit_log::LogError;
 use crate::net::explain;
 
 /// A store as its operator calls it.
@@ -47,10 +47,9 @@ impl Name {
         }
     }
 
-    /// What an error means for a batch whose transaction has been rolled back.
-    pub(super) fn cannot_append(&self, error: &rusqlite::Error) -> AppendError {
-        let sentence = self.cannot("write to", error);
-        if is_passing(error) { AppendError::Full(sentence) } else { AppendError::Failed(sentence) }
+    /// The index of words had to be emptied.
+    pub(super) fn is_indexed_anew(&self) -> LogError {
+        LogError(format!("the index of words in the store {self} was damaged, and is built anew"))
     }
 }
 
@@ -72,6 +71,11 @@ pub(super) fn is_passing(error: &rusqlite::Error) -> bool {
         }
         None => false,
     }
+}
+
+/// Whether it is the index of words that is damaged, and nothing that cannot be built anew.
+pub(super) fn is_of_the_index(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_CORRUPT_VTAB)
 }
 
 /// The part of a sentence that says why.

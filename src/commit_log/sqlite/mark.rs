@@ -80,7 +80,11 @@ impl Mark {
     /// Makes sure that there is a mark after a power cut.
     pub(super) fn sync(&self, store: &Path) -> io::Result<()> {
         self.file.sync_all()?;
-        sync_directory(store)
+        match store.parent() {
+            // Elsewhere a directory is no file.
+            Some(directory) if cfg!(unix) => File::open(directory)?.sync_all(),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -124,18 +128,6 @@ fn identity_of(store: &Path) -> io::Result<Identity> {
 }
 
 #[cfg(windows)]
-#[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
-fn identity_of(_: &Path) -> io::Result<Identity> {
-    Ok(Identity::default())
-}
-
-#[cfg(unix)]
-fn sync_directory(store: &Path) -> io::Result<()> {
-    store.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
-}
-
-#[cfg(windows)]
-#[expect(clippy::unnecessary_wraps, reason = "as on Unix")]
-fn sync_directory(_: &Path) -> io::Result<()> {
-    Ok(())
+fn identity_of(store: &Path) -> io::Result<Identity> {
+    std::fs::metadata(store).map(|_| Identity::default())
 }

@@ -95,9 +95,8 @@ impl Store {
             self.connection.busy_timeout(Duration::ZERO)?;
             self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
         };
-        let truncated =
-            truncate().or_else(|error| if error::is_passing(&error) { Ok(()) } else { Err(error) });
-        let restored = truncated.and_then(|()| self.connection.busy_timeout(schema::BUSY_TIMEOUT));
+        let done = truncate().or_else(|error| if error::is_passing(&error) { Ok(()) } else { Err(error) });
+        let restored = done.and_then(|()| self.connection.busy_timeout(schema::BUSY_TIMEOUT));
         restored.map_err(|error| self.name.cannot("write to", &error))
     }
 

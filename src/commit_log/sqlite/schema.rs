@@ -53,9 +53,42 @@ CREATE VIRTUAL TABLE said USING fts5 (
     text, content = 'spoken', content_rowid = 'id', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
 );
 
+-- The room follows from the snapshot and all entries after it.
+CREATE TRIGGER entry_needed_delete BEFORE DELETE ON entry WHEN old.id > (SELECT coalesce(max(id), 0) FROM snapshot)
+BEGIN SELECT raise(ABORT, 'entries after the snapshot must stay'); END;
+CREATE TRIGGER entry_needed_update BEFORE UPDATE ON entry WHEN old.id > (SELECT coalesce(max(id), 0) FROM snapshot)
+BEGIN SELECT raise(ABORT, 'entries after the snapshot must stay as they are'); END;
+
+CREATE TRIGGER entry_delete AFTER DELETE ON entry WHEN old.id <= (SELECT value FROM meta WHERE name = 'indexed')
+BEGIN
+    INSERT INTO said (said, rowid, text)
+    SELECT 'delete', old.id, old.text WHERE old.kind IN ('say', 'act') AND old.line IS NOT NULL;
+    DELETE FROM public WHERE id = old.id;
+END;
+CREATE TRIGGER entry_update AFTER UPDATE ON entry WHEN old.id <= (SELECT value FROM meta WHERE name = 'indexed')
+BEGIN
+    INSERT INTO said (said, rowid, text)
+    SELECT 'delete', old.id, old.text WHERE old.kind IN ('say', 'act') AND old.line IS NOT NULL;
+    DELETE FROM public WHERE id = old.id;
+    INSERT INTO said (rowid, text)
+    SELECT new.id, new.text WHERE new.kind IN ('say', 'act') AND new.line IS NOT NULL;
+    INSERT INTO public SELECT new.id WHERE new.line IS NOT NULL;
+END;
+
 CREATE VIEW chat AS
 SELECT id, datetime(at / 1000, 'unixepoch', 'localtime') AS time, text FROM entry WHERE line IS NOT NULL;
 "#];
+
+/// Empties the indices, so that they are built anew: all that they know is in the entries.
+pub(super) const EMPTY_INDICES: &str = "
+BEGIN IMMEDIATE;
+DROP TABLE said;
+CREATE VIRTUAL TABLE said USING fts5 (
+    text, content = 'spoken', content_rowid = 'id', columnsize = 0, tokenize = 'unicode61 remove_diacritics 2'
+);
+DELETE FROM public;
+UPDATE meta SET value = 0 WHERE name = 'indexed';
+COMMIT;";
 
 /// Opens a store to write to it; the file exists, and may be empty.
 ///

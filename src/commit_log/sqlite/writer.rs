@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::chores::{Chores, Keep, Progress};
 use super::store::Store;
-use super::{check, error};
+use super::{check, error, schema};
 use crate::commit_log::{AppendError, Batch, LogError, Record, Recovered, Snapshot};
 use crate::protocol::{LogEpoch, Timestamp};
 
@@ -175,15 +175,29 @@ impl<'c> Writer<'c> {
         });
         self.chores.is_put_off = written.is_err();
         let written = written.map(|progress| self.chores.progress = progress);
-        written.map_err(|error| {
-            let is_over = self.store.connection.is_autocommit();
-            // Otherwise SQLite has rolled back by itself.
-            let rolled_back = if is_over { Ok(()) } else { self.store.connection.execute_batch("ROLLBACK") };
-            match rolled_back.map(|()| self.store.name.cannot_append(&error)) {
-                Ok(full @ AppendError::Full(_)) => full,
-                _ => self.fail(self.store.name.cannot("write to", &error)),
-            }
-        })
+        written.map_err(|error| self.give_up(&error))
+    }
+
+    /// Ends a transaction that has failed.
+    fn give_up(&mut self, error: &rusqlite::Error) -> AppendError {
+        let Store { name, connection, .. } = self.store;
+        // SQLite may have rolled it back by itself.
+        if !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            return self.fail(name.cannot("write to", &error));
+        }
+        if error::is_of_the_index(error) {
+            return match connection.execute_batch(schema::EMPTY_INDICES) {
+                Ok(()) => {
+                    self.chores.progress.indexed = 0;
+                    AppendError::Full(name.is_indexed_anew())
+                }
+                Err(error) => self.fail(name.cannot("write to", &error)),
+            };
+        }
+        let sentence = name.cannot("write to", error);
+        if error::is_passing(error) { AppendError::Full(sentence) } else { self.fail(sentence) }
     }
 
     /// Nothing is written any more, not even when the store is closed.
@@ -201,19 +215,16 @@ impl<'c> Writer<'c> {
         let _ = self.transact(|writer| writer.chores.step(last));
     }
 
-    /// Copies the write-ahead log into the store if it has become long. While somebody reads an old state it
-    /// may be only a part, and the log goes on growing.
-    fn checkpoint(&mut self) {
+    /// Copies the write-ahead log into the store if it has become long, or cannot become longer: then it begins
+    /// anew. While somebody reads an old state it may be only a part, and the log goes on growing.
+    pub(super) fn checkpoint(&mut self) {
         if self.failed.is_some() {
             return;
         }
+        let at_most = if self.chores.is_put_off { 0 } else { CHECKPOINT_PAGES };
         let checkpoint = |mode| self.store.connection.wal_checkpoint_v2(DEFAULT_NAME, mode);
         let done = checkpoint(CheckpointMode::NOOP).and_then(|(pages, copied)| {
-            if pages - copied < CHECKPOINT_PAGES {
-                Ok(())
-            } else {
-                checkpoint(CheckpointMode::PASSIVE).map(|_| ())
-            }
+            if pages - copied <= at_most { Ok(()) } else { checkpoint(CheckpointMode::PASSIVE).map(|_| ()) }
         });
         // If there is no space, the log goes on growing as long as it can.
         if let Err(error) = done

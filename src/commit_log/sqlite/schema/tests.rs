@@ -23,24 +23,24 @@ fn a_store_of_an_earlier_version_is_brought_to_this_one_with_what_is_in_it() {
     let (_directory, connection) = database("");
     migrate(&connection, &name(), &MIGRATIONS).unwrap();
     connection.execute_batch("INSERT INTO entry VALUES (1, 2, 'say', NULL, 0, 'hello', x'', 7)").unwrap();
-    let next = [MIGRATIONS[0], "ALTER TABLE entry ADD COLUMN mood;", "UPDATE entry SET mood = text;"];
+    let next = [MIGRATIONS[0], "CREATE TABLE moods (mood);", "INSERT INTO moods SELECT text FROM entry;"];
     for _ in 0..2 {
         migrate(&connection, &name(), &next).unwrap();
     }
     assert_eq!(number(&connection, "PRAGMA user_version"), 3);
-    assert_eq!(number(&connection, "SELECT count(*) FROM entry WHERE id = 1 AND mood = 'hello'"), 1);
+    assert_eq!(number(&connection, "SELECT count(*) FROM moods WHERE mood = 'hello'"), 1);
 }
 
 #[test]
 fn a_migration_that_fails_leaves_the_store_as_it_was() {
     let (directory, connection) = database("");
     migrate(&connection, &name(), &MIGRATIONS).unwrap();
-    let broken = [MIGRATIONS[0], "ALTER TABLE entry ADD COLUMN mood; SELECT nonsense;"];
+    let broken = [MIGRATIONS[0], "CREATE TABLE moods (mood); SELECT nonsense;"];
     assert!(migrate(&connection, &name(), &broken).is_err());
     drop(connection);
     let connection = open(&directory.path().join("room.db"), &name()).unwrap();
     assert_eq!(number(&connection, "PRAGMA user_version"), 1);
-    assert_eq!(number(&connection, "SELECT count(*) FROM pragma_table_info('entry') WHERE name = 'mood'"), 0);
+    assert_eq!(number(&connection, "SELECT count(*) FROM sqlite_schema WHERE name = 'moods'"), 0);
 }
 
 #[test]

@@ -81,3 +81,56 @@ fn people_find_what_was_said_with_its_time() {
     assert_eq!(place.text("SELECT count(*) || '' FROM said WHERE said MATCH 'hello'"), "1");
     assert_eq!(find(&log, "hello"), ["Alex: hello number1"]);
 }
+
+/// The first two of three lines are indexed and in the snapshot.
+fn with_three_lines() -> Place {
+    let place = Place::new();
+    let mut log = place.open();
+    append(&mut log, vec![said(1), said(2)], Some(snapshot(2)));
+    wait_for("the lines to be indexed", || {
+        place.text("SELECT value || '' FROM meta WHERE name = 'indexed'") == "2"
+    });
+    append(&mut log, vec![said(3)], None);
+    place
+}
+
+/// Somebody may have to take back what was said.
+#[test]
+fn people_can_change_and_delete_what_is_in_the_snapshot() {
+    let place = with_three_lines();
+    place.change(
+        "UPDATE entry SET text = '(removed by the operator)' WHERE id = 1; DELETE FROM entry WHERE id = 2",
+    );
+    let recovered = place.recover(FRESH).unwrap();
+    assert_eq!((texts_of(&recovered.lines), ids(&recovered)), (vec!["(removed by the operator)"], vec![3]));
+    let log = place.open();
+    assert_eq!(find(&log, "number1"), [""; 0]);
+    assert_eq!(find(&log, "removed"), ["(removed by the operator)"]);
+    assert_eq!(find(&log, ""), ["(removed by the operator)", "Alex: hello number3"]);
+    wait_for("the line to be indexed", || {
+        place.text("SELECT value || '' FROM meta WHERE name = 'indexed'") == "3"
+    });
+    place.change("INSERT INTO said (said, rank) VALUES ('integrity-check', 1)");
+    // Nothing is left of it when it is forgotten, and the indices know of nothing that they never had.
+    place.change(
+        "DELETE FROM entry WHERE id < 3; INSERT INTO said (said, rank) VALUES ('integrity-check', 1)",
+    );
+}
+
+#[test]
+fn people_cannot_change_what_the_room_follows_from() {
+    let place = with_three_lines();
+    let store = Connection::open(place.path()).unwrap();
+    for sql in
+        ["UPDATE entry SET text = '' WHERE id = 3", "DELETE FROM entry WHERE id = 3", "DELETE FROM entry"]
+    {
+        let error = store.execute(sql, ()).unwrap_err().to_string();
+        assert!(error.starts_with("entries after the snapshot must stay"), "{error}");
+    }
+    drop(store);
+    assert_eq!(ids(&place.recover(FRESH).unwrap()), [3]);
+}
+
+fn texts_of(lines: &[Line]) -> Vec<&str> {
+    lines.iter().map(|line| &*line.text).collect()
+}
