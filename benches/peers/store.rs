@@ -116,6 +116,7 @@ impl Server {
             .args(["--listen", &address.to_string(), "--metrics", &metrics.to_string()])
             .args(["--quiet", "--rate", "0", "--store", "room.db"])
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()?;
         let server = Self { child, address, metrics, _directory: directory };
         wait_until_it_accepts(metrics)?;
@@ -125,7 +126,7 @@ impl Server {
 
     fn load(&self, seconds: f64, arguments: &[&str]) -> io::Result<serde_json::Value> {
         let output = pinned(&ours("chat-load"), GENERATOR_CORE)
-            .args([&self.address.to_string(), "--format=json", "--receivers=1", "--senders=1"])
+            .args([&self.address.to_string(), "--format=json", "--receivers=1", "--senders=4"])
             .args(["--bytes", &LINE_BYTES.to_string(), "--seconds", &seconds.to_string()])
             .args(arguments)
             .output()?;
