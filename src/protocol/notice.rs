@@ -140,6 +140,8 @@ pub enum Refusal {
     NicknameTooLong,
     /// A nickname that somebody has, or one that looks the same.
     NicknameTaken,
+    /// `/nick` with the nickname that the member has.
+    OwnNickname,
     /// A private message to somebody who is not here.
     NobodyOfThatName,
     /// A private message to somebody who does not read.
@@ -182,7 +184,7 @@ impl Refusal {
             Self::Control(_) => "control_character",
             Self::UnknownCommand => "unknown_command",
             Self::Usage(_) | Self::NoSession | Self::HasSession => "usage",
-            Self::Nickname(_) | Self::NicknameTooLong => "nickname",
+            Self::Nickname(_) | Self::NicknameTooLong | Self::OwnNickname => "nickname",
             Self::NicknameTaken => "nickname_taken",
             Self::NobodyOfThatName => "nobody_of_that_name",
             Self::NotReading => "not_reading",
@@ -215,6 +217,7 @@ impl fmt::Display for Refusal {
                 write!(formatter, "a nickname has at most {NICKNAME_CHARACTERS} characters")
             }
             Self::NicknameTaken => write!(formatter, "somebody here has that nickname, or one like it"),
+            Self::OwnNickname => write!(formatter, "that is your nickname already"),
             Self::NobodyOfThatName => write!(formatter, "nobody of that name is here"),
             Self::NotReading => write!(formatter, "they are not reading at the moment"),
             Self::Full => write!(formatter, "the room is full"),
