@@ -31,6 +31,8 @@ pub enum Refusal {
     TooManyWords,
     /// A question about what was said, which cannot be answered now.
     NotLookedUp,
+    /// `/nick` with the nickname that the member has.
+    OwnNickname,
     /// A private message to somebody who is not here.
     NobodyOfThatName,
     /// A private message to somebody who does not read.
@@ -73,7 +75,7 @@ impl Refusal {
             Self::Control(_) => "control_character",
             Self::UnknownCommand => "unknown_command",
             Self::Usage(_) | Self::NoSession | Self::HasSession => "usage",
-            Self::Nickname(_) | Self::NicknameTooLong => "nickname",
+            Self::Nickname(_) | Self::NicknameTooLong | Self::OwnNickname => "nickname",
             Self::NicknameTaken => "nickname_taken",
             Self::TooManyWords => "too_many_words",
             Self::NotLookedUp => "not_looked_up",
@@ -108,6 +110,7 @@ impl fmt::Display for Refusal {
                 write!(formatter, "a nickname has at most {NICKNAME_CHARACTERS} characters")
             }
             Self::NicknameTaken => write!(formatter, "somebody here has that nickname, or one like it"),
+            Self::OwnNickname => write!(formatter, "that is your nickname already"),
             Self::TooManyWords => write!(formatter, "a search has at most {SEARCHED_WORDS} words"),
             Self::NotLookedUp => {
                 write!(formatter, "this cannot be looked up at the moment; try again later")

@@ -154,7 +154,7 @@ impl Room {
             return Outcome::Unchanged;
         }
         if self.nickname(member) == Some(new) {
-            return if by.number.is_some() { Outcome::Noted } else { Outcome::Unchanged };
+            return self.refuse(member, Refusal::OwnNickname);
         }
         match self.roster.rename(member, new) {
             Ok(Some(old)) => {

@@ -203,7 +203,7 @@ impl Pair {
         let outcome = self.room.apply(NOW, &Entry::Rename { by: from(member), nickname });
         match self.model.members.get(&member).cloned() {
             None => assert_eq!(outcome, Outcome::Unchanged),
-            Some(old) if old == name => assert_eq!(outcome, Outcome::Unchanged),
+            Some(old) if old == name => assert_eq!(outcome, Outcome::Refused(Refusal::OwnNickname)),
             Some(_) if self.model.is_taken(name, Some(member)) => {
                 assert_eq!(outcome, Outcome::Refused(Refusal::NicknameTaken));
             }

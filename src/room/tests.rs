@@ -105,7 +105,8 @@ fn a_new_nickname_is_taken_and_the_old_one_is_free() {
     joined(&mut room, "Dinesh");
     let alex = joined(&mut room, "Alex");
     assert_eq!(rename(&mut room, alex, "dinesh"), Outcome::Refused(Refusal::NicknameTaken));
-    assert_eq!(rename(&mut room, alex, "Alex"), Outcome::Unchanged, "it is no news");
+    let own = Outcome::Refused(Refusal::OwnNickname);
+    assert_eq!(rename(&mut room, alex, "Alex"), own, "every line is answered");
     assert_eq!(rename(&mut room, alex, "ALEX"), Outcome::Renamed(nickname("Alex")), "but its case is");
     assert_eq!(join(&mut room, "Alex"), Outcome::Refused(Refusal::NicknameTaken));
     assert_eq!(rename(&mut room, alex, "Sascha"), Outcome::Renamed(nickname("ALEX")));

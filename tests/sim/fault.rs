@@ -19,7 +19,7 @@ pub enum Fault {
     LatencySpike(usize),
     KillMember(usize),
     CrashServer,
-    /// The server is asked to end.
+    /// The server is asked to end. It is started again soon after it has.
     StopServer,
     /// The server crashes in the middle of an append to its store.
     CrashInAppend,
@@ -179,7 +179,7 @@ impl Fault {
                     Duration::from_millis(plan.latency_milliseconds),
                 );
             }
-            Self::CrashServer | Self::StopServer if !sim.is_host_running(SERVER) => sim.bounce(SERVER),
+            Self::CrashServer if !sim.is_host_running(SERVER) => sim.bounce(SERVER),
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! A server as a service: with a store that outlives it, it is started again whenever it has ended by itself.
+//! A server as a service: it is started again whenever it has ended by itself, or was asked to.
 
 use std::io;
 use std::sync::Arc;
@@ -27,25 +27,32 @@ pub struct Service<N> {
 }
 
 impl<N: Bind> Service<N> {
-    /// Runs a server until it is asked to end.
+    /// Runs one server after the other, for ever.
     pub async fn run(self) -> io::Result<()> {
-        let Some(store) = &self.store else {
-            let listener = self.network.bind(&listen_address()).await?;
-            Server::new(self.config.clone()).run(listener, self.stop.notified()).await;
-            return Ok(());
-        };
         loop {
-            let (log, crash) = store.open();
-            tokio::select! {
-                biased;
-                () = crash => {}
-                served = self.serve(log) => match served? {
-                    Ok(()) => return Ok(()),
-                    Err(reason) => store.has_ended(&reason),
-                },
+            if let Some(store) = &self.store {
+                self.serve_with(store).await?;
+            } else {
+                let listener = self.network.bind(&listen_address()).await?;
+                Server::new(self.config.clone()).run(listener, self.stop.notified()).await;
             }
             sleep(RESTART_AFTER).await;
         }
+    }
+
+    /// Runs a server with a store until it ends or crashes.
+    async fn serve_with(&self, store: &SimulatedStore) -> io::Result<()> {
+        let (log, crash) = store.open();
+        tokio::select! {
+            biased;
+            () = crash => {}
+            served = self.serve(log) => {
+                if let Err(reason) = served? {
+                    store.has_ended(&reason);
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn serve(&self, log: SimulatedLog) -> io::Result<Result<(), LogError>> {

@@ -88,7 +88,6 @@ pub struct Kept {
 pub struct Run {
     /// The index of its log.
     pub log: usize,
-    pub began: Duration,
     /// How many records there were at its beginning.
     pub found: usize,
     /// How many there were when an append has last returned to it.
@@ -233,7 +232,7 @@ impl Account {
         self.fates.snapshots_read += usize::from(snapshot.is_some());
         (self.taken, self.is_full, self.kept_until) = (None, false, now);
         let log = self.logs.len() - 1;
-        self.runs.push(Run { log, began: now, found, acknowledged: found, goes_on: true });
+        self.runs.push(Run { log, found, acknowledged: found, goes_on: true });
         Recovered { epoch, snapshot, lines, records, torn_pages }
     }
 

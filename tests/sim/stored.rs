@@ -31,13 +31,6 @@ pub struct Stored {
     pub misuse: Option<String>,
 }
 
-impl Stored {
-    /// Whether the server has been there since then, unless its process was killed.
-    pub fn has_served_since(&self, begin: Duration) -> bool {
-        self.runs.last().is_some_and(|run| run.goes_on && run.began <= begin)
-    }
-}
-
 /// The events that a store holds, one epoch for each of its logs, and what else there is to say of it.
 pub fn read(store: &SimulatedStore, processes: Vec<Epoch>) -> (Vec<Epoch>, Stored) {
     let account = &*store.account();

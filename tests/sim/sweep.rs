@@ -59,10 +59,7 @@ pub fn run_in(world: &mut World, plan: &Plan) -> Result<Outcome, String> {
         events_read += events.len();
         retained_bytes = retained_bytes.max(most_retained_bytes(&events));
         let (epochs, stored) = events_of(world);
-        let serves = stored
-            .as_ref()
-            .is_none_or(|stored| stored.has_served_since(now.checked_sub(seconds(1)).unwrap()));
-        let running = world.within(|sim| sim.is_host_running(SERVER)) && serves;
+        let running = is_running(world, &epochs, stored.as_ref());
         let history = History {
             retained_bytes,
             epochs,
@@ -97,6 +94,14 @@ fn events_of(world: &World) -> (Vec<Epoch>, Option<Stored>) {
         }
         None => (processes, None),
     }
+}
+
+/// Whether the server is there, and was not asked to end.
+fn is_running(world: &mut World, epochs: &[Epoch], stored: Option<&Stored>) -> bool {
+    let starts = epochs.iter().flat_map(|epoch| &epoch.starts);
+    let ends = world.asked_to_stop().is_some_and(|asked| starts.max().is_none_or(|start| *start < asked));
+    let serves = stored.is_none_or(|stored| stored.runs.last().is_some_and(|run| run.goes_on));
+    serves && !ends && world.within(|sim| sim.is_host_running(SERVER))
 }
 
 /// The plan that is drawn from a seed.

@@ -89,6 +89,7 @@ pub struct World {
     store: Option<SimulatedStore>,
     /// Asks the server to end.
     stop: Arc<Notify>,
+    asked_to_stop: Option<Duration>,
     /// The scripts of the strangers.
     scripts: Vec<Script>,
 }
@@ -159,6 +160,7 @@ impl World {
             descriptors: Descriptors::default(),
             store: None,
             stop: Arc::default(),
+            asked_to_stop: None,
             scripts: Vec::new(),
         }
     }
@@ -194,8 +196,14 @@ impl World {
     }
 
     /// Asks the server to end in good order, if it runs.
-    pub fn stop_server(&self) {
+    pub fn stop_server(&mut self) {
+        self.asked_to_stop = Some(self.sim.elapsed());
         self.stop.notify_waiters();
+    }
+
+    /// When the server was last asked to end.
+    pub fn asked_to_stop(&self) -> Option<Duration> {
+        self.asked_to_stop
     }
 
     /// Puts a member into the world, on a host of its own.
