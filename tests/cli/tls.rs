@@ -181,6 +181,8 @@ fn a_truncated_connection_is_no_orderly_end() {
         "bot",
         "--tls-ca",
         text(&ca),
+        // Without a session the member leaves at once.
+        "--no-reconnect",
     ]));
     let (client, upstream) = (listener.accept().unwrap().0, server.connect().stream.into_inner());
     for (from, to) in [(&client, &upstream), (&upstream, &client)] {
