@@ -18,6 +18,7 @@ mod kind;
 mod machine;
 mod results;
 mod servers;
+mod store;
 mod table;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -70,6 +71,10 @@ struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
     warm_up: f64,
 
+    /// Measure what it takes to store lines, and nothing else
+    #[arg(long)]
+    store: bool,
+
     /// Have the generator read level-triggered
     #[arg(long)]
     level_triggered: bool,
@@ -111,6 +116,11 @@ fn run(mut arguments: Arguments) -> Result<(), String> {
     }
     if arguments.quick {
         (arguments.rounds, arguments.seconds, arguments.warm_up) = (1, 0.5, 0.1);
+    }
+    if arguments.store {
+        let report = store::measure(arguments.rounds, arguments.seconds)?;
+        println!("Measured by `{}` on: {}.\n\n{report}", command(), machine::describe());
+        return Ok(());
     }
     let cases: Vec<Case> =
         cases::all().into_iter().filter(|case| matches(&case.name, &arguments.only)).collect();

@@ -1,18 +1,24 @@
 //! The commit log: what makes the entries of a room last.
 //!
-//! The room does not wait for it. Entries are applied at once, and the log is a reader like any other: it takes what
-//! comes after its cursor, batch after batch. But it is the first of the readers: no member is shown anything that the
-//! log has not made durable. So a batch is whatever was said while the one before it was written.
+//! The room does not wait for it. Entries are applied at once, and the log is a reader like any other: it
+//! takes what comes after its cursor, batch after batch. But it is the first of the readers: no member is
+//! shown anything that the log has not made durable. So a batch is whatever was said while the one before it
+//! was written.
 //!
-//! A log keeps [`Record`]s and the latest [`Snapshot`] of the state that follows from them. [`CommitLog::recover`] gives
-//! back both. What a log throws away to save space lies before its snapshot.
+//! A log keeps [`Record`]s and the latest [`Snapshot`] of the state that follows from them.
+//! [`CommitLog::recover`] gives back both. What a log throws away to save space lies before its snapshot.
+
+#[cfg(feature = "store")]
+mod sqlite;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::protocol::{LogEpoch, Timestamp};
+use crate::protocol::{Broadcast, LogEpoch, Timestamp, is_same_word, words};
+#[cfg(feature = "store")]
+pub use sqlite::{Keep, Sqlite};
 
 /// One entry of the room, as a log keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +65,8 @@ pub struct Snapshot {
 pub struct Batch {
     /// In order; each follows the one before, and the first follows the last of the batch before.
     pub records: Vec<Record>,
-    /// The state after the last of them, every now and then. Records up to it need not be kept, except to be read by people.
+    /// The state after the last of them, every now and then. Records up to it need not be kept, except to be
+    /// read by people.
     pub snapshot: Option<Snapshot>,
 }
 
@@ -90,7 +97,7 @@ pub struct Recovered {
 /// Where entries are kept, in their order.
 pub trait CommitLog: Send + 'static {
     /// Reads what is kept; called once, before anything else. Of the lines before the snapshot, the last that fit
-    /// into `lines_bytes` are wanted. A log that is new, or was put back, takes the epoch `fresh`.
+    /// into `lines_bytes` are wanted, with one byte for the end of each. A log that is new, or was put back, takes the epoch `fresh`.
     ///
     /// # Errors
     ///
@@ -120,6 +127,16 @@ pub struct Query {
     pub words: Vec<Box<str>>,
     /// How many of the last lines that match are wanted.
     pub at_most: usize,
+}
+
+impl Query {
+    /// Whether a line that everyone was told is wanted. A log may find words in more spellings than this
+    /// does, such as with and without accents.
+    #[must_use]
+    pub fn matches(&self, line: &str) -> bool {
+        let has = |word: &str| words(line).any(|other| is_same_word(other, word));
+        self.words.is_empty() || Broadcast::is_talk(line) && self.words.iter().all(|word| has(word))
+    }
 }
 
 /// Finds lines in a log. Only what everyone was told is ever found.

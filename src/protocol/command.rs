@@ -1,8 +1,9 @@
 //! Commands: a member's message, parsed.
 
-use super::Refusal;
 use super::sanitize::acts_on_a_terminal;
+use super::search::SEARCH_USAGE;
 use super::token::parse_digits;
+use super::{Refusal, Words};
 
 /// The longest text of a message, in bytes of UTF-8.
 pub const TEXT_BYTES: usize = 1_024;
@@ -59,6 +60,10 @@ pub enum Command<'a> {
     Rename(&'a str),
     /// `/who`: who is here?
     Who,
+    /// `/search WORDS`: what was said last with all of these words?
+    Search(Words<'a>),
+    /// `/history NUMBER`: which were the last lines? This many, if it says so.
+    History(Option<usize>),
     /// `/ping TOKEN`: answer with the token.
     Ping(Text<'a>),
     /// `/help`: which commands are there?
@@ -135,6 +140,9 @@ impl<'a> Command<'a> {
             "nick" => Ok(Self::Rename(text("/nick NICKNAME")?.as_str())),
             "ping" => Ok(Self::Ping(text("/ping TOKEN")?)),
             "who" => Ok(Self::Who),
+            "search" => Ok(Self::Search(Words::parse(text(SEARCH_USAGE)?.as_str())?)),
+            "history" if rest.trim().is_empty() => Ok(Self::History(None)),
+            "history" => Ok(Self::History(Some(parse_count(rest.trim())?))),
             "help" => Ok(Self::Help),
             "quit" => Ok(Self::Quit),
             "session" => Ok(Self::Session),
@@ -151,6 +159,13 @@ fn split_word(text: &str) -> (&str, &str) {
         Some((word, rest)) => (word, rest.trim_start()),
         None => (text, ""),
     }
+}
+
+/// A number of lines. One that is too large for this machine is as good as the largest.
+fn parse_count(text: &str) -> Result<usize, Refusal> {
+    let is_number = text.chars().all(|digit| digit.is_ascii_digit());
+    let count = text.parse().unwrap_or(usize::MAX);
+    if is_number && count > 0 { Ok(count) } else { Err(Refusal::Usage("/history NUMBER")) }
 }
 
 #[cfg(test)]
@@ -185,6 +200,11 @@ mod tests {
         assert_eq!(parse("/ping 42"), Ok(Command::Ping(Text("42"))));
         assert_eq!(parse("/who"), Ok(Command::Who));
         assert_eq!(parse("/help"), Ok(Command::Help));
+        assert_eq!(parse("/search one, two"), Ok(Command::Search(Words::parse("one, two").unwrap())));
+        assert_eq!(parse("/history"), Ok(Command::History(None)));
+        assert_eq!(parse("/history 20 "), Ok(Command::History(Some(20))));
+        let digits = "9".repeat(30);
+        assert_eq!(parse(&format!("/history {digits}")), Ok(Command::History(Some(usize::MAX))));
         assert_eq!(parse("/quit"), Ok(Command::Quit));
         assert_eq!(parse("/session"), Ok(Command::Session));
         assert_eq!(parse("//etc/hosts"), Ok(say("/etc/hosts")));
@@ -200,6 +220,13 @@ mod tests {
             ("/msg Bo", "/msg NICKNAME TEXT"),
             ("/nick", "/nick NICKNAME"),
             ("/ping", "/ping TOKEN"),
+            ("/search", "/search WORDS"),
+            ("/search ?!", "/search WORDS"),
+            ("/history x", "/history NUMBER"),
+            ("/history 0", "/history NUMBER"),
+            ("/history -1", "/history NUMBER"),
+            ("/history +1", "/history NUMBER"),
+            ("/history 1 2", "/history NUMBER"),
             ("/n", "/n NUMBER LINE"),
         ] {
             assert_eq!(parse(message), Err(Refusal::Usage(usage)), "{message}");

@@ -8,7 +8,8 @@
 //! 3. [`Command`] and [`Text`]: a member's message, parsed.
 //! 4. [`Broadcast`], [`Notice`] and [`Refusal`]: every sentence that the server says, and
 //!    [`Heard`]: how a client tells them apart.
-//! 5. [`Resume`] and [`SessionNotice`]: how a session goes on in another connection.
+//! 5. [`Words`] and [`Found`]: what members ask about what was said, and the answer.
+//! 6. [`Resume`] and [`SessionNotice`]: how a session goes on in another connection.
 
 mod characters;
 mod command;
@@ -18,7 +19,9 @@ mod lookalike;
 mod nickname;
 mod notice;
 mod password;
+mod refusal;
 mod sanitize;
+mod search;
 mod session;
 mod timestamp;
 mod token;
@@ -26,9 +29,11 @@ mod token;
 pub use command::{Command, Numbered, TEXT_BYTES, Text};
 pub use framing::{Decoder, Framing, LINE_BYTES, Patience};
 pub use nickname::{NICKNAME_CHARACTERS, Nickname, NicknameError};
-pub use notice::{Broadcast, Heard, Notice, Refusal};
+pub use notice::{Broadcast, Heard, Notice};
 pub use password::{PASSWORD_BYTES, Password, PasswordError};
+pub use refusal::Refusal;
 pub use sanitize::Sanitized;
+pub use search::{Found, SEARCHED_WORDS, Words, is_same_word, words};
 pub use session::{Progress, Resume, SessionNotice};
 pub use timestamp::Timestamp;
 pub use token::{LogEpoch, SECRET_BYTES, SecretHash, SessionId, Token};

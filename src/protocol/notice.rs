@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::characters::Shown;
-use super::{NICKNAME_CHARACTERS, Nickname, NicknameError, Progress, SessionNotice, TEXT_BYTES, Text};
+use super::{Found, Nickname, Progress, Refusal, SessionNotice, Text};
 
 /// The prefix of every line for one member alone. No broadcast line can begin with it, because each of
 /// them begins with a nickname or with `* `.
@@ -26,6 +25,15 @@ pub enum Broadcast<'a> {
     Acted(&'a Nickname, Text<'a>),
     /// Somebody changed the first nickname for the second.
     Renamed(&'a Nickname, &'a Nickname),
+}
+
+impl Broadcast<'_> {
+    /// Whether this line, which everyone was told, is what a member has said or done: its text, not only news about
+    /// it. No nickname contains a space, a colon or an asterisk.
+    #[must_use]
+    pub fn is_talk(line: &str) -> bool {
+        line.split_once(' ').is_some_and(|(first, _)| first == "*" || first.ends_with(':'))
+    }
 }
 
 impl fmt::Display for Broadcast<'_> {
@@ -62,6 +70,8 @@ pub enum Notice<'a> {
         /// connection.
         names: Vec<(&'a str, bool)>,
     },
+    /// The answer to `/search` and `/history`.
+    Found(Found<'a>),
     /// A private message from somebody.
     WhisperFrom(&'a Nickname, Text<'a>),
     /// The receipt of a private message to somebody.
@@ -97,6 +107,7 @@ impl fmt::Display for Notice<'_> {
                     more => write!(formatter, " and {more} more"),
                 }
             }
+            Self::Found(found) => found.fmt(formatter),
             Self::WhisperFrom(from, text) => write!(formatter, "{from} to you: {}", text.as_str()),
             Self::WhisperTo(to, text) => write!(formatter, "You to {to}: {}", text.as_str()),
             Self::Pong(token, None) => write!(formatter, "pong {}", token.as_str()),
@@ -114,136 +125,11 @@ const HELP: &str = "/who  who is here
 -- /me TEXT  tell everyone what you do
 -- /msg NICKNAME TEXT  say something to one member alone
 -- /nick NICKNAME  be called something else
+-- /search WORDS  what was said last with all of these words
+-- /history NUMBER  the last lines, of whatever kind
 -- /ping TOKEN  the server answers with the token
 -- /quit  leave
 -- //TEXT  say a text that begins with a slash";
-
-/// Why something that a client sent is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// A text that is blank.
-    Empty,
-    /// A line over [`LINE_BYTES`](super::LINE_BYTES), or a text over [`TEXT_BYTES`].
-    TooLong,
-    /// Bytes that are not UTF-8.
-    NotUtf8,
-    /// A character that would act on a terminal instead of appearing on it.
-    Control(char),
-    /// A command that does not exist.
-    UnknownCommand,
-    /// A command without its arguments; this is its usage.
-    Usage(&'static str),
-    /// Something that is not a nickname.
-    Nickname(NicknameError),
-    /// A line that is too long for a nickname.
-    NicknameTooLong,
-    /// A nickname that somebody has, or one that looks the same.
-    NicknameTaken,
-    /// `/nick` with the nickname that the member has.
-    OwnNickname,
-    /// A private message to somebody who is not here.
-    NobodyOfThatName,
-    /// A private message to somebody who does not read.
-    NotReading,
-    /// The room has as many members as it may have.
-    Full,
-    /// Something that is not the password of the room.
-    WrongPassword,
-    /// A password that was not checked, because too many from the same address were wrong.
-    TooManyWrongPasswords {
-        /// How many seconds to wait before another attempt.
-        seconds: u64,
-    },
-    /// Too many newcomers at once, so this one, the oldest, gives way.
-    TooManyNewcomers,
-    /// An address has as many connections as it may have.
-    TooMany,
-    /// The room is closed.
-    Closed,
-    /// A numbered message of a member without a session.
-    NoSession,
-    /// `/session` of a member that has one.
-    HasSession,
-    /// `/session` where the server gives none.
-    NoSessionsHere,
-    /// `/session`, where the token would be sent in the clear.
-    NotEncrypted,
-    /// A `/resume` with a token that is of no session.
-    UnknownSession,
-}
-
-impl Refusal {
-    /// Its name in the metrics, in `snake_case`.
-    #[must_use]
-    pub fn cause(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::TooLong => "too_long",
-            Self::NotUtf8 => "not_utf8",
-            Self::Control(_) => "control_character",
-            Self::UnknownCommand => "unknown_command",
-            Self::Usage(_) | Self::NoSession | Self::HasSession => "usage",
-            Self::Nickname(_) | Self::NicknameTooLong | Self::OwnNickname => "nickname",
-            Self::NicknameTaken => "nickname_taken",
-            Self::NobodyOfThatName => "nobody_of_that_name",
-            Self::NotReading => "not_reading",
-            Self::TooManyNewcomers => "too_many_newcomers",
-            Self::TooMany => "too_many_from_one_address",
-            Self::Full => "full",
-            Self::WrongPassword => "wrong_password",
-            Self::TooManyWrongPasswords { .. } => "too_many_wrong_passwords",
-            Self::Closed => "closed",
-            Self::NoSessionsHere => "no_sessions_here",
-            Self::NotEncrypted => "not_encrypted",
-            Self::UnknownSession => "unknown_session",
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => write!(formatter, "the message is empty"),
-            Self::TooLong => write!(formatter, "a message has at most {TEXT_BYTES} bytes"),
-            Self::NotUtf8 => write!(formatter, "it is not valid UTF-8"),
-            Self::Control(control) => {
-                write!(formatter, "a message cannot contain the control character {}", Shown(*control))
-            }
-            Self::UnknownCommand => write!(formatter, "no such command; /help lists them"),
-            Self::Usage(usage) => write!(formatter, "the command is used so: {usage}"),
-            Self::Nickname(error) => error.fmt(formatter),
-            Self::NicknameTooLong => {
-                write!(formatter, "a nickname has at most {NICKNAME_CHARACTERS} characters")
-            }
-            Self::NicknameTaken => write!(formatter, "somebody here has that nickname, or one like it"),
-            Self::OwnNickname => write!(formatter, "that is your nickname already"),
-            Self::NobodyOfThatName => write!(formatter, "nobody of that name is here"),
-            Self::NotReading => write!(formatter, "they are not reading at the moment"),
-            Self::Full => write!(formatter, "the room is full"),
-            Self::WrongPassword => write!(formatter, "the password is wrong"),
-            Self::TooManyWrongPasswords { seconds } => {
-                write!(formatter, "too many wrong passwords from this address; try again in {seconds} s")
-            }
-            Self::TooManyNewcomers => write!(formatter, "too many others are joining at the moment"),
-            Self::TooMany => write!(formatter, "too many connections from this address"),
-            Self::Closed => write!(formatter, "the server is shutting down"),
-            Self::NoSession => {
-                write!(formatter, "only a member with a session numbers its lines; see /session")
-            }
-            Self::HasSession => write!(formatter, "you have a session already"),
-            Self::NoSessionsHere => write!(formatter, "this server keeps no sessions"),
-            Self::NotEncrypted => write!(formatter, "a session needs an encrypted connection here"),
-            Self::UnknownSession => write!(formatter, "there is no such session"),
-        }
-    }
-}
-
-impl From<NicknameError> for Refusal {
-    fn from(error: NicknameError) -> Self {
-        Self::Nickname(error)
-    }
-}
 
 /// A line from the server as a client takes it, told apart by whom it is for.
 ///
@@ -312,6 +198,8 @@ mod tests {
         ] {
             let line = broadcast.to_string();
             assert_eq!(Heard::parse(&line), Heard::Everyone(&line));
+            let is_talk = matches!(broadcast, Broadcast::Said(..) | Broadcast::Acted(..));
+            assert_eq!(Broadcast::is_talk(&line), is_talk, "{line}");
         }
         let parsed = |notice: Notice<'_>| {
             let line = notice.to_string();
@@ -332,6 +220,7 @@ mod tests {
         assert_eq!(parsed(Notice::WhisperTo(&bo, text)), "whisper");
         assert_eq!(parsed(Notice::Here { count: 1, names: vec![("Alex", false)] }), "told");
         assert_eq!(parsed(Notice::Pong(text, None)), "told");
+        assert_eq!(parsed(Notice::Found(Found(vec![]))), "told");
         assert_eq!(parsed(Notice::Session(SessionNotice::ShuttingDown)), "told");
     }
 
@@ -342,21 +231,10 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_a_name_in_snake_case_for_the_metrics() {
-        for (refusal, cause) in [
-            (Refusal::Empty, "empty"),
-            (Refusal::Control('\0'), "control_character"),
-            (Refusal::NicknameTooLong, "nickname"),
-            (Refusal::TooManyWrongPasswords { seconds: 8 }, "too_many_wrong_passwords"),
-            (Refusal::HasSession, "usage"),
-            (Refusal::UnknownSession, "unknown_session"),
-        ] {
-            assert_eq!(refusal.cause(), cause);
-        }
-    }
-
-    #[test]
     fn every_line_of_a_notice_is_marked_as_one() {
-        assert!(Notice::Help.to_string().lines().all(|line| line.starts_with(PRIVATE)));
+        let found = Found(vec![("18:07".to_owned(), "Dinesh: hello"), ("18:09".to_owned(), "* Alex waves")]);
+        for notice in [Notice::Help, Notice::Found(found)] {
+            assert!(notice.to_string().lines().all(|line| line.starts_with(PRIVATE)), "{notice}");
+        }
     }
 }

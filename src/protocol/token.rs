@@ -5,6 +5,8 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::Password;
+
 /// The length of a session's number, in bytes.
 const ID_BYTES: usize = 16;
 
@@ -49,6 +51,14 @@ impl Token {
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// The token of which a room with this password keeps the hash: under another password, it is of no session.
+    #[must_use]
+    pub fn bound_to(&self, password: Option<&Password>) -> Self {
+        let Some(password) = password else { return self.clone() };
+        let secret = Sha256::new().chain_update(self.secret).chain_update(password.secret()).finalize();
+        Self { id: self.id, secret: secret.into() }
     }
 
     /// What a server keeps of the secret.

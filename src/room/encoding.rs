@@ -1,8 +1,8 @@
 //! Entries as bytes, so that a log can keep them.
 //!
-//! An entry begins with a tag. A tag that is not known is an error, and so is anything that is missing or left over:
-//! an entry that is skipped would change everything after it. If the encoding of an entry ever changes, it gets
-//! another tag.
+//! An entry begins with a tag. A tag that is not known is an error, and so is anything that is missing or
+//! left over: an entry that is skipped would change everything after it. If the encoding of an entry ever
+//! changes, it gets another tag.
 
 use std::fmt;
 use std::net::SocketAddr;

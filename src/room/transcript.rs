@@ -176,7 +176,16 @@ impl Transcript {
 
     /// The lines that are retained, the last one first, each with the second in which it was said.
     pub fn latest(&self) -> impl Iterator<Item = (Timestamp, &str)> {
-        self.chunks.iter().rev().flat_map(Chunk::latest)
+        self.latest_before(self.end).map(|(_, at, line)| (at, line))
+    }
+
+    /// The same of those before `end`, where a line begins or will: each with the position at which it begins.
+    pub fn latest_before(&self, end: Position) -> impl Iterator<Item = (Position, Timestamp, &str)> {
+        let chunks = self.chunks.iter().rev().skip_while(move |chunk| chunk.begin >= end);
+        chunks.flat_map(move |chunk| {
+            let lines = chunk.latest_before(offset(end - chunk.begin));
+            lines.map(|(begin, at, line)| (chunk.begin + begin as Position, at, line))
+        })
     }
 
     /// The line that begins at a position, without its newline; empty if it is not retained.
@@ -242,9 +251,9 @@ impl Transcript {
 }
 
 impl Chunk {
-    /// Its lines, the last one first.
-    fn latest(&self) -> impl Iterator<Item = (Timestamp, &str)> {
-        let mut end = self.lines.len();
+    /// Its lines before an offset, the last one first.
+    fn latest_before(&self, end: usize) -> impl Iterator<Item = (usize, Timestamp, &str)> {
+        let mut end = end.min(self.lines.len());
         std::iter::from_fn(move || {
             let last = end.checked_sub(1)?;
             let begin =
@@ -252,7 +261,7 @@ impl Chunk {
             end = begin;
             let time = self.times.partition_point(|&(from, _)| from <= begin).checked_sub(1)?;
             let line = std::str::from_utf8(&self.lines[begin..last]).unwrap_or_default();
-            Some((self.times[time].1, line))
+            Some((begin, self.times[time].1, line))
         })
     }
 }

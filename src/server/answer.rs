@@ -34,8 +34,8 @@ impl<S: Stream> State<S> {
         }
     }
 
-    /// Answers a line, after everything that has been said so far. For a session the answer is kept, and the line
-    /// counts as taken if it has a number.
+    /// Answers a line, after everything that has been said so far. For a session the answer is kept, and the
+    /// line counts as taken if it has a number.
     pub(super) fn answer(&mut self, by: Origin, lines: &str) {
         if self.room.progress(by.attachment.member).is_some() && (by.number.is_some() || !lines.is_empty()) {
             self.apply(&Entry::Answer { by, lines });

@@ -7,23 +7,33 @@ use crate::protocol::Timestamp;
 
 /// Tells when lines were said. It orders nothing, and may be set.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+pub struct Clock {
+    now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    show: Arc<dyn Fn(Timestamp) -> String + Send + Sync>,
+}
 
 impl Clock {
-    /// `now` tells the time.
-    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
+    /// `now` tells the time, and `show` how a member reads one that it has told: as a word or two.
+    pub fn new(
+        now: impl Fn() -> Timestamp + Send + Sync + 'static,
+        show: impl Fn(Timestamp) -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self { now: Arc::new(now), show: Arc::new(show) }
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        (self.0)()
+        (self.now)()
+    }
+
+    pub(super) fn show(&self, time: Timestamp) -> String {
+        (self.show)(time)
     }
 }
 
 impl Default for Clock {
-    /// A clock that stands still.
+    /// A clock that stands still, and shows UTC.
     fn default() -> Self {
-        Self::new(Timestamp::default)
+        Self::new(Timestamp::default, |time| time.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Turns a member's message into an answer to it alone, a refusal, or an entry.
 
-use super::limits::NAMES_LISTED;
+use super::limits::{FOUND_LINES, HISTORY_LINES, NAMES_LISTED};
+use crate::commit_log::Query;
 use crate::protocol::{Command, Nickname, Notice, Progress, Refusal};
 use crate::room::{Entry, MemberId, Origin, Room};
 
@@ -14,6 +15,8 @@ pub(super) enum Decision<'room, 'message> {
     Refuse(Refusal),
     /// Change the room.
     Commit(Entry<'message>),
+    /// Look this up, and then answer.
+    Ask(Query),
     /// Give the member a session.
     Begin,
     /// Let the member go.
@@ -58,6 +61,13 @@ pub(super) fn decide<'room, 'message: 'room>(
             Err(error) => Decision::Refuse(error.into()),
         },
         Ok(Command::Who) => Decision::Answer(who_is_here(room)),
+        Ok(Command::Search(words)) => {
+            Decision::Ask(Query { words: words.each().map(Box::from).collect(), at_most: FOUND_LINES })
+        }
+        Ok(Command::History(lines)) => {
+            let at_most = lines.unwrap_or(FOUND_LINES).min(HISTORY_LINES);
+            Decision::Ask(Query { words: Vec::new(), at_most })
+        }
         Ok(Command::Ping(token)) => Decision::Answer(Notice::Pong(token, taken_with(progress, by))),
         Ok(Command::Help) => Decision::Answer(Notice::Help),
         Ok(Command::Quit) => Decision::Quit,

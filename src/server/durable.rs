@@ -4,13 +4,14 @@
 //! behind it: until a batch is durable, nobody is shown what it holds, and `server.log` does not tell it.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::hub::{Hub, State};
-use super::limits::{STORE_PAUSE, StoreLimits};
+use super::limits::{SNAPSHOT_AGE_MILLIS, STORE_PATIENCE, STORE_PAUSE, StoreLimits};
 use super::report::report;
 use crate::commit_log::{AppendError, Batch, CommitLog, LogError, Record, Snapshot};
 use crate::net::Stream;
@@ -32,9 +33,34 @@ pub(super) struct Unstored {
     bytes: usize,
     /// The members who were told that the log takes nothing at the moment, while it does not.
     held: Option<BTreeSet<MemberId>>,
-    records_since_snapshot: u64,
-    bytes_since_snapshot: usize,
+    /// What a start would have to read.
+    since_snapshot: SinceSnapshot,
     limits: StoreLimits,
+}
+
+/// The records after the latest snapshot.
+#[derive(Debug, Default)]
+struct SinceSnapshot {
+    records: u64,
+    bytes: usize,
+    /// When the first of them was made.
+    since: Option<Timestamp>,
+}
+
+impl SinceSnapshot {
+    fn add(&mut self, record: &Record) {
+        self.records += 1;
+        self.bytes += record.bytes();
+        self.since.get_or_insert(record.at);
+    }
+
+    /// Whether there are many of them, or they are old: only what lies before a snapshot can be deleted.
+    fn is_due(&self, now: Timestamp, limits: &StoreLimits) -> bool {
+        let age = self.since.map_or(0, |since| now.0.saturating_sub(since.0));
+        self.records >= limits.snapshot_records
+            || self.bytes >= limits.snapshot_bytes
+            || age >= SNAPSHOT_AGE_MILLIS
+    }
 }
 
 /// Changes of the room, and who waits to hear of them.
@@ -49,8 +75,13 @@ struct Changes {
 }
 
 impl Unstored {
-    /// Everything up to this record is durable, and in the transcript up to that position.
-    pub(super) fn after(record: u64, position: Position, limits: StoreLimits) -> Self {
+    /// Everything up to this record is durable, and in the transcript up to that position. These records follow the
+    /// latest snapshot.
+    pub(super) fn after(record: u64, position: Position, records: &[Record], limits: StoreLimits) -> Self {
+        let mut since_snapshot = SinceSnapshot::default();
+        for record in records {
+            since_snapshot.add(record);
+        }
         Self {
             horizon: Point { position, record },
             last: record,
@@ -58,8 +89,7 @@ impl Unstored {
             under_way: None,
             bytes: 0,
             held: None,
-            records_since_snapshot: 0,
-            bytes_since_snapshot: 0,
+            since_snapshot,
             limits,
         }
     }
@@ -93,6 +123,15 @@ impl Unstored {
         self.next.outcomes.push(outcome);
     }
 
+    /// Somebody is told something when the last record is durable.
+    fn tell_after(&mut self, attachment: Attachment) {
+        match &mut self.under_way {
+            // There may never be a batch after this one.
+            Some((_, changes, _)) if self.next.records.is_empty() => changes.told.push(attachment),
+            _ => self.next.told.push(attachment),
+        }
+    }
+
     /// Takes everything that waits as the next batch.
     fn take(&mut self, room: &Room) -> Option<Arc<Batch>> {
         if self.next.records.is_empty() || self.under_way.is_some() {
@@ -100,13 +139,13 @@ impl Unstored {
         }
         let mut changes = std::mem::take(&mut self.next);
         let records = std::mem::take(&mut changes.records);
-        self.records_since_snapshot += records.len() as u64;
-        self.bytes_since_snapshot += records.iter().map(Record::bytes).sum::<usize>();
-        let is_due = self.records_since_snapshot >= self.limits.snapshot_records
-            || self.bytes_since_snapshot >= self.limits.snapshot_bytes;
+        for record in &records {
+            self.since_snapshot.add(record);
+        }
+        let is_due = records.last().is_some_and(|last| self.since_snapshot.is_due(last.at, &self.limits));
         let snapshot = is_due.then(|| Snapshot { id: self.last, state: room.snapshot() });
         if is_due {
-            (self.records_since_snapshot, self.bytes_since_snapshot) = (0, 0);
+            self.since_snapshot = SinceSnapshot::default();
         }
         let batch = Arc::new(Batch { records, snapshot });
         self.under_way = Some((Arc::clone(&batch), changes, room.transcript().end()));
@@ -154,7 +193,7 @@ impl<S: Stream> State<S> {
     /// Somebody was told something alone: it is due when everything before it is durable.
     pub(super) fn is_due(&mut self, attachment: Attachment) {
         match &mut self.unstored {
-            Some(unstored) if unstored.last > unstored.horizon.record => unstored.next.told.push(attachment),
+            Some(unstored) if unstored.last > unstored.horizon.record => unstored.tell_after(attachment),
             _ => self.due.push(attachment),
         }
     }
@@ -197,7 +236,7 @@ impl<S: Stream> State<S> {
     }
 
     /// The log takes nothing at the moment. Whoever waits for it is told, once.
-    fn hold(&mut self, reason: &LogError) {
+    fn hold(&mut self, reason: &str) {
         let Some(unstored) = &mut self.unstored else { return };
         if unstored.held.is_some() {
             return;
@@ -232,11 +271,20 @@ impl<S: Stream> Hub<S> {
 
     async fn append(&self, log: &mut impl CommitLog, batch: Arc<Batch>) -> Result<(), LogError> {
         loop {
-            match log.append(Arc::clone(&batch)).await {
+            let mut append = pin!(log.append(Arc::clone(&batch)));
+            let appended = tokio::select! {
+                biased;
+                appended = &mut append => appended,
+                () = sleep(STORE_PATIENCE) => {
+                    self.change(|state| state.hold("the store does not answer"));
+                    append.await
+                }
+            };
+            match appended {
                 Ok(()) => return Ok(()),
                 Err(AppendError::Failed(error)) => return Err(error),
                 Err(AppendError::Full(reason)) => {
-                    self.change(|state| state.hold(&reason));
+                    self.change(|state| state.hold(&reason.0));
                     sleep(STORE_PAUSE).await;
                 }
             }
@@ -270,3 +318,6 @@ impl<S: Stream> Hub<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::protocol::{Framing, LogEpoch, Refusal, SECRET_BYTES, SessionId, Token};
+use super::Config;
+use crate::protocol::{Framing, LogEpoch, Password, Refusal, SECRET_BYTES, SessionId, Token};
 use crate::room::{Attachment, ENDED_SESSIONS, MemberId};
 
 /// The source of a server's tokens. Whoever can guess its bytes can speak as any member.
@@ -60,15 +61,17 @@ impl fmt::Debug for Randomness {
 #[derive(Debug)]
 pub(super) struct Grants {
     sessions: Option<Sessions>,
+    /// Tokens are bound to it.
+    password: Option<Password>,
     encrypted: bool,
     epoch: LogEpoch,
 }
 
 impl Grants {
     /// `encrypted`: so are all connections. The epoch is that of the commit log, or else a new one.
-    pub(super) fn new(sessions: Option<&Sessions>, encrypted: bool, epoch: LogEpoch) -> Self {
-        let sessions = sessions.filter(|sessions| !sessions.grace.is_zero()).cloned();
-        Self { sessions, encrypted, epoch }
+    pub(super) fn new(config: &Config, encrypted: bool, epoch: LogEpoch) -> Self {
+        let sessions = config.sessions.clone().filter(|sessions| !sessions.grace.is_zero());
+        Self { sessions, password: config.password.clone(), encrypted, epoch }
     }
 
     /// What a client is offered that connects from here, and delimits its messages so.
@@ -79,7 +82,17 @@ impl Grants {
         }
         let sessions = self.sessions.as_ref().ok_or(Refusal::NoSessionsHere)?;
         let is_private = self.encrypted || sessions.plaintext || peer.ip().to_canonical().is_loopback();
-        if is_private { Ok(Offer { sessions, epoch: self.epoch }) } else { Err(Refusal::NotEncrypted) }
+        if is_private { Ok(Offer { sessions, grants: self }) } else { Err(Refusal::NotEncrypted) }
+    }
+
+    /// The log that lines are counted in.
+    pub(super) fn epoch(&self) -> LogEpoch {
+        self.epoch
+    }
+
+    /// The token that the room knows, of one that a client has.
+    pub(super) fn bound(&self, token: &Token) -> Token {
+        token.bound_to(self.password.as_ref())
     }
 
     /// How long a session waits for a connection.
@@ -92,7 +105,7 @@ impl Grants {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Offer<'a> {
     pub(super) sessions: &'a Sessions,
-    pub(super) epoch: LogEpoch,
+    pub(super) grants: &'a Grants,
 }
 
 impl Offer<'_> {
@@ -215,7 +228,8 @@ mod tests {
     #[test]
     fn a_token_is_sent_only_where_nobody_can_read_it_unless_the_operator_allows_it() {
         let refusal = |sessions: Option<Sessions>, encrypted, peer: &str| {
-            let grants = Grants::new(sessions.as_ref(), encrypted, LogEpoch(1));
+            let config = Config { sessions, ..Config::default() };
+            let grants = Grants::new(&config, encrypted, LogEpoch(1));
             grants.offered_to(peer.parse().unwrap(), Framing::Lines).err()
         };
         assert_eq!(refusal(Some(sessions(false, 1)), false, "10.0.0.1:5"), Some(Refusal::NotEncrypted));
@@ -225,7 +239,8 @@ mod tests {
         assert_eq!(refusal(Some(sessions(false, 1)), false, "[::ffff:127.0.0.1]:5"), None);
         assert_eq!(refusal(Some(sessions(true, 0)), true, "127.0.0.1:5"), Some(Refusal::NoSessionsHere));
         assert_eq!(refusal(None, true, "127.0.0.1:5"), Some(Refusal::NoSessionsHere));
-        let grants = Grants::new(Some(&sessions(true, 1)), true, LogEpoch(1));
+        let config = Config { sessions: Some(sessions(true, 1)), ..Config::default() };
+        let grants = Grants::new(&config, true, LogEpoch(1));
         let offered = grants.offered_to("127.0.0.1:5".parse().unwrap(), Framing::Report);
         assert_eq!(offered.err(), Some(Refusal::UnknownCommand), "it knows no sessions");
     }

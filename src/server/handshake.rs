@@ -192,16 +192,16 @@ impl<S: Stream> Handshake<'_, S> {
     /// counts in another log does not guess.
     async fn claim(&mut self, request: &str) -> Result<Result<Resume, NotResumed>, Unregistered> {
         let hub = Arc::clone(&self.newcomer.hub);
-        let offer = match hub.grants.offered_to(self.newcomer.connection.peer, Framing::Lines) {
-            Ok(offer) => offer,
-            Err(refusal) => return Ok(Err(NotResumed::Refused(refusal))),
-        };
+        if let Err(refusal) = hub.grants.offered_to(self.newcomer.connection.peer, Framing::Lines) {
+            return Ok(Err(NotResumed::Refused(refusal)));
+        }
         let Some(request) = Resume::parse(request) else {
             return Ok(Err(NotResumed::Refused(Refusal::UnknownSession)));
         };
-        if request.epoch != offer.epoch {
+        if request.epoch != hub.grants.epoch() {
             return Ok(Err(NotResumed::OtherLog));
         }
+        let request = Resume { token: hub.grants.bound(&request.token), ..request };
         Ok(match self.look_at(|| hub.knows(&request.token)).await? {
             None => Ok(request),
             Some(pause) => {

@@ -8,22 +8,25 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use super::Config;
 use super::admission::{LoginThrottle, Places};
+use super::ask::Question;
+use super::clock::Clock;
 use super::connection::{Connection, Outlet, Status};
 use super::decide::{Decision, decide};
 use super::durable::Unstored;
 use super::grace::{Grants, Offer, Timers};
 use super::limits::{
     ANSWERS_PAUSE, BACK_PRESSURE_PAUSE, BACK_PRESSURE_PAUSES, HANDLED_IN_RETENTION, Limits, PRIVATE_BYTES,
-    STALLED_PATIENCE,
+    QUESTIONS_AT_ONCE, STALLED_PATIENCE,
 };
 use super::member::Member;
 use super::stats::{Counters, Observed, Statistics};
+use crate::commit_log::Find;
 use crate::net::Stream;
 use crate::protocol::{Nickname, Notice, Numbered, Password, Refusal, SessionNotice, Timestamp};
 use crate::room::{Attachment, DisconnectReason, Entry, Origin, Outcome, Position, Readers, Room};
@@ -37,6 +40,10 @@ pub(super) struct Hub<S> {
     pub(super) unstored: Notify,
     /// The log has more than before.
     pub(super) stored: Notify,
+    /// Looks into the log, if there is one.
+    pub(super) finder: Option<Arc<dyn Find>>,
+    /// The turns of those who ask what was said.
+    pub(super) questions: Semaphore,
     /// The server ends.
     closing: Notify,
     /// The timers of the sessions have changed.
@@ -76,9 +83,9 @@ pub(super) struct Walk {
 }
 
 /// The result of handling the messages of one read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Handled {
-    /// All are done.
+    /// All that are to be handled.
     All,
     /// Enough was said that the listeners have their turn before the rest.
     Some,
@@ -86,13 +93,19 @@ pub(super) enum Handled {
     Held,
     /// The member sends too fast, or does not take the answers: the rest waits for this long.
     Slowed(Duration),
-    /// The member wishes to leave.
-    Quit,
+    /// The rest waits until this is answered.
+    Asked(Question),
 }
 
 impl<S: Stream> Hub<S> {
-    /// The hub of a room, of which the log does not have `unstored` yet, if there is one.
-    pub(super) fn new(config: Config, grants: Grants, room: Room, unstored: Option<Unstored>) -> Self {
+    /// The hub of a room, and what its log does not have yet and can be asked, if there is one.
+    pub(super) fn new(
+        config: Config,
+        grants: Grants,
+        room: Room,
+        log: Option<(Unstored, Arc<dyn Find>)>,
+    ) -> Self {
+        let (unstored, finder) = log.unzip();
         let walk = Walk { offered: room.transcript().end(), under_way: None };
         let state = State {
             room,
@@ -110,6 +123,8 @@ impl<S: Stream> Hub<S> {
             written: Notify::new(),
             unstored: Notify::new(),
             stored: Notify::new(),
+            finder,
+            questions: Semaphore::new(QUESTIONS_AT_ONCE),
             closing: Notify::new(),
             timed: Notify::new(),
             grants,
@@ -121,6 +136,10 @@ impl<S: Stream> Hub<S> {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.config.limits
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.config.clock
     }
 
     pub(super) fn password(&self) -> Option<&Password> {
@@ -176,10 +195,10 @@ impl<S: Stream> Hub<S> {
                     break Handled::Some;
                 }
                 let Some(message) = decoder.next_message() else { break Handled::All };
-                member.rate_limiter.take(rate, now);
+                member.rate_limiter.take(1, rate, now);
                 let offered = self.grants.offered_to(*peer, *framing);
-                if state.handle(member, *peer, message, offered).is_break() {
-                    break Handled::Quit;
+                if let ControlFlow::Break(handled) = state.handle(member, *peer, message, offered) {
+                    break handled;
                 }
             };
             let retained_bytes = state.room.transcript().retained_bytes();
@@ -198,7 +217,7 @@ impl<S: Stream> Hub<S> {
         self.change(|state| {
             state.closed = true;
             let until = state.room.transcript().end();
-            for attachment in state.part_from_all() {
+            for attachment in state.part_from_all(state.unstored.is_some()) {
                 state.tell_connection(attachment, &Notice::Session(SessionNotice::ShuttingDown));
                 state.readers.end(attachment, until);
             }
@@ -292,14 +311,14 @@ impl<S: Stream> Observed for Hub<S> {
 }
 
 impl<S: Stream> State<S> {
-    /// Handles one message; breaks if the member wishes to leave.
+    /// Handles one message; breaks if the next one must wait, or the member wishes to leave.
     fn handle(
         &mut self,
         member: &mut Member,
         peer: SocketAddr,
         message: Result<&str, Refusal>,
         offered: Result<Offer<'_>, Refusal>,
-    ) -> ControlFlow<()> {
+    ) -> ControlFlow<Handled> {
         let Member { attachment, chosen, .. } = &*member;
         let (number, line) = match message.and_then(Numbered::parse) {
             Ok(Numbered { number, line }) => (number, Ok(line)),
@@ -325,13 +344,17 @@ impl<S: Stream> State<S> {
                 }
             }
             Decision::Refuse(refusal) => self.refuse(by, peer, refusal),
+            Decision::Ask(query) => {
+                return ControlFlow::Break(Handled::Asked(Question { by, query }));
+            }
             Decision::Begin => match offered {
                 Ok(offer) => self.begin_session(by, peer, &offer),
                 Err(refusal) => self.refuse(by, peer, refusal),
             },
             Decision::Quit => {
                 self.answer(by, "");
-                return ControlFlow::Break(());
+                member.quits = true;
+                return ControlFlow::Break(Handled::All);
             }
         }
         ControlFlow::Continue(())
@@ -349,14 +372,14 @@ impl<S: Stream> State<S> {
         outcome
     }
 
-    /// Parts from all members: those with a session may come back if a log keeps them, everyone else leaves. Returns
-    /// who they were.
-    pub(super) fn part_from_all(&mut self) -> Vec<Attachment> {
+    /// Parts from all members: if sessions go on, those with one may come back. Everyone else leaves. Returns who they
+    /// were.
+    pub(super) fn part_from_all(&mut self, sessions_go_on: bool) -> Vec<Attachment> {
         let members = self.room.members().map(|(member, _)| self.room.attachment(member));
         let members: Vec<_> = members.collect();
         let reason = DisconnectReason::ServerStopped;
         for &attachment in &members {
-            let stays = self.unstored.is_some() && self.room.progress(attachment.member).is_some();
+            let stays = sessions_go_on && self.room.progress(attachment.member).is_some();
             self.apply(&if stays {
                 Entry::Detach { attachment, reason }
             } else {

@@ -60,6 +60,9 @@ pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many bytes of entries may wait for the commit log before senders do.
 pub const UNSTORED_BYTES: usize = 1_024 * 1_024;
 
+/// How long the commit log may take for a batch before those who wait for it are told.
+pub const STORE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What waits for the commit log may take this fraction of the retention: whoever reads is shown nothing of it yet,
 /// and must find it still there afterwards, however slow the log is.
 pub const UNSTORED_IN_RETENTION: usize = 4;
@@ -72,6 +75,10 @@ pub const SNAPSHOT_RECORDS: u64 = 10_000;
 
 /// The same in bytes of records.
 pub const SNAPSHOT_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// The same in milliseconds since the first of them was made. What is kept for some days can be deleted only when it lies
+/// before a snapshot, however little is said.
+pub const SNAPSHOT_AGE_MILLIS: u64 = 24 * 60 * 60 * 1_000;
 
 /// The address that members count for who have lost their connections to an earlier server: it is not known.
 pub(super) const RESTORED_ADDRESS: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
@@ -126,6 +133,27 @@ pub const TURNED_AWAY_CONNECTIONS: usize = 64;
 
 /// How many names `/who` lists; the number is always told.
 pub const NAMES_LISTED: usize = 100;
+
+/// How many lines `/search` finds at most, and `/history` shows if it does not say how many.
+pub const FOUND_LINES: usize = 10;
+
+/// How many lines `/history` shows at most.
+pub const HISTORY_LINES: usize = 50;
+
+/// How many bytes the lines take that answer a question; the newest that fit are shown.
+pub const ANSWER_BYTES: usize = PRIVATE_BYTES;
+
+/// How many questions about what was said are looked up at once. The others wait for their turn.
+pub const QUESTIONS_AT_ONCE: usize = 4;
+
+/// How long an answer to such a question may take, the wait for its turn included.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many of the [messages](MESSAGES_PER_SECOND) that a member may send a question counts for: it takes longer to answer.
+pub const QUESTION_MESSAGES: u32 = 20;
+
+/// How much of the transcript is searched at once, before others have their turn.
+pub const SEARCHED_AT_ONCE_BYTES: usize = 16 * 1_024;
 
 /// How many messages a member may send at once before it is slowed down: a pasted page.
 pub const BURST_MESSAGES: u32 = 200;

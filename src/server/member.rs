@@ -16,6 +16,8 @@ pub(super) struct Member {
     pub(super) chosen: Arc<str>,
     /// It has sent `/ping`, and so will go on sending something.
     pub(super) pings: bool,
+    /// It wishes to leave.
+    pub(super) quits: bool,
     /// How fast it may send.
     pub(super) rate_limiter: RateLimiter,
 }
@@ -23,7 +25,13 @@ pub(super) struct Member {
 impl Member {
     /// A member that has just joined.
     pub(super) fn new(attachment: Attachment, chosen: Arc<str>) -> Self {
-        Self { attachment, chosen, pings: false, rate_limiter: RateLimiter::full(Instant::now()) }
+        Self {
+            attachment,
+            chosen,
+            pings: false,
+            quits: false,
+            rate_limiter: RateLimiter::full(Instant::now()),
+        }
     }
 
     /// A member whose session goes on. It has no burst to begin with: with one, it could resume again and again,

@@ -6,6 +6,7 @@
 
 mod admission;
 mod answer;
+mod ask;
 mod clock;
 mod connection;
 mod decide;
@@ -19,6 +20,7 @@ mod member;
 mod recovery;
 mod report;
 mod resume;
+mod search;
 mod session;
 mod stats;
 mod unregistered;
@@ -101,9 +103,10 @@ impl Server {
     /// Nothing that a network or a client does ends it.
     pub async fn run<L: Listener>(self, listener: L, shutdown: impl Future<Output = ()>) {
         let Self { config, observer } = self;
-        let grants = Grants::new(config.sessions.as_ref(), listener.is_encrypted(), config.fresh_epoch());
+        let grants = Grants::new(&config, listener.is_encrypted(), config.fresh_epoch());
         let room = Room::new(config.bounds());
         let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, None));
+        hub.take_up(true);
         // Without a log nothing can fail.
         let _: Result<(), LogError> = serve(&hub, &observer, listener, shutdown, pending()).await;
     }
@@ -121,9 +124,10 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), LogError> {
         let Self { config, observer } = self;
-        let Store { log, room, unstored, epoch } = store;
-        let grants = Grants::new(config.sessions.as_ref(), listener.is_encrypted(), epoch);
-        let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, Some(unstored)));
+        let Store { log, room, unstored, epoch, is_put_back } = store;
+        let grants = Grants::new(&config, listener.is_encrypted(), epoch);
+        let hub = Arc::new(Hub::<L::Stream>::new(config, grants, room, Some((unstored, log.finder()))));
+        hub.take_up(!is_put_back);
         let keep = Arc::clone(&hub).keep(log);
         serve(&hub, &observer, listener, shutdown, keep).await
     }
@@ -145,12 +149,11 @@ async fn serve<L: Listener>(
     services.spawn(unconstrained(Arc::clone(hub).deliver()));
     services.spawn(Arc::clone(hub).expire_sessions());
     info!(event = "start", "Server started");
-    hub.take_up();
 
     tokio::select! {
         biased;
         () = shutdown => {}
-        error = &mut keep => return Err(error),
+        error = &mut keep => return Err(ends(error)),
         () = accept_connections(listener, hub, &mut sessions) => {}
         ended = services.join_next() => pass_on_panic(ended),
     }
@@ -164,7 +167,7 @@ async fn serve<L: Listener>(
     };
     let ended_in_time = tokio::select! {
         biased;
-        error = &mut keep => return Err(error),
+        error = &mut keep => return Err(ends(error)),
         drained = timeout(grace, drained) => drained.is_ok(),
         ended = services.join_next() => { pass_on_panic(ended); false },
     };
@@ -174,6 +177,12 @@ async fn serve<L: Listener>(
     }
     info!(event = "stop", "Server stopped");
     Ok(())
+}
+
+/// Nothing can be stored any more, and what cannot be stored is not shown.
+fn ends(error: LogError) -> LogError {
+    error!(event = "store", "The server ends: {error}");
+    error
 }
 
 /// Accepts connections for ever, and only starts their sessions.

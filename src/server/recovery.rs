@@ -1,7 +1,7 @@
 //! The room as a commit log has kept it, and what has become of its members meanwhile.
 
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Config;
 use super::durable::Unstored;
@@ -19,6 +19,8 @@ pub struct Store<L> {
     pub(super) room: Room,
     pub(super) unstored: Unstored,
     pub(super) epoch: LogEpoch,
+    /// Its sessions were begun in another epoch, so that nobody can go on with them.
+    pub(super) is_put_back: bool,
 }
 
 impl<L: CommitLog> Store<L> {
@@ -29,14 +31,20 @@ impl<L: CommitLog> Store<L> {
     /// Why it cannot be used.
     pub async fn recover(mut log: L, config: &Config) -> Result<Self, LogError> {
         let bounds = config.bounds();
-        let recovered = log.recover(config.fresh_epoch(), bounds.retention_bytes).await?;
+        let fresh = config.fresh_epoch();
+        let recovered = log.recover(fresh, bounds.retention_bytes).await?;
         let (room, last) = rebuild(bounds, &recovered)?;
         if recovered.torn_pages > 0 {
             let pages = recovered.torn_pages;
             info!(event = "store", pages, "Dropped an unfinished write from the store ({pages} pages)");
         }
-        let unstored = Unstored::after(last, room.transcript().end(), config.limits.of_the_store());
-        Ok(Self { log, room, unstored, epoch: recovered.epoch })
+        let end = room.transcript().end();
+        let unstored = Unstored::after(last, end, &recovered.records, config.limits.of_the_store());
+        let is_put_back = recovered.epoch == fresh && last > 0;
+        if is_put_back {
+            warn!(event = "store", "This is not the store that the last server left, so no session goes on");
+        }
+        Ok(Self { log, room, unstored, epoch: recovered.epoch, is_put_back })
     }
 
     /// How many lines the room has had.
@@ -68,13 +76,13 @@ fn restore(bounds: Bounds, recovered: &Recovered) -> Result<Room, Malformed> {
 
 impl<S: Stream> Hub<S> {
     /// Goes on with a room that another server has left, in whatever order. Its members have lost their
-    /// connections: those with a session may come back, and everyone else leaves.
-    pub(super) fn take_up(&self) {
+    /// connections: if sessions go on, those with one may come back. Everyone else leaves.
+    pub(super) fn take_up(&self, sessions_go_on: bool) {
         let now = Instant::now();
         let grace = self.grants.grace();
         self.change(|state| {
             state.apply(&Entry::Start);
-            state.part_from_all();
+            state.part_from_all(sessions_go_on);
             let State { room, timers, .. } = state;
             for attachment in room.sessions() {
                 timers.lost(attachment, RESTORED_ADDRESS, now + grace);

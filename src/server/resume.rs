@@ -124,10 +124,11 @@ impl<S: Stream> State<S> {
     pub(super) fn begin_session(&mut self, by: Origin, peer: SocketAddr, offer: &Offer<'_>) {
         let attachment = by.attachment;
         let token = offer.token();
-        let entry = Entry::Begin { attachment, session: token.id(), secret: token.hash() };
+        let entry =
+            Entry::Begin { attachment, session: token.id(), secret: offer.grants.bound(&token).hash() };
         match self.apply(&entry) {
             Outcome::Begun => {
-                let (epoch, public_lines) = (offer.epoch, self.room.transcript().lines());
+                let (epoch, public_lines) = (offer.grants.epoch(), self.room.transcript().lines());
                 for notice in [
                     SessionNotice::Begun { token, epoch, public_lines },
                     SessionNotice::Kept(offer.sessions.grace),

@@ -9,6 +9,7 @@
 
 use std::future::poll_fn;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -97,23 +98,12 @@ impl<S: Stream> Input<'_, S> {
             if self.hub.somebody_is_far_behind() {
                 Box::pin(self.hub.back_pressure()).await;
             }
-            match self.hub.handle_messages(&mut self.member, self.connection) {
-                Handled::Quit => return DisconnectReason::Quit,
-                // Fast senders are read later. Their deliveries go on meanwhile; that such a member has
-                // left is noticed only after its messages.
-                Handled::Slowed(pause) => {
-                    Box::pin(sleep(pause)).await;
-                    continue;
-                }
-                Handled::Some => {
-                    yield_now().await;
-                    continue;
-                }
-                Handled::Held => {
-                    Box::pin(self.hub.takes_more()).await;
-                    continue;
-                }
-                Handled::All => {}
+            if let Some(wait) = self.handle_messages() {
+                wait.await;
+                continue;
+            }
+            if self.member.quits {
+                return DisconnectReason::Quit;
             }
             // A member that sends without a pause must not keep its own deliveries waiting.
             yield_now().await;
@@ -130,7 +120,24 @@ impl<S: Stream> Input<'_, S> {
             }
         }
     }
+
+    /// Handles the messages that have come. Returns what is to be waited for before the rest is handled, if there is one.
+    fn handle_messages(&mut self) -> Option<Wait<'_>> {
+        let Self { hub, connection, member } = self;
+        match hub.handle_messages(member, connection) {
+            Handled::All => None,
+            Handled::Some => Some(Box::pin(yield_now())),
+            Handled::Held => Some(Box::pin(hub.takes_more())),
+            Handled::Asked(question) => Some(Box::pin(hub.answer(question, member, connection.peer))),
+            // Fast senders are read later. Their deliveries go on meanwhile; that such a member has left is noticed
+            // only after its messages.
+            Handled::Slowed(pause) => Some(Box::pin(sleep(pause))),
+        }
+    }
 }
+
+/// A wait that makes the session no larger.
+type Wait<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 impl<S: Stream> Deliveries<'_, S> {
     /// Waits until everything that there will ever be for a member is written, or cannot be.

@@ -85,8 +85,9 @@ pub const BROKEN: &[Broken] = &[
         name: "waits for the slowest before it goes on",
         mistakes: &[
             Mistake {
-                right: "Handled::All => {}",
-                wrong: "Handled::All => Box::pin(self.hub.wait_for_the_slowest()).await,",
+                right: "if self.member.quits {",
+                wrong: "Box::pin(self.hub.wait_for_the_slowest()).await;
+            if self.member.quits {",
             },
             Mistake {
                 right: "/// Slows a sender down",

@@ -6,6 +6,7 @@ mod bad_input;
 mod chat;
 #[cfg(unix)]
 mod check;
+mod commit_log;
 mod documents;
 mod guards;
 mod limits;
@@ -20,7 +21,10 @@ mod proxy;
 mod rapid;
 #[cfg(unix)]
 mod resume;
+mod search;
 mod start_and_stop;
+#[cfg(unix)]
+mod store;
 mod support;
 #[cfg(unix)]
 mod terminal;

@@ -204,6 +204,26 @@ fn a_session_brings_back_nothing_from_before_it_began() {
 }
 
 #[test]
+fn what_was_found_is_answered_once_and_kept_like_any_private_line() {
+    let server = Server::start();
+    let mut bot = server.join("bot");
+    let session = begin_session(&mut bot);
+    bot.send("/n 1 hello\n/n 2 /search hello\n/n 2 /search hello\n/n 3 /search nothing\n/ping 4\n");
+    bot.expect_next("bot: hello");
+    let found: Vec<_> = (0..3).map(|_| bot.line().expect("a line")).collect();
+    assert_eq!((&*found[0], &*found[2]), ("-- Found 1 line:", "-- Nothing like that was said."));
+    bot.expect_next("-- pong 4 at 2, 3 taken.");
+    let mut again = resume(&server, &session);
+    again.expect_next("-- Resumed as bot at 2, 3 taken.");
+    again.expect_next("bot: hello");
+    for line in &found {
+        again.expect_next(line);
+    }
+    again.send("/n 3 /search hello\n/ping 5\n");
+    again.expect_next("-- pong 5 at 2, 3 taken.");
+}
+
+#[test]
 fn whoever_is_away_counts_for_its_address_until_it_is_back() {
     let server = Server::start_with(&["--max-per-address", "2"]);
     let mut alex = server.join("Alex");

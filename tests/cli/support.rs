@@ -3,6 +3,8 @@
 
 #[path = "../support/certificates.rs"]
 pub mod certificates;
+#[path = "../support/commit_log.rs"]
+pub mod commit_log;
 #[path = "../support/peer.rs"]
 mod peer;
 #[path = "../support/process.rs"]
@@ -43,7 +45,7 @@ pub fn assert(name: &str) -> assert_cmd::Command {
     command
 }
 
-fn binary(name: &str) -> PathBuf {
+pub fn binary(name: &str) -> PathBuf {
     match name {
         "chat-server" => assert_cmd::cargo::cargo_bin!("chat-server"),
         "chat-check" => assert_cmd::cargo::cargo_bin!("chat-check"),

@@ -11,9 +11,9 @@
 //!   [`stranger`] is a connection that does not behave as a client does. [`tokens`]: sessions of a seed.
 //!   [`chat_client`]: a client with a session that pings no more often than it must.
 //! - [`conformance`]: the report's table, which `chat-check` runs against processes.
-//! - [`sweep`]: many [`plan`]s with their [`fault`]s, [drawn](drawing) from seeds. [`history`]: the record of a run. [`oracles`]: the promises
-//!   about it. [`ledger`]: counts the things that must sometimes happen. [`regressions`]: the plans that have
-//!   failed once.
+//! - [`sweep`]: many [`plan`]s with their [`fault`]s, [drawn](drawing) from seeds. [`history`]: the record of
+//!   a run. [`oracles`]: the promises about it. [`ledger`]: counts the things that must sometimes happen.
+//!   [`regressions`]: the plans that have failed once.
 //! - [`tls`]: the same over TLS, apart from the others because its randomness is not drawn from a seed.
 //! - [`determinism`]: the same seed does the same in two processes.
 //! - [`timeline`]: a picture of a run.

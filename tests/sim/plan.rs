@@ -258,10 +258,11 @@ impl Plan {
 
 /// A clock that begins with the world.
 fn age_of_the_world() -> Clock {
-    Clock::new(|| {
+    let now = || {
         let age = turmoil::sim_elapsed().unwrap_or_default();
         Timestamp(age.as_millis().try_into().unwrap_or(u64::MAX))
-    })
+    };
+    Clock::new(now, |at| at.to_string())
 }
 
 /// The nickname that a member asks for. One whose nickname is taken appends a number, so those of two never

@@ -30,12 +30,11 @@ impl<N: Bind> Service<N> {
     /// Runs one server after the other, for ever.
     pub async fn run(self) -> io::Result<()> {
         loop {
-            match &self.store {
-                Some(store) => self.serve_with(store).await?,
-                None => {
-                    let listener = self.network.bind(&listen_address()).await?;
-                    Server::new(self.config.clone()).run(listener, self.stop.notified()).await;
-                }
+            if let Some(store) = &self.store {
+                self.serve_with(store).await?;
+            } else {
+                let listener = self.network.bind(&listen_address()).await?;
+                Server::new(self.config.clone()).run(listener, self.stop.notified()).await;
             }
             sleep(RESTART_AFTER).await;
         }

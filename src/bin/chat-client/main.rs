@@ -28,7 +28,8 @@ const MAX_RECONNECT_SECONDS: u64 = 7 * 24 * 60 * 60;
     version,
     after_help = "\
 In the room:
-  /who   /me TEXT   /msg NICKNAME TEXT   /nick NICKNAME   /help   /quit, Ctrl-D or Ctrl-C to leave
+  /who   /me TEXT   /msg NICKNAME TEXT   /nick NICKNAME   /search WORDS   /history NUMBER
+  /help   /quit, Ctrl-D or Ctrl-C to leave
 
 Examples:
   chat-client                                           the room on this machine

@@ -3,6 +3,7 @@
 mod limits;
 mod metrics;
 mod signals;
+mod store;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, ValueEnum};
+use commonroom::commit_log::Keep;
 use commonroom::journal::Disk;
 use commonroom::journal::LogFile;
 use commonroom::journal::{self, LogFormat};
@@ -37,6 +39,7 @@ Examples:
   chat-server                                a room for this machine, on 127.0.0.1:5555
   chat-server --listen 0.0.0.0:5555          a room for everyone who can reach this machine
   chat-server --history 20                   newcomers see the last 20 lines
+  chat-server --store room.db                the room is there again after a restart or a crash
   chat-server --password-file FILE           newcomers are asked for its first line
   chat-server --tls-cert CERT --tls-key KEY  encrypted; members connect with chat-client --tls
   nc 127.0.0.1 5555                          a client that is everywhere: type a nickname, then talk
@@ -61,6 +64,14 @@ struct Arguments {
     /// How many earlier lines a newcomer is shown
     #[arg(long, env = "CHAT_HISTORY", value_name = "LINES", default_value_t = 0)]
     history: usize,
+
+    /// A file in which the room outlives the server: after a restart or a crash everything is there again
+    #[arg(long, env = "CHAT_STORE", value_name = "FILE")]
+    store: Option<PathBuf>,
+
+    /// How much is kept in it: a size, a number of days, or both
+    #[arg(long, env = "CHAT_STORE_KEEP", value_name = "10GiB,90d", default_value = "1GiB", value_parser = store::parse_keep)]
+    store_keep: Keep,
 
     /// A file whose first line is the password of the room
     #[arg(long, env = "CHAT_PASSWORD_FILE", value_name = "FILE")]
@@ -158,20 +169,26 @@ async fn serve_until_signalled<N: Bind>(
     // Not earlier: opening a pipe as the log waits for a reader, and only the default action of a signal ends that.
     let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {}", explain(&error)))?;
     start_logging(arguments, log.handle(), stderr.handle());
-    if let Some(warning) = exposure(address, arguments.tls_cert.is_some(), password.is_some()) {
+    let config = Config {
+        history_lines: arguments.history,
+        password,
+        sessions: Some(arguments.limits.sessions()),
+        limits: arguments.limits.limits(),
+        clock: Clock::new(now, show),
+    };
+    // After the log, which tells if something unfinished was found.
+    let store = match &arguments.store {
+        Some(path) => Some(store::open(path, &arguments.log, arguments.store_keep, now, &config).await?),
+        None => None,
+    };
+    if let Some(warning) = exposure(address, arguments.tls_cert.is_some(), config.password.is_some()) {
         say(&stderr.handle(), &warning);
     }
     if let Err(maximum) = allow_connections(arguments.limits.max_clients) {
         say(&stderr.handle(), &too_few_descriptors(arguments.limits.max_clients, maximum));
     }
     print_line(&stdout.handle(), &format!("Server running on {address}"));
-    let server = Server::new(Config {
-        history_lines: arguments.history,
-        password,
-        sessions: Some(arguments.limits.sessions()),
-        limits: arguments.limits.limits(),
-        clock: Clock::new(now),
-    });
+    let server = Server::new(config);
     if let Some((listener, address)) = scraped {
         say(&stderr.handle(), &format!("metrics on http://{address}/metrics"));
         tokio::spawn(metrics::serve(listener, server.observer()));
@@ -183,7 +200,12 @@ async fn serve_until_signalled<N: Bind>(
         tell_systemd(State::Stopping);
     };
     tell_systemd(State::Ready);
-    server.run(listener, shutdown).await;
+    let ended = if let Some(store) = store {
+        server.run_with_store(store, listener, shutdown).await.map_err(|error| error.to_string())
+    } else {
+        server.run(listener, shutdown).await;
+        Ok(())
+    };
     let lost = log.finish();
     if lost > 0 {
         say(
@@ -194,12 +216,19 @@ async fn serve_until_signalled<N: Bind>(
             ),
         );
     }
-    Ok(())
+    ended
 }
 
 /// The time now.
 fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond().try_into().unwrap_or_default())
+}
+
+/// A time as members are shown it: local to the server, as in `server.log`.
+fn show(time: Timestamp) -> String {
+    let milliseconds = time.0.try_into().unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::MAX);
+    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Listens, and returns the address with the actual port, which differs if 0 was asked for.

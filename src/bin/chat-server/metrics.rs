@@ -18,7 +18,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use commonroom::net::{Listener, Stream};
-use commonroom::server::{Observer, SessionCounters};
+use commonroom::server::{Observer, SessionCounters, StoreCounters};
 
 /// How many connections may request metrics at the same time. Beyond that the oldest is closed, so that
 /// unfinished requests keep nobody out.
@@ -136,6 +136,9 @@ impl Collector for Observed {
         metrics.gauge("members", "Members in the room", None, members)?;
         metrics.gauge("away", "Members without a connection, who may come back", None, away)?;
         metrics.sessions(now.counters.sessions)?;
+        let StoreCounters { records, batches, .. } = now.counters.store;
+        metrics.counter("stored_records", "Changes of the room that the store has", None, records)?;
+        metrics.counter("stored_batches", "The writes in which they came", None, batches)?;
         metrics.counter("lines", "Lines that were for everyone", None, now.counters.lines)?;
         let deliveries = now.counters.deliveries;
         metrics.counter(

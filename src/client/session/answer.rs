@@ -1,6 +1,6 @@
 //! The answers that a server gives to what is said: which line from it answers which one of the client's.
 
-use crate::protocol::{Command, Framing, Heard, Progress};
+use crate::protocol::{Command, Found, Framing, Heard, Progress};
 
 /// The server's answer to a line, unless it refuses it.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(super) enum Answer {
     Acted(String),
     /// A private line that begins and ends so.
     Told(&'static str, String),
+    /// Lines that were said. The first line of the answer tells, and no other: another such answer may follow.
+    Found,
     /// `<nickname> is now known as …`, to everyone.
     Renamed,
     /// `-- pong <token>`, with or without how far the session is.
@@ -35,6 +37,7 @@ impl Answer {
             Ok(Command::Whisper { text, .. }) => Self::Told("-- You to ", format!(": {}", text.as_str())),
             Ok(Command::Rename(_)) => Self::Renamed,
             Ok(Command::Who) => Self::Told("-- Here now ", String::new()),
+            Ok(Command::Search(_) | Command::History(_)) => Self::Found,
             Ok(Command::Session) => Self::Told("-- Session ", String::new()),
             Ok(Command::Ping(token)) => Self::Pong(token.as_str().to_owned()),
             // The first line of several, and no other: another `/help` may follow.
@@ -49,6 +52,7 @@ impl Answer {
             Heard::Everyone(told) => self.is_echo(told, line, nickname),
             Heard::Whisper(told) | Heard::Told(told) => match self {
                 Self::Told(begin, end) => told.starts_with(begin) && told.ends_with(end.as_str()),
+                Self::Found => told.strip_prefix("-- ").is_some_and(Found::begins_with),
                 Self::Pong(token) => pong(told).is_some_and(|(answered, _)| answered == token),
                 _ => false,
             },

@@ -92,7 +92,8 @@ impl Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The server has refused the nickname and asks for another one; [`Session::choose_nickname`](super::Session::choose_nickname) answers.
+    /// The server has refused the nickname and asks for another one;
+    /// [`Session::choose_nickname`](super::Session::choose_nickname) answers.
     NicknameWanted,
     /// The server asks for a password, and there is none, or the server has had it already;
     /// [`Session::give_password`](super::Session::give_password) answers.
@@ -102,7 +103,8 @@ pub enum Event {
     /// The client is a member of the room.
     Joined,
     /// A line has come; [`Heard::parse`](crate::protocol::Heard::parse) tells whom it is for. Every line is
-    /// handed out, apart from the answers to the client's own pings; some have an event of their own in addition.
+    /// handed out, apart from the answers to the client's own pings; some have an event of their own in
+    /// addition.
     Line(String),
     /// Something has come that cannot be shown.
     Unreadable(Refusal),
@@ -160,8 +162,8 @@ pub enum Disconnected {
     /// [`HANDSHAKE_TIMEOUT`](super::HANDSHAKE_TIMEOUT).
     NotAnswered,
     /// Nothing has come for [`SILENCE_TIMEOUT`](super::SILENCE_TIMEOUT), or with a session for
-    /// [`SESSION_SILENCE_TIMEOUT`](super::SESSION_SILENCE_TIMEOUT), from a server that answers pings; or for longer than a client
-    /// that leaves was ready to wait.
+    /// [`SESSION_SILENCE_TIMEOUT`](super::SESSION_SILENCE_TIMEOUT), from a server that answers pings; or for
+    /// longer than a client that leaves was ready to wait.
     Silent,
 }
 
@@ -169,8 +171,8 @@ pub enum Disconnected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SayError {
-    /// The client is not a member of the room, not yet or no more. The server would take the line for a nickname
-    /// or a password.
+    /// The client is not a member of the room, not yet or no more. The server would take the line for a
+    /// nickname or a password.
     NotJoined,
     /// Too much waits to be sent or to be answered. Later there will be room.
     Full,

@@ -130,7 +130,13 @@ impl Session {
                     kept.grace = grace;
                 }
             }
-            SessionNotice::Held | SessionNotice::ShuttingDown => self.hear_news(format!("-- {notice}"), now),
+            SessionNotice::Held => {
+                if let Some(attachment) = &mut self.attachment {
+                    attachment.heartbeat.hold();
+                }
+                self.hear_news(format!("-- {notice}"), now);
+            }
+            SessionNotice::ShuttingDown => self.hear_news(format!("-- {notice}"), now),
             SessionNotice::PublicMissing(lines) => self.hear_missing(lines, 0),
             SessionNotice::PrivateMissing(lines) => self.hear_missing(0, lines),
             // These answer the request to go on alone.

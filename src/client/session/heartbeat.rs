@@ -10,13 +10,17 @@ use crate::protocol::{Heard, Progress};
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// How long nothing at all may come from a server that answers pings. The server drops a silent member 60 s
-/// after its last ping, and that is at most [`PING_INTERVAL`] old when the silence begins. So a client that gives up after
-/// this long has been given up by the server before, and finds its nickname free when it comes back.
+/// after its last ping, and that is at most [`PING_INTERVAL`] old when the silence begins. So a client that
+/// gives up after this long has been given up by the server before, and finds its nickname free when it comes
+/// back.
 pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(85);
 
-/// The same for a client that has a session. It can try another connection much earlier, since its nickname stays its own.
-/// One ping, and ten seconds for its pong.
+/// The same for a client that has a session. It can try another connection much earlier, since its nickname stays
+/// its own. One ping, and ten seconds for its pong.
 pub const SESSION_SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The same while the server has said that it holds what it is sent, because it cannot store it: pings, too.
+pub const HELD_SILENCE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// The text of a ping, apart from its number: nothing that a person would type.
 const TOKEN: &str = "chat-client-";
@@ -38,6 +42,8 @@ pub(super) struct Heartbeat {
     ping_due: Duration,
     last_heard: Duration,
     silence_timeout: Duration,
+    /// The server holds what it is sent, pings included.
+    held: bool,
 }
 
 /// Whether the server answers pings, as known so far.
@@ -82,6 +88,7 @@ impl Heartbeat {
             ping_due: Duration::ZERO,
             last_heard: Duration::ZERO,
             silence_timeout: SILENCE_TIMEOUT,
+            held: false,
         }
     }
 
@@ -112,6 +119,11 @@ impl Heartbeat {
         self.silence_timeout = SESSION_SILENCE_TIMEOUT;
     }
 
+    /// The server has said that it holds what it is sent. It is patience that is asked for, until the next pong.
+    pub(super) fn hold(&mut self) {
+        self.held = true;
+    }
+
     /// The client has said something itself.
     pub(super) fn said(&mut self, now: Duration) {
         // The first ping is not put off: it has to find out whether there is an answer.
@@ -136,6 +148,7 @@ impl Heartbeat {
                 let reply = self.own_pong(told)?;
                 self.pongs += 1;
                 self.server = Server::Answers;
+                self.held = false;
                 Some(reply)
             }
             // Either is believed only of a server that has never answered, and only until it does:
@@ -158,7 +171,7 @@ impl Heartbeat {
                 self.server = Server::DoesNotAnswer;
                 return None;
             }
-            Server::Answers if now >= self.last_heard + self.silence_timeout => return Some(Beat::Lost),
+            Server::Answers if now >= self.silent_until() => return Some(Beat::Lost),
             _ => {}
         }
         self.pings += 1;
@@ -187,8 +200,13 @@ impl Heartbeat {
         match self.server {
             Server::NotJoined | Server::DoesNotAnswer => None,
             Server::Asked => Some(self.ping_due),
-            Server::Answers => Some(self.ping_due.min(self.last_heard + self.silence_timeout)),
+            Server::Answers => Some(self.ping_due.min(self.silent_until())),
         }
+    }
+
+    /// When a server from which nothing comes is given up.
+    fn silent_until(&self) -> Duration {
+        self.last_heard + if self.held { HELD_SILENCE_TIMEOUT } else { self.silence_timeout }
     }
 
     fn own_pong(&self, told: &str) -> Option<Reply> {
@@ -278,6 +296,21 @@ mod tests {
     fn a_silent_server_that_has_answered_before_is_lost() {
         let mut patient = Patient::joined();
         assert!(patient.hear("-- pong chat-client-1"));
+        let lost_at = patient.now + SILENCE_TIMEOUT;
+        while patient.next_within(FOR_EVER) != Some(Beat::Lost) {}
+        assert_eq!(patient.now, lost_at);
+    }
+
+    #[test]
+    fn a_server_that_holds_what_it_is_sent_is_not_lost_until_it_is_silent_for_much_longer() {
+        let mut patient = Patient::joined();
+        assert!(patient.hear("-- pong chat-client-1"));
+        patient.heartbeat.hold();
+        let held_until = patient.now + HELD_SILENCE_TIMEOUT / 2;
+        while patient.now < held_until {
+            assert!(matches!(patient.next_within(PING_INTERVAL), Some(Beat::Ping(_))));
+        }
+        assert!(patient.hear("-- pong chat-client-2"));
         let lost_at = patient.now + SILENCE_TIMEOUT;
         while patient.next_within(FOR_EVER) != Some(Beat::Lost) {}
         assert_eq!(patient.now, lost_at);

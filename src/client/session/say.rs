@@ -45,8 +45,8 @@ impl Session {
 
     /// Leaves in order: the queue is sent, the server is told that nothing more will come, and its last words
     /// can still be heard until it closes the connection too. The wait for that is limited to `at_most`,
-    /// usually [`LEAVE_TIMEOUT`], since a server that has stopped reading may never close. Without a connection the client
-    /// leaves at once.
+    /// usually [`LEAVE_TIMEOUT`], since a server that has stopped reading may never close. Without a
+    /// connection the client leaves at once.
     pub fn leave(&mut self, at_most: Duration, now: Duration) {
         // Otherwise the server would keep the session.
         let asked = |attachment: &super::Attachment| attachment.session_asked;

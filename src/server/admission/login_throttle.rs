@@ -98,7 +98,7 @@ impl Turn<'_> {
             // This says nothing about others that share the address.
             return Attempt::Right;
         }
-        address.wrong.take(WRONG_PASSWORDS, now);
+        address.wrong.take(1, WRONG_PASSWORDS, now);
         let pause = address.pause;
         address.pause = (pause * 2).min(PASSWORD_PAUSE_LONGEST);
         Attempt::Wrong(pause)

@@ -63,9 +63,9 @@ impl RateLimiter {
         self.full_at <= now
     }
 
-    /// Takes a token.
-    pub(in crate::server) fn take(&mut self, rate: Rate, now: Instant) {
-        self.full_at = self.full_at.max(now) + rate.interval();
+    /// Takes tokens, more than there are if need be.
+    pub(in crate::server) fn take(&mut self, tokens: u32, rate: Rate, now: Instant) {
+        self.full_at = self.full_at.max(now) + rate.interval().saturating_mul(tokens);
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
         let mut bucket = RateLimiter::full(now);
         for _ in 0..3 {
             assert_eq!(bucket.wait(rate, now), Duration::ZERO);
-            bucket.take(rate, now);
+            bucket.take(1, rate, now);
         }
         assert_eq!(bucket.wait(rate, now), Duration::from_millis(10));
         assert_eq!(bucket.wait(rate, now + Duration::from_millis(4)), Duration::from_millis(6));
@@ -119,7 +119,7 @@ mod tests {
                 prop_assert!(wait <= Duration::from_secs(1));
                 now += wait;
                 prop_assert_eq!(bucket.wait(rate, now), Duration::ZERO);
-                bucket.take(rate, now);
+                bucket.take(1, rate, now);
                 taken.push(now);
             }
             for (index, &first) in taken.iter().enumerate() {
@@ -137,7 +137,7 @@ mod tests {
             let mut bucket = RateLimiter::full(now);
             for _ in 0..messages {
                 prop_assert_eq!(bucket.wait(rate, now), Duration::ZERO);
-                bucket.take(rate, now);
+                bucket.take(1, rate, now);
             }
         }
     }

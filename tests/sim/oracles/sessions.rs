@@ -57,7 +57,7 @@ pub fn every_line_comes_to_something(history: &History) -> Result<(), String> {
 /// A member with a session that has lost its connection leaves when the grace has passed: not before, unless
 /// it comes back, and not later.
 pub fn nobody_leaves_within_the_grace(history: &History) -> Result<(), String> {
-    let Some(last) = history.epochs.len().checked_sub(1) else { return Ok(()) };
+    let Some(final_epoch) = history.epochs.len().checked_sub(1) else { return Ok(()) };
     for (number, epoch) in history.epochs.iter().enumerate() {
         for (index, event) in epoch.events.iter().enumerate() {
             let LogEvent::LostConnection { nickname } = event else { continue };
@@ -80,7 +80,7 @@ pub fn nobody_leaves_within_the_grace(history: &History) -> Result<(), String> {
                     format!("left at {left:?}")
                 }
                 Some((other, at)) => format!("comes to {other:?} at {at:?}"),
-                None if number < last || !history.is_running => continue,
+                None if number < final_epoch || !history.is_running => continue,
                 None if history.known() <= since(history.now) + history.terms.grace + LATE => continue,
                 None => format!("is still away at {:?}", history.now),
             };

@@ -1,4 +1,5 @@
-//! A partition costs a member its connection, but not its session: it comes back with everything that it has missed, and nobody else notices.
+//! A partition costs a member its connection, but not its session: it comes back with everything that it has
+//! missed, and nobody else notices.
 
 use commonroom::server::Config;
 use commonroom::server::limits::{PING_TIMEOUT, RESUME_GRACE};

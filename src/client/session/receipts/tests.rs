@@ -71,6 +71,9 @@ fn each_command_is_confirmed_by_its_own_answer() {
         ("/who", "-- Here now (1): bot"),
         ("/ping 7", "-- pong 7"),
         ("/help", "-- /who  who is here"),
+        ("/search hello", "-- Nothing like that was said."),
+        ("/search hello", "-- Found 1 line:"),
+        ("/history 2", "-- Found 2 lines:"),
         ("//quoted", "bot: /quoted"),
         ("/unheard of", "-- Not sent: no such command; /help lists them."),
     ] {
@@ -81,6 +84,23 @@ fn each_command_is_confirmed_by_its_own_answer() {
         assert_ne!(receipts.hear(answer, NICKNAME), Receipt::None, "{line}: {answer}");
         assert_eq!(unconfirmed(&receipts).len(), 0, "{line}");
     }
+}
+
+#[test]
+fn an_answer_of_several_lines_is_one_answer() {
+    let mut receipts = typed(&["/search hello", "/search world", "/history", "hello"]);
+    let found =
+        ["-- Found 2 lines:", "-- 2026-11-24 18:07 bot: hello", "-- 2026-11-24 18:07 * bot says hello"];
+    assert_eq!(receipts.hear(found[0], NICKNAME), Receipt::Confirmed);
+    assert_eq!(receipts.hear(found[1], NICKNAME), Receipt::None);
+    assert_eq!(receipts.hear(found[2], NICKNAME), Receipt::None);
+    let refused =
+        receipts.hear("-- Not sent: this cannot be looked up at the moment; try again later.", NICKNAME);
+    assert_eq!(refused, Receipt::Refused("/search world".to_owned()));
+    assert_eq!(receipts.hear("-- Found 1 line:", NICKNAME), Receipt::Confirmed);
+    assert_eq!(receipts.hear("-- 2026-11-24 18:07 bot: hello", NICKNAME), Receipt::None);
+    assert_eq!(unconfirmed(&receipts), ["hello"], "what was said then is not its echo");
+    assert_eq!(receipts.hear("bot: hello", NICKNAME), Receipt::Confirmed);
 }
 
 #[test]

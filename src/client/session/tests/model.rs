@@ -123,6 +123,11 @@ impl Server {
                 self.tell("-- /who  who is here");
                 self.tell("-- /quit  leave");
             }
+            Ok(Command::Search(_)) => {
+                self.tell("-- Found 2 lines:");
+                self.tell("-- 2026-11-24 18:07 Dinesh: hello");
+                self.tell("-- 2026-11-24 18:07 * Dinesh says hello");
+            }
             Err(refusal) => self.tell(&format!("-- Not sent: {refusal}.")),
             other => panic!("not of this model: {other:?}"),
         }
@@ -164,8 +169,17 @@ enum Act {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let typed =
-        ["hello", "hello", "Dinesh: hello", "/me", "/bogus", "/msg Alex psst", "/help", "/nick Robot"];
+    let typed = [
+        "hello",
+        "hello",
+        "Dinesh: hello",
+        "/me",
+        "/bogus",
+        "/msg Alex psst",
+        "/help",
+        "/search hello",
+        "/nick Robot",
+    ];
     prop_oneof![
         4 => prop::sample::select(typed.to_vec()).prop_map(Act::Types),
         3 => any::<bool>().prop_map(Act::IsTold),
