@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 
+use super::store::SimulatedStore;
 use super::stored::Stored;
 use super::witness::Membership;
 use super::world::Physics;
@@ -95,25 +96,27 @@ pub enum LogEvent {
 }
 
 impl History {
-    /// The server processes by a log. What is said of the store is left out.
-    pub fn processes(server_log: &str) -> Vec<Epoch> {
-        let mut processes = Vec::<Epoch>::new();
-        for line in server_log.lines() {
-            let (time, event) = line.split_once(" - ").expect("a time and an event");
-            let time = since_the_beginning(time);
-            if event == "INFO - Server started" {
-                processes.push(Epoch { starts: vec![time], ..Epoch::default() });
-            } else if event != "INFO - Server stopped" {
-                let event = LogEvent::parse(event);
-                if let LogEvent::Store(_) = event {
-                    continue;
-                }
-                let process = processes.last_mut().expect("a server starts before anything happens");
-                process.events.push(event);
-                process.times.push(time);
-            }
+    /// The history of a world in which nothing has happened yet.
+    pub fn new(terms: Terms, has_store: bool) -> Self {
+        Self {
+            retained_bytes: None,
+            epochs: Vec::new(),
+            stored: has_store.then(Stored::default),
+            memberships: Vec::new(),
+            terms,
+            healed: None,
+            now: Duration::ZERO,
+            is_running: false,
         }
-        processes
+    }
+
+    /// Reads what has come since: these lines of `server.log`, and what the store holds now.
+    pub fn read(&mut self, further_lines: &str, store: Option<&SimulatedStore>) {
+        let Self { epochs, stored, .. } = self;
+        read_log(stored.as_mut().map_or(&mut *epochs, |stored| &mut stored.processes), further_lines);
+        if let (Some(stored), Some(store)) = (stored, store) {
+            stored.read(store, epochs);
+        }
     }
 
     /// Until when all that has happened is known.
@@ -161,6 +164,25 @@ impl History {
         self.memberships
             .iter()
             .filter(|membership| membership.ended.is_none() && self.joining(membership).is_some())
+    }
+}
+
+/// Reads lines of `server.log`. What they say of the store is left out.
+fn read_log(processes: &mut Vec<Epoch>, lines: &str) {
+    for line in lines.lines() {
+        let (time, event) = line.split_once(" - ").expect("a time and an event");
+        let time = since_the_beginning(time);
+        if event == "INFO - Server started" {
+            processes.push(Epoch { starts: vec![time], ..Epoch::default() });
+        } else if event != "INFO - Server stopped" {
+            let event = LogEvent::parse(event);
+            if let LogEvent::Store(_) = event {
+                continue;
+            }
+            let process = processes.last_mut().expect("a server starts before anything happens");
+            process.events.push(event);
+            process.times.push(time);
+        }
     }
 }
 

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use commonroom::commit_log::Record;
 use commonroom::protocol::Timestamp;
 use commonroom::room::{DisconnectReason, Entry};
 
 use super::history::{Epoch, LogEvent};
-use super::store::{Account, Fates, Kept, Log, Run, SimulatedStore};
+use super::store::{Account, Fates, Kept, Run, SimulatedStore};
 
 /// What has become of a store, besides the events that it holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Stored {
     /// What `server.log` tells, one for each start of the server.
     pub processes: Vec<Epoch>,
@@ -29,72 +30,90 @@ pub struct Stored {
     pub fates: Fates,
     /// What a server has done that it must not.
     pub misuse: Option<String>,
+    /// How far each of its logs was read.
+    read: Vec<Progress>,
 }
 
-/// The events that a store holds, one epoch for each of its logs, and what else there is to say of it.
-pub fn read(store: &SimulatedStore, processes: Vec<Epoch>) -> (Vec<Epoch>, Stored) {
-    let account = &*store.account();
-    let mut texts = BTreeMap::new();
-    for Kept { record, known } in account.logs.iter().flat_map(|log| &log.kept) {
-        let told = record.text.as_deref().unwrap_or_default();
-        let said = match Entry::decode(&record.head, told) {
-            Ok(Entry::Say { text, .. } | Entry::Whisper { text, .. }) => text.as_str(),
-            _ => continue,
-        };
-        texts.entry(said.to_owned()).or_insert(*known);
-    }
-    let Account { runs, filled, failures, reasons, fates, misuse, .. } = account;
-    let stored = Stored {
-        processes,
-        runs: runs.clone(),
-        texts,
-        kept_until: account.kept_until(),
-        filled: filled.clone(),
-        failures: *failures,
-        reasons: reasons.clone(),
-        fates: *fates,
-        misuse: misuse.clone(),
-    };
-    (account.logs.iter().map(events).collect(), stored)
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    records: usize,
+    /// Why members are away.
+    away: BTreeMap<String, DisconnectReason>,
 }
 
-/// What has happened in a room, by its log.
-fn events(log: &Log) -> Epoch {
-    let mut epoch = Epoch::default();
-    // Why members are away.
-    let mut away = BTreeMap::new();
-    for (index, Kept { record, known }) in log.kept.iter().enumerate() {
-        let told = record.text.as_deref().unwrap_or_default();
-        let entry = Entry::decode(&record.head, told).expect("the log holds entries");
-        let nickname = record.nickname.as_deref().unwrap_or_default().to_owned();
-        let is_public = record.line.is_some();
-        let event = match entry {
-            Entry::Start => {
-                epoch.starts.push(since_the_beginning(record.at));
-                continue;
+impl Stored {
+    /// Reads what a store holds by now. Each of its logs is an epoch.
+    pub fn read(&mut self, store: &SimulatedStore, epochs: &mut Vec<Epoch>) {
+        let account = &*store.account();
+        epochs.resize_with(account.logs.len(), Epoch::default);
+        self.read.resize_with(account.logs.len(), Progress::default);
+        for ((log, epoch), progress) in account.logs.iter().zip(epochs).zip(&mut self.read) {
+            for Kept { record, known } in log.kept.iter().skip(progress.records) {
+                if let Some(event) = event(record, &mut progress.away, epoch) {
+                    epoch.events.push(event);
+                    epoch.times.push(since_the_beginning(record.at));
+                    epoch.stored.push((progress.records, *known));
+                }
+                if let Some(text) = text(record) {
+                    self.texts.entry(text).or_insert(*known);
+                }
+                progress.records += 1;
             }
-            Entry::Join { nickname, from } => LogEvent::Joined { nickname: nickname.to_string(), from },
-            Entry::Say { text, .. } => LogEvent::Said { nickname, text: text.as_str().to_owned() },
-            Entry::Rename { nickname: new, .. } if is_public => {
-                LogEvent::Renamed { old: nickname, new: new.to_string() }
-            }
-            Entry::Detach { reason, .. } => {
-                away.insert(nickname.clone(), reason);
-                LogEvent::LostConnection { nickname }
-            }
-            Entry::Resume { from, .. } => LogEvent::Reconnected { nickname, from },
-            Entry::Leave { reason, .. } => LogEvent::left(nickname, reason),
-            Entry::Expire { .. } => {
-                let reason = away.remove(&nickname).expect("only members that are away expire");
-                LogEvent::left(nickname, reason)
-            }
-            _ => continue,
-        };
-        epoch.events.push(event);
-        epoch.times.push(since_the_beginning(record.at));
-        epoch.stored.push((index, *known));
+        }
+        let Account { runs, filled, failures, reasons, fates, misuse, .. } = account;
+        self.runs.clone_from(runs);
+        self.kept_until = account.kept_until();
+        self.filled.clone_from(filled);
+        self.failures = *failures;
+        self.reasons.clone_from(reasons);
+        self.fates = *fates;
+        self.misuse.clone_from(misuse);
     }
-    epoch
+}
+
+/// What a record tells as an event of the room. Starts are noted apart from the events.
+fn event(
+    record: &Record,
+    away: &mut BTreeMap<String, DisconnectReason>,
+    epoch: &mut Epoch,
+) -> Option<LogEvent> {
+    let nickname = record.nickname.as_deref().unwrap_or_default().to_owned();
+    let is_public = record.line.is_some();
+    match entry(record) {
+        Entry::Start => {
+            epoch.starts.push(since_the_beginning(record.at));
+            None
+        }
+        Entry::Join { nickname, from } => Some(LogEvent::Joined { nickname: nickname.to_string(), from }),
+        Entry::Say { text, .. } => Some(LogEvent::Said { nickname, text: text.as_str().to_owned() }),
+        Entry::Rename { nickname: new, .. } if is_public => {
+            Some(LogEvent::Renamed { old: nickname, new: new.to_string() })
+        }
+        Entry::Detach { reason, .. } => {
+            away.insert(nickname.clone(), reason);
+            Some(LogEvent::LostConnection { nickname })
+        }
+        Entry::Resume { from, .. } => Some(LogEvent::Reconnected { nickname, from }),
+        Entry::Leave { reason, .. } => Some(LogEvent::left(nickname, reason)),
+        Entry::Expire { .. } => {
+            let reason = away.remove(&nickname).expect("only members that are away expire");
+            Some(LogEvent::left(nickname, reason))
+        }
+        _ => None,
+    }
+}
+
+/// What somebody has said, to all or to one.
+fn text(record: &Record) -> Option<String> {
+    match entry(record) {
+        Entry::Say { text, .. } | Entry::Whisper { text, .. } => Some(text.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+fn entry(record: &Record) -> Entry<'_> {
+    let text = record.text.as_deref().unwrap_or_default();
+    Entry::decode(&record.head, text).expect("the log holds entries")
 }
 
 /// The clock of a server in the sweep tells how old the world is.

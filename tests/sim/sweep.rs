@@ -7,12 +7,11 @@ use proptest::strategy::{Strategy as _, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use super::drawing::plans;
-use super::history::{Epoch, History, most_retained_bytes};
+use super::history::{History, most_retained_bytes};
 use super::ledger::Ledger;
 use super::oracles::{ALWAYS, AT_THE_END, check};
 use super::plan::{HEALED, Plan};
 use super::regressions;
-use super::stored::{self, Stored};
 use super::support::progress::Progress;
 use super::world::{SERVER, World, seconds};
 
@@ -44,62 +43,45 @@ pub fn run(plan: &Plan, traced: bool) -> Result<Outcome, String> {
 
 /// The same, in a given world of that plan.
 pub fn run_in(world: &mut World, plan: &Plan) -> Result<Outcome, String> {
+    let store = world.store();
     let mut changes = plan.changes().into_iter().peekable();
-    let mut now = Duration::ZERO;
-    let (mut events_read, mut retained_bytes, mut runs) = (0, None, true);
+    let mut history = History::new(plan.terms(), store.is_some());
+    let (mut events_read, mut log_read, mut runs) = (0, 0, true);
     loop {
-        now += seconds(1);
-        while let Some((at, change)) = changes.next_if(|&(at, _)| at <= now) {
+        history.now += seconds(1);
+        while let Some((at, change)) = changes.next_if(|&(at, _)| at <= history.now) {
             world.run_until(at);
             change.apply(plan, world);
         }
-        world.run_until(now);
-        // A traced run has megabytes of events: only the new ones are read.
-        let events = world.events_from(events_read);
-        events_read += events.len();
-        retained_bytes = retained_bytes.max(most_retained_bytes(&events));
-        let (epochs, stored) = events_of(world);
-        let running = is_running(world, &epochs, stored.as_ref());
-        let history = History {
-            retained_bytes,
-            epochs,
-            stored,
-            memberships: world.memberships(),
-            terms: plan.terms(),
-            healed: (now > HEALED).then_some(HEALED),
-            now,
-            is_running: std::mem::replace(&mut runs, running) && running,
-        };
+        world.run_until(history.now);
+        // There may be megabytes: only what is new is read.
+        let (events, log) = (world.events_from(events_read), world.server_log_from(log_read));
+        (events_read, log_read) = (events_read + events.len(), log_read + log.len());
+        history.read(&log, store.as_ref());
+        history.retained_bytes = history.retained_bytes.max(most_retained_bytes(&events));
+        history.memberships = world.memberships();
+        history.healed = (history.now > HEALED).then_some(HEALED);
+        let running = is_running(world, &history);
+        history.is_running = std::mem::replace(&mut runs, running) && running;
         check(&ALWAYS, &history)?;
-        if now <= HEALED {
+        if history.healed.is_none() {
             continue;
         }
         let alive = check(&AT_THE_END, &history);
         if alive.is_ok() {
-            return Ok(Outcome { history, events: world.events(), simulated: now });
+            return Ok(Outcome { simulated: history.now, history, events: world.events() });
         }
-        if now >= HEALED + plan.liveness() {
+        if history.now >= HEALED + plan.liveness() {
             return alive.map(|()| unreachable!("a promise was broken just now"));
         }
     }
 }
 
-/// What has happened in each room so far, and what has become of the store.
-fn events_of(world: &World) -> (Vec<Epoch>, Option<Stored>) {
-    let processes = History::processes(&world.server_log());
-    match world.store() {
-        Some(store) => {
-            let (epochs, stored) = stored::read(&store, processes);
-            (epochs, Some(stored))
-        }
-        None => (processes, None),
-    }
-}
-
 /// Whether the server is there, and was not asked to end.
-fn is_running(world: &mut World, epochs: &[Epoch], stored: Option<&Stored>) -> bool {
-    let starts = epochs.iter().flat_map(|epoch| &epoch.starts);
+fn is_running(world: &mut World, history: &History) -> bool {
+    let starts = history.epochs.iter().flat_map(|epoch| &epoch.starts);
     let ends = world.asked_to_stop().is_some_and(|asked| starts.max().is_none_or(|start| *start < asked));
+    let stored = history.stored.as_ref();
     let serves = stored.is_none_or(|stored| stored.runs.last().is_some_and(|run| run.goes_on));
     serves && !ends && world.within(|sim| sim.is_host_running(SERVER))
 }
@@ -198,13 +180,7 @@ fn sweep_some(some: impl Iterator<Item = u64>, progress: &Progress) -> Result<(L
     let mut ledger = Ledger::default();
     let mut simulated = Duration::ZERO;
     for seed in some {
-        match run_seed(seed, &mut ledger) {
-            Ok(further) => simulated += further,
-            Err(failure) if std::env::var_os("SIM_ALL").is_some() => {
-                println!("FAILED {}", failure.lines().take(2).collect::<Vec<_>>().join(" "));
-            }
-            Err(failure) => return Err(failure),
-        }
+        simulated += run_seed(seed, &mut ledger)?;
         progress.advance();
     }
     Ok((ledger, simulated))

@@ -346,7 +346,12 @@ impl World {
 
     /// The content of `server.log` so far.
     pub fn server_log(&self) -> String {
-        self.log.text_from(0)
+        self.server_log_from(0)
+    }
+
+    /// The same without the first `offset` bytes.
+    pub fn server_log_from(&self, offset: usize) -> String {
+        self.log.text_from(offset)
     }
 
     /// The events so far: from `DEBUG` up, and all of them if the world is traced.

@@ -30,7 +30,9 @@ impl<'a> Whisper<'a> {
 pub fn numbered(text: &str) -> Option<(&str, usize)> {
     let text = text.strip_prefix("fresh ").unwrap_or(text);
     let (number, speaker) = text.split_once(" of ")?;
-    Some((speaker.trim_end_matches(['é', ' ']), number.parse().ok()?))
+    // What follows pads the line. It can be long, so it is not looked at.
+    let speaker = speaker.split(" é").next()?;
+    Some((speaker, number.parse().ok()?))
 }
 
 /// In what one member hears, the numbers of each speaker rise, of public and private lines together, as long as
