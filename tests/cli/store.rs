@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -30,7 +29,7 @@ const STORE: &str = "room.db";
 #[test]
 fn a_server_that_is_killed_two_hundred_times_loses_nothing_and_doubles_nothing() {
     let mut server = start(&UNLIMITED);
-    let mut pipes: Vec<Running> = (0..PIPES).map(|pipe| client(server.address, &name(pipe))).collect();
+    let mut pipes: Vec<Running> = (0..PIPES).map(|pipe| client(&server, &name(pipe))).collect();
     for pipe in &mut pipes[..PIPES - 1] {
         pipe.stdout.expect(&format!("{} joined the chat!", name(PIPES - 1)));
     }
@@ -139,7 +138,7 @@ fn after_a_restart_the_room_goes_on_and_the_log_tells_what_became_of_whom() {
     for (signal, name) in [(Signal::TERM, "stopped"), (Signal::KILL, "killed")] {
         let mut server = start(&[]);
         let mut alex = server.join("Alex");
-        let mut bot = client(server.address, "bot");
+        let mut bot = client(&server, "bot");
         alex.expect_next("bot joined the chat!");
         alex.send("hello\n/msg bot psst\n");
         bot.stdout.expect("Alex: hello");
@@ -177,7 +176,7 @@ fn after_a_restart_the_room_goes_on_and_the_log_tells_what_became_of_whom() {
 #[test]
 fn a_private_message_to_a_member_that_is_away_after_an_orderly_restart_arrives() {
     let mut server = start(&[]);
-    let mut bot = client(server.address, "bot");
+    let mut bot = client(&server, "bot");
     bot.type_line("one");
     bot.stdout.expect("bot: one");
     server.running.signal(Signal::TERM);
@@ -196,7 +195,7 @@ fn a_private_message_to_a_member_that_is_away_after_an_orderly_restart_arrives()
 #[test]
 fn a_client_is_told_if_the_store_was_deleted_and_is_given_no_wrong_lines() {
     let mut server = start(&[]);
-    let mut bot = client(server.address, "bot");
+    let mut bot = client(&server, "bot");
     bot.type_line("one");
     bot.stdout.expect("bot: one");
     server.running.kill();
@@ -212,7 +211,7 @@ fn a_client_is_told_if_the_store_was_deleted_and_is_given_no_wrong_lines() {
 #[test]
 fn a_client_is_back_under_its_nickname_when_the_store_was_put_back_to_an_earlier_state() {
     let mut server = start(&[]);
-    let mut bot = client(server.address, "bot");
+    let mut bot = client(&server, "bot");
     bot.type_line("one");
     bot.stdout.expect("bot: one");
     let backup = server.directory.path().join("backup.db");
@@ -370,10 +369,12 @@ fn refused(directory: &Path) -> String {
     running.stderr.seen.concat()
 }
 
-/// A `chat-client` that has joined.
-fn client(address: SocketAddr, nickname: &str) -> Running {
-    let mut command = command("chat-client");
-    let mut client = Running::start(command.arg(address.to_string()).args(["--nickname", nickname]));
+/// A `chat-client` that has joined, and has a session.
+fn client(server: &Server, nickname: &str) -> Running {
+    let mut client = server.client(&["--nickname", nickname]);
     client.stdout.expect(&format!("{nickname} joined the chat!"));
+    let begun = "SELECT count(*) FROM entry WHERE kind = 'begin' AND nickname = ?1";
+    let database = Connection::open(server.directory.path().join(STORE)).unwrap();
+    wait_for("a session", || database.query_row(begun, [nickname], |row| row.get(0)) == Ok(1));
     client
 }
