@@ -153,11 +153,7 @@ impl<'c> Chores<'c> {
         let Some(last) = last else { return Ok(Progress { forget: None, ..progress }) };
         // With what the indices have of them.
         self.forget_entries.execute([last])?;
-        let indexed = progress.indexed.max(last.cast_unsigned());
-        if indexed > progress.indexed {
-            self.set_indexed.execute([last])?;
-        }
-        Ok(Progress { indexed, ..progress })
+        Ok(progress)
     }
 }
 

@@ -92,9 +92,6 @@ impl Generation {
     /// Whether the frame is complete, and follows those that come to this sum.
     fn is_next(&self, frame: &[u8], sum: &mut [u32; 2]) -> bool {
         let Some((header, page)) = frame.split_at_checked(FRAME_HEADER_BYTES) else { return false };
-        if page.len() != self.page_bytes {
-            return false;
-        }
         *sum = add(add(*sum, &header[..8], self.is_big_endian), page, self.is_big_endian);
         [number_at(header, 16), number_at(header, 20)] == sum.map(Some)
     }

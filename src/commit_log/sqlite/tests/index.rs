@@ -68,6 +68,40 @@ fn lines_are_found_in_order_wherever_they_are_indexed() {
 }
 
 #[test]
+fn lines_after_the_snapshot_are_not_before_it_when_they_are_indexed() {
+    let place = Place::new();
+    let mut log = place.open();
+    append(&mut log, (1..=3).map(said).collect(), Some(snapshot(3)));
+    append(&mut log, (4..=5).map(said).collect(), None);
+    wait_for("the entries to be indexed", || indexed(&place) == 5);
+    drop(log);
+    let recovered = place.recover(FRESH).unwrap();
+    assert_eq!((recovered.lines.len(), ids(&recovered)), (3, vec![4, 5]));
+}
+
+#[test]
+fn a_pause_is_long_enough_if_it_is_short_and_much_is_to_be_done_or_if_it_is_long() {
+    let place = Place::new();
+    let store = Store::open(&place.path()).unwrap();
+    let mut chores = chores::Chores::new(&store.connection, KEEP_ALL, &now).unwrap();
+    let (short, long) = (Some(Duration::from_millis(20)), Some(Duration::from_secs(1)));
+    for (last, forget, pause) in [
+        (100, None, None),
+        (101, None, long),
+        (1_123, None, long),
+        (1_124, None, short),
+        (100, Some(9), short),
+    ] {
+        chores.progress = chores::Progress { indexed: 100, forget };
+        assert_eq!(chores.pause(last), pause, "{last}");
+        // There was no space for the last step.
+        chores.is_put_off = true;
+        assert_eq!(chores.pause(last), pause.and(long), "{last}");
+        chores.is_put_off = false;
+    }
+}
+
+#[test]
 fn only_so_many_entries_wait_for_the_indices_however_much_is_said() {
     let place = Place::with(1_000);
     let store = Store::open(&place.path()).unwrap();

@@ -65,7 +65,8 @@ fn people_find_what_was_said_with_its_time() {
     let place = Place::new();
     let mut log = place.open();
     let whisper = Record { kind: "whisper".into(), line: None, ..said(2) };
-    append(&mut log, vec![said(1), whisper], None);
+    let unheard = Record { line: None, ..said(3) };
+    append(&mut log, vec![said(1), whisper, unheard], None);
     let time = place.text("SELECT datetime(1, 'unixepoch', 'localtime')");
     assert_eq!(
         place.text("SELECT group_concat(time || ' ' || text) FROM chat"),
