@@ -206,12 +206,20 @@ pub const BROKEN: &[Broken] = &[
         caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "nothing from a replaced connection is taken" },
     },
     Broken {
-        name: "counts lines before it decides whether to take them",
+        name: "shows what is not stored yet",
         mistakes: &[Mistake {
-            right: "if is_news\n            && let Some(number) = by.number",
-            wrong: "if let Some(number) = by.number",
+            right: "self.unstored.as_ref().map_or(Point::END, |unstored| unstored.horizon)",
+            wrong: "self.unstored.as_ref().map_or(Point::END, |_| Point::END)",
         }],
-        caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "what was taken is in server.log" },
+        caught_by: CaughtBy { test: SWEEP, seeds: 300, says: "nothing is shown before it is stored" },
+    },
+    Broken {
+        name: "tries a failed sync again",
+        mistakes: &[Mistake {
+            right: "Err(AppendError::Failed(error)) => return Err(error),",
+            wrong: "Err(AppendError::Failed(_)) => sleep(STORE_PAUSE).await,",
+        }],
+        caught_by: CaughtBy { test: SWEEP, seeds: 1_000, says: "a store is used as it must be" },
     },
     Broken {
         name: "says that it has taken one more line",
